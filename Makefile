@@ -1,0 +1,55 @@
+# Every goal sets up what it needs: `make test` and `make demo` work on a bare machine.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+FIXTURES := fixtures/out/.stamp
+
+.PHONY: help setup demo test check bench clean browsers
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
+	@touch $@
+
+$(FIXTURES): fixtures/generate.py fixtures/picture.py fixtures/game_feed.py | $(STAMP)
+	$(BIN)/python fixtures/generate.py fixtures/out
+	$(BIN)/python fixtures/game_feed.py fixtures/out/game.ndjson
+	@touch $@
+
+setup: $(STAMP) $(FIXTURES)  ## make .venv with the lockstep command, and the fixtures
+
+demo: setup  ## rehearsal origin, server, replayed game and a terminal subscriber
+	$(BIN)/lockstep demo
+
+browsers:
+	@command -v chromium >/dev/null && command -v ffprobe >/dev/null && command -v redis-server >/dev/null || { \
+	  if [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium redis-server ffmpeg; \
+	  else echo "chromium, redis-server or ffmpeg is absent: install them with your package manager; tests that need them will fail" >&2; fi; }
+
+ui/node_modules/.stamp: ui/package.json
+	cd ui && npm install --no-save --no-package-lock --no-audit --no-fund --silent
+	@touch $@
+
+test: setup browsers ui/node_modules/.stamp  ## the whole suite: unit, property, end to end
+	$(BIN)/pytest
+
+check: setup  ## style, types, the dependency rule, the house rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/house
+
+bench: setup  ## measure against the yardsticks, in one run
+	$(BIN)/python -m bench
+
+clean:  ## remove everything that was made
+	rm -rf $(VENV) ui/node_modules fixtures/out bench/out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,30 @@
+"""Tokens for tests: one keyring, claims that admit unless told otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kernel.tokens import Claims, Keyring
+
+NOW = 1_800_000_000
+KEYRING = Keyring({"k1": b"k" * 32})
+
+
+def claims(**changes: Any) -> Claims:
+    """Return claims that admit to showing `game` for all scopes of a viewer from NOW on, for an hour."""
+    told: dict[str, Any] = {
+        "jti": "token-1",
+        "account": "ann",
+        "event_id": "game",
+        "not_before": NOW - 10,
+        "expires": NOW + 3600,
+        "window": (NOW - 10, NOW + 3600),
+        "session": "session-1",
+        "scopes": frozenset({"watch", "wager"}),
+    }
+    return Claims(**{**told, **changes})
+
+
+def token(**changes: Any) -> str:
+    """Return a signed token that says `claims(**changes)`."""
+    return KEYRING.issue(claims(**changes))
