@@ -1,0 +1,105 @@
+"""The contract between the houses: retained topics and signals.
+
+What every implementation guarantees:
+
+* A *topic* is ordered. The publisher gives each record its offset, and offsets rise; a record at or below the
+  last offset is dropped, so publishing again after a restart is harmless. A subscriber that asks for all after
+  offset n gets every retained record beyond n once, in order, then every later one.
+* A *signal* reaches those who listen, in order, at most once; the last one of each name is retained and is given to
+  whoever begins to listen later.
+* `now()` is bus time in seconds: monotonic, the same for all who share the bus, unrelated to wall clocks.
+* Nothing is delivered before `publish` was called, and in one process everything is delivered before it returns:
+  a receiver must not block, and an exception of one receiver does not keep the record from the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from kernel.cues import Entry
+from kernel.marks import Opened, ReleaseMark
+from kernel.timeline import SegmentTiming, StreamState
+
+T = TypeVar("T")
+
+Cancel = Callable[[], None]
+"""Call it to stop receiving; calling it again does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic(Generic[T]):
+    """The name of a retained, ordered sequence of records of one kind."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signal(Generic[T]):
+    """The name of a message that concerns only the present."""
+
+    name: str
+
+
+class Bus(Protocol):
+    """Carry records between the houses; the module's docstring says what is guaranteed."""
+
+    def now(self) -> float:
+        """Return bus time in seconds."""
+        ...
+
+    def publish(self, topic: Topic[T], offset: int, record: T) -> None:
+        """Append a record to a topic at `offset`, which must lie above all before it or is dropped."""
+        ...
+
+    def subscribe(self, topic: Topic[T], receive: Callable[[int, T], None], *, after: int = -1) -> Cancel:
+        """Give `receive` every record beyond offset `after`, the retained ones before this returns."""
+        ...
+
+    def trim(self, topic: Topic[T], below: int) -> None:
+        """Forget the records of a topic whose offset lies below `below`."""
+        ...
+
+    def signal(self, signal: Signal[T], record: T) -> None:
+        """Tell a signal to all who listen now."""
+        ...
+
+    def listen(self, signal: Signal[T], receive: Callable[[T], None]) -> Cancel:
+        """Give `receive` the last record of a signal, if there was one, and every later one."""
+        ...
+
+
+def entries_topic(stream: str) -> Topic[Entry]:
+    """Return the log of a stream, all but safety; offsets are the entries' own."""
+    return Topic(f"{stream}/entries")
+
+
+def safety_topic(stream: str) -> Topic[Entry]:
+    """Return the safety lane of a stream: it overtakes the log, with offsets of the same numbering."""
+    return Topic(f"{stream}/safety")
+
+
+def timings_topic(stream: str) -> Topic[SegmentTiming]:
+    """Return the timings of a stream in the order in which they were measured; offsets count them."""
+    return Topic(f"{stream}/timings")
+
+
+def marks_topic(stream: str) -> Topic[ReleaseMark]:
+    """Return the release marks of a stream in the order in which they were given; offsets count them."""
+    return Topic(f"{stream}/marks")
+
+
+def opened_signal(stream: str) -> Signal[Opened]:
+    """Return the signal by which a relay says what is out."""
+    return Signal(f"{stream}/opened")
+
+
+def state_signal(stream: str) -> Signal[StreamState]:
+    """Return the signal by which feeds says what a stream is."""
+    return Signal(f"{stream}/state")
+
+
+def epoch_signal(stream: str) -> Signal[str]:
+    """Return the signal by which feeds names the epoch of a stream's log."""
+    return Signal(f"{stream}/epoch")

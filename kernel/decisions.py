@@ -1,0 +1,58 @@
+"""Admission as a value: one `Decision` governs video and socket alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from kernel.tokens import Claims, Reason
+
+
+class Verdict(StrEnum):
+    """What becomes of a request."""
+
+    ADMIT = "admit"
+    WARN = "warn"
+    REFUSE = "refuse"
+    REDIRECT = "redirect"
+
+
+class Scope(StrEnum):
+    """What a token may be used for."""
+
+    WATCH = "watch"
+    WAGER = "wager"
+    SERVER = "server"
+    TRADING = "trading"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer of the gates to one request.
+
+    `reason` is None when admitted. `claims` are those of a token whose signature holds, also when it is refused
+    for another reason: only then may the reason be told.
+    """
+
+    verdict: Verdict
+    reason: Reason | None
+    may_watch: bool
+    may_wager: bool
+    claims: Claims | None
+
+    @property
+    def admitted(self) -> bool:
+        """Return whether the request may go on."""
+        return self.verdict in (Verdict.ADMIT, Verdict.WARN)
+
+
+class Admit(Protocol):
+    """Decide on one request; made by `relay.gate`, handed to the hub by the composition root.
+
+    Guaranteed: no store, no bus and no lookup outside the process; it does not block.
+    """
+
+    def __call__(self, token: str | None, event_id: str, scope: Scope, *, now: float) -> Decision:
+        """Decide whether the bearer of `token` may use `event_id` for `scope` at `now`, in Unix seconds."""
+        ...

@@ -1,0 +1,254 @@
+"""The front door: uvicorn's HTTP protocol with a deadline and limits for the request's head.
+
+uvicorn alone waits for a head for ever, and its parser takes 20 MB of headers and two Host headers. Here a head is
+refused as soon as it breaks a rule, before any of it reaches the application. What follows an upgrade request in the
+same packet goes to the WebSocket protocol: uvicorn would drop it.
+
+Which names of uvicorn's class are relied on is in `RELIED_ON`; a test holds them against the installed version.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http
+import json
+import re
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import httptools
+import structlog
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+if TYPE_CHECKING:
+    import asyncio
+
+log = structlog.get_logger("http")
+
+RELIED_ON = (
+    "connection_made", "connection_lost", "data_received", "on_message_begin", "on_url", "on_header",
+    "on_headers_complete", "on_message_complete", "handle_websocket_upgrade", "_should_upgrade",
+    "_unset_keepalive_if_required",
+)  # fmt: skip
+"""Methods of uvicorn's HttpToolsProtocol that are called or overridden here."""
+
+_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%:\[\]-]*")  # RFC 9110, 7.2: uri-host [":" port]
+
+
+@dataclass(frozen=True, slots=True)
+class GuardLimits:
+    """What a request's head may cost.
+
+    Args:
+        head_timeout_s: from the connection, or the first byte of a further request, to the end of the head. Players
+            send it in one packet. Apache allows 20 s, nginx 60.
+        max_head_bytes: target and fields together; nginx's four buffers of 8 KiB.
+        max_fields: Apache stops at 100; browsers send about 20.
+        unsent_bytes: TCP_NOTSENT_LOWAT: how much the kernel takes beyond what is on its way, so that a cut is one.
+            Half of the 256 KiB steps in which bodies go out.
+    """
+
+    head_timeout_s: float = 10.0
+    max_head_bytes: int = 32 << 10
+    max_fields: int = 64
+    unsent_bytes: int = 128 << 10
+
+
+class _Refused(Exception):
+    """Stop the parser: the head breaks a rule."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+
+
+class GuardedHttp(HttpToolsProtocol):
+    """Serve HTTP/1.1 as uvicorn does, once the head of the request has passed."""
+
+    limits: ClassVar[GuardLimits] = GuardLimits()
+
+    # Whether the bytes that come next belong to a head: one is expected, or has begun.
+    _in_head = True
+    # Whether a request line has begun, so that a client without one is idle rather than slow.
+    _begun = False
+    _heads = 0
+    _head_bytes = 0
+    _raw_bytes = 0
+    _deadline: asyncio.TimerHandle | None = None
+    _stopped: _Refused | None = None
+    _closed = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Set the socket up and start the first head's deadline."""
+        super().connection_made(transport)
+        accepted = transport.get_extra_info("socket")
+        # A socket of another family (Unix, for a proxy beside us) has no such options.
+        if accepted is not None and accepted.family in (socket.AF_INET, socket.AF_INET6):
+            # The peer may be gone already; then the transport finds out by itself.
+            with contextlib.suppress(OSError):
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, self.limits.unsent_bytes)
+        self._start_deadline()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave no timer behind, on a reset either, where uvicorn leaves its own."""
+        self._stop_deadline()
+        self._unset_keepalive_if_required()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; refuse, answer or upgrade."""
+        self._unset_keepalive_if_required()
+        if self._closed:
+            return
+        heads, in_head = self._heads, self._in_head
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._upgrade(data[upgrade.args[0] :])
+            return
+        except httptools.HttpParserError:
+            self._refuse(self._stopped or _Refused(400, "this is no HTTP/1.1 request"))
+            return
+        same_head = in_head and self._heads == heads
+        if same_head and self._begun:
+            # A field that does not end is not seen by the callbacks: packets of nothing but head are counted here.
+            self._raw_bytes += len(data)
+            if self._raw_bytes > self.limits.max_head_bytes:
+                self._refuse(_Refused(431, self._too_large()))
+                return
+        if self._in_head and (self._begun or same_head):
+            self._start_deadline()
+
+    def on_message_begin(self) -> None:
+        """Begin to count."""
+        super().on_message_begin()
+        self._in_head = self._begun = True
+        self._head_bytes = self._raw_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """Count the target's bytes."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count a field and its bytes."""
+        if len(self.headers) >= self.limits.max_fields:
+            self._stop(431, f"at most {self.limits.max_fields} header fields are taken")
+        self._count(len(name) + len(value) + 4)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """Check what only the whole head shows, then hand the request on."""
+        self._stop_deadline()
+        self._in_head = self._begun = False
+        self._heads += 1
+        self._check_head()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Expect a further head."""
+        super().on_message_complete()
+        self._in_head = True
+
+    def _should_upgrade(self) -> bool:
+        # RFC 6455, 4.2.1: HTTP/1.1 or higher.
+        return super()._should_upgrade() and self.parser.get_http_version() == "1.1"
+
+    def _check_head(self) -> None:
+        fields: dict[bytes, list[bytes]] = {b"host": [], b"content-length": [], b"transfer-encoding": []}
+        for name, value in self.headers:
+            if name in fields:
+                fields[name].append(value)
+        hosts, lengths, encodings = fields.values()
+        old = self.parser.get_http_version() == "1.0"
+        # RFC 9112, 3.2: a request without Host, with several, or with an invalid one is answered with 400.
+        if len(hosts) > 1 or not (hosts or old) or not all(map(_HOST.fullmatch, hosts)):
+            self._stop(400, "exactly one valid Host header must be there")
+        # RFC 9112, 6.1: both together, or chunks in HTTP/1.0, are how requests are smuggled.
+        if len(lengths) > 1 or (encodings and (lengths or old)):
+            self._stop(400, "the length of the body is ambiguous")
+        if self.parser.should_upgrade() and self._should_upgrade() and (encodings or lengths not in ([], [b"0"])):
+            self._stop(400, "an upgrade request has no body")
+
+    def _count(self, n_bytes: int) -> None:
+        self._head_bytes += n_bytes
+        if self._head_bytes > self.limits.max_head_bytes:
+            self._stop(431, self._too_large())
+
+    def _too_large(self) -> str:
+        return f"at most {self.limits.max_head_bytes} bytes of request head are taken"
+
+    def _stop(self, status: int, detail: str) -> None:
+        self._stopped = _Refused(status, detail)
+        raise self._stopped
+
+    def _start_deadline(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.limits.head_timeout_s, self._late)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _late(self) -> None:
+        self._deadline = None
+        if not self._begun:
+            # Idle: a browser's spare connection, which would take a 408 for the answer to its next request.
+            if not self._answering():
+                self._closed = True
+                self.transport.close()
+            return
+        self._refuse(_Refused(408, f"the request's head was not complete within {self.limits.head_timeout_s:g} s"))
+
+    def _answering(self) -> bool:
+        # None before the first request, whatever uvicorn's annotation says.
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_complete
+
+    def _refuse(self, refusal: _Refused) -> None:
+        self._closed = True
+        self._stop_deadline()
+        if self.transport.is_closing():
+            return
+        peer = self.client[0] if self.client else ""
+        log.info("http.refused", status=refusal.status, detail=refusal.detail, peer=peer)
+        # In the middle of an earlier answer, ours would be read as a part of that.
+        if not self._answering():
+            self.transport.write(_problem_bytes(refusal))
+        self.transport.close()
+
+    def _upgrade(self, rest: bytes) -> None:
+        if not self._should_upgrade():
+            # RFC 9110, 7.8: an upgrade may be ignored. The parser has let go of what follows, so this is the last.
+            if self._answering():
+                self.cycle.keep_alive = False
+            return
+        if self._answering():
+            self._refuse(_Refused(400, "an upgrade request cannot follow one that is not yet answered"))
+            return
+        self.handle_websocket_upgrade()
+        if rest and not self.transport.is_closing():
+            successor = self.transport.get_protocol()
+            successor.data_received(rest)  # type: ignore[attr-defined]
+
+
+def guarded_protocol(limits: GuardLimits) -> type[GuardedHttp]:
+    """Return a protocol class with limits of its own, for uvicorn's `Config(http=...)`."""
+    return type("GuardedHttp", (GuardedHttp,), {"limits": limits})
+
+
+def _problem_bytes(refusal: _Refused) -> bytes:
+    title = http.HTTPStatus(refusal.status).phrase
+    body = json.dumps(
+        {"type": "about:blank", "title": title, "status": refusal.status, "detail": refusal.detail},
+        separators=(",", ":"),
+    ).encode()
+    head = (
+        f"HTTP/1.1 {refusal.status} {title}\r\nContent-Type: application/problem+json\r\n"
+        f"Cache-Control: no-store\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode("ascii") + body

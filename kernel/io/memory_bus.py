@@ -1,0 +1,156 @@
+"""The bus within one process: plain lists, delivered before `publish` returns.
+
+Each receiver has a place of its own, in the topic or in what was signalled. A receiver that publishes, or whose
+record makes another one publish, therefore upsets nobody's order: whoever is in the middle of a record gets the next
+when done with it, everybody else at once.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kernel.bus import Cancel, Signal, Topic
+
+T = TypeVar("T")
+log = structlog.get_logger("bus")
+
+
+class MemoryBus:
+    """Implement `kernel.bus.Bus` for houses that share one event loop.
+
+    Args:
+        now: the bus time in seconds; in production the loop's own `time`.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self._topics: dict[str, _Log] = {}
+        self._last: dict[str, Any] = {}
+        # Dicts, not sets: the order of delivery must not differ from run to run.
+        self._subscribers: dict[str, dict[_Subscriber, None]] = {}
+        self._listeners: dict[str, dict[_Listener, None]] = {}
+
+    def publish(self, topic: Topic[T], offset: int, record: T) -> None:
+        """Append a record and deliver it; one at or below the topic's last offset is dropped."""
+        if self._topics.setdefault(topic.name, _Log()).append(offset, record):
+            for subscriber in list(self._subscribers.get(topic.name, ())):
+                subscriber.drain()
+
+    def subscribe(self, topic: Topic[T], receive: Callable[[int, T], None], *, after: int = -1) -> Cancel:
+        """Deliver what is retained beyond `after`, then whatever comes."""
+        subscriber = _Subscriber(topic.name, receive, self._topics.setdefault(topic.name, _Log()), after)
+        return _register(self._subscribers.setdefault(topic.name, {}), subscriber)
+
+    def trim(self, topic: Topic[T], below: int) -> None:
+        """Forget the records below an offset; the head stays, so no offset can be used again."""
+        if topic.name in self._topics:
+            self._topics[topic.name].trim(below)
+
+    def signal(self, signal: Signal[T], record: T) -> None:
+        """Retain and deliver a signal."""
+        self._last[signal.name] = record
+        listeners = list(self._listeners.get(signal.name, ()))
+        for listener in listeners:
+            listener.waiting.append(record)
+        for listener in listeners:
+            listener.drain()
+
+    def listen(self, signal: Signal[T], receive: Callable[[T], None]) -> Cancel:
+        """Deliver the last signal, if any, then whatever comes."""
+        listener = _Listener(signal.name, receive)
+        if signal.name in self._last:
+            listener.waiting.append(self._last[signal.name])
+        return _register(self._listeners.setdefault(signal.name, {}), listener)
+
+
+class _Log:
+    """The retained records of one topic."""
+
+    def __init__(self) -> None:
+        self.offsets: list[int] = []
+        self.records: list[Any] = []
+        self._head = -1
+
+    def append(self, offset: int, record: object) -> bool:
+        if offset <= self._head:
+            return False
+        self._head = offset
+        self.offsets.append(offset)
+        self.records.append(record)
+        return True
+
+    def trim(self, below: int) -> None:
+        keep = bisect_right(self.offsets, below - 1)
+        del self.offsets[:keep]
+        del self.records[:keep]
+
+
+class _Receiver:
+    """Somebody who is given one record after the other, never one within the other."""
+
+    def __init__(self, name: str, receive: Callable[..., None]) -> None:
+        self._name = name
+        self._receive = receive
+        self._busy = False
+        self.cancelled = False
+
+    def drain(self) -> None:
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while not self.cancelled and (arguments := self._next()) is not None:
+                try:
+                    self._receive(*arguments)
+                except Exception:
+                    # One house's fault must not keep the record from the others.
+                    log.exception("bus.receiver_failed", topic=self._name)
+        finally:
+            self._busy = False
+
+    def _next(self) -> tuple[Any, ...] | None:
+        raise NotImplementedError
+
+
+class _Subscriber(_Receiver):
+    def __init__(self, name: str, receive: Callable[..., None], topic: _Log, after: int) -> None:
+        super().__init__(name, receive)
+        self._topic = topic
+        self._at = after
+
+    def _next(self) -> tuple[Any, ...] | None:
+        index = bisect_right(self._topic.offsets, self._at)
+        if index == len(self._topic.offsets):
+            return None
+        self._at = self._topic.offsets[index]
+        return self._at, self._topic.records[index]
+
+
+class _Listener(_Receiver):
+    def __init__(self, name: str, receive: Callable[..., None]) -> None:
+        super().__init__(name, receive)
+        self.waiting: deque[Any] = deque()
+
+    def _next(self) -> tuple[Any, ...] | None:
+        return (self.waiting.popleft(),) if self.waiting else None
+
+
+R = TypeVar("R", bound=_Receiver)
+
+
+def _register(receivers: dict[R, None], receiver: R) -> Cancel:
+    receivers[receiver] = None
+    receiver.drain()
+
+    def cancel() -> None:
+        receiver.cancelled = True
+        receivers.pop(receiver, None)
+
+    return cancel

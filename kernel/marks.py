@@ -1,0 +1,49 @@
+"""When a segment may go out, and that it is out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kernel.timeline import MediaTime, SegmentKey
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseMark:
+    """ "The segment may go out at bus time `at`": a schedule, given by feeds.
+
+    Opening it opens everything before it as well: whoever may see up to `upto` may see all that lies before.
+    """
+
+    stream: str
+    generation: int
+    msn: int
+    part: int | None
+    upto: MediaTime
+    at: float
+
+    @property
+    def key(self) -> SegmentKey:
+        """Return the address of the segment."""
+        return SegmentKey(self.generation, self.msn)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """ "It is out", said by the relay; the last one is retained.
+
+    `upto` is the media time before which pictures may have been seen from bus time `at` on. None means that the
+    segment went out without a mark (the fail-safe): what stands in it is not known, and lockstep is lost until
+    a marked segment opens.
+    """
+
+    stream: str
+    generation: int
+    msn: int
+    part: int | None
+    upto: MediaTime | None
+    at: float
+
+    @property
+    def key(self) -> SegmentKey:
+        """Return the address of the segment."""
+        return SegmentKey(self.generation, self.msn)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernel.follow import REMEMBERED_SEGMENTS, PlaylistFollower
+from kernel.timeline import SegmentKey
+from tests.support.playlists import BASE, playlist, refs, timing
+
+
+def observe(follower: PlaylistFollower, names: list[str], first: int = 0, now: float = 0.0) -> list[SegmentKey]:
+    copy = playlist(names, first=first)
+    return [found.key for found in follower.observe(copy, refs(copy), now)]
+
+
+def test_at_start_up_the_newest_comes_first() -> None:
+    copy = playlist(["a", "b", "c"], first=7, discontinuities=[2])
+    found = PlaylistFollower().observe(copy, refs(copy), 100.0)
+    assert [item.key.msn for item in found] == [9, 8, 7]
+    assert [item.older for item in found] == [False, True, True]
+    # Each was listed when the one after it began.
+    assert [item.arrived for item in found] == [100.0, 98.0, 96.0]
+    # The tag stands before c: it lies between b and what was worked on before b.
+    assert [item.boundary for item in found] == [True, True, False]
+
+
+def test_later_copies_give_only_what_is_new_in_order() -> None:
+    follower = PlaylistFollower()
+    observe(follower, ["a", "b"])
+    assert observe(follower, ["b", "c", "d"], first=1, now=4.0) == [SegmentKey(0, 2), SegmentKey(0, 3)]
+    assert observe(follower, ["b", "c", "d"], first=1) == []
+    assert follower.last == SegmentKey(0, 3)
+
+
+def test_an_empty_copy_says_nothing() -> None:
+    follower = PlaylistFollower()
+    assert observe(follower, []) == []
+    assert follower.last is None
+
+
+def test_an_old_copy_is_passed_over() -> None:
+    follower = PlaylistFollower()
+    observe(follower, ["a", "b", "c", "d"])
+    assert observe(follower, ["a", "b"]) == []
+    assert follower.generation == 0
+
+
+def test_a_rewound_origin_begins_a_generation_and_numbers_go_on() -> None:
+    follower = PlaylistFollower()
+    observe(follower, ["a", "b", "c"], first=50)
+    copy = playlist(["x", "y"], first=0)
+    found = follower.observe(copy, refs(copy), 9.0)
+    assert [item.key for item in found] == [SegmentKey(1, 53), SegmentKey(1, 54)]
+    assert [item.boundary for item in found] == [True, False]
+    assert follower.origin_msn(54) == 1
+
+
+def test_other_uris_under_known_numbers_are_a_rewind() -> None:
+    follower = PlaylistFollower()
+    observe(follower, ["a", "b", "c"])
+    assert observe(follower, ["x", "y"], first=1) == [SegmentKey(1, 3), SegmentKey(1, 4)]
+
+
+def test_after_a_hole_the_numbers_are_the_origins() -> None:
+    follower = PlaylistFollower()
+    observe(follower, ["a"], first=0)
+    assert observe(follower, ["k"], first=10) == [SegmentKey(0, 10)]
+
+
+def test_it_goes_on_after_a_restart() -> None:
+    follower = PlaylistFollower()
+    follower.resume(timing(41, "b", generation=3), origin_msn=1)
+    assert observe(follower, ["a", "b", "c"]) == [SegmentKey(3, 42)]
+
+
+def test_it_forgets_the_oldest_uris() -> None:
+    follower = PlaylistFollower()
+    for msn in range(0, 2 * REMEMBERED_SEGMENTS, 1_000):
+        observe(follower, [f"s{msn + i}" for i in range(1_000)], first=msn)
+    assert len(follower._uris) <= REMEMBERED_SEGMENTS
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=30))
+def test_numbers_never_fall_and_never_repeat(moves: list[tuple[int, bool]]) -> None:
+    follower = PlaylistFollower()
+    life, head, seen = 0, 3, []
+    for advance, rewinds in moves:
+        if rewinds:
+            life, head = life + 1, 3
+        head += advance
+        first = max(0, head - 4)
+        names = [f"{life}-{msn}" for msn in range(first, head)]
+        copy = playlist(names, first=first)
+        found = follower.observe(copy, refs(copy), 0.0)
+        seen += sorted(item.key for item in found)
+        assert all(item.ref.startswith(BASE) for item in found)
+    assert seen == sorted(set(seen))
+    assert [key.msn for key in seen] == sorted({key.msn for key in seen})
