@@ -1,0 +1,344 @@
+"""Drive one stream's feed: fetch, time, seal on disk, then publish.
+
+The order of things, which the rest relies on:
+
+* An entry is on disk before it is on the bus, and on the bus before the mark that lets its picture out. Safety alone
+  waits for nothing.
+* A timing is on the bus before its segment's mark.
+* When the disk fails, video goes out all the same; entries wait for the disk and come late, but come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import structlog
+
+from feeds.io.demux import Demuxer
+from feeds.io.journal import KEEP_S, Journal, SealedRow
+from feeds.sequencer import Sealed
+from feeds.stream import MAX_TIMED_SEGMENTS, StreamFeed, Timed
+from kernel.bus import (
+    Bus,
+    entries_topic,
+    epoch_signal,
+    marks_topic,
+    safety_topic,
+    state_signal,
+    timings_topic,
+)
+from kernel.cues import Fact
+from kernel.errors import JournalError, MediaError, OriginError, OriginMissing, PlaylistError
+from kernel.follow import Found
+from kernel.io.origin import Fetcher, resolve
+from kernel.marks import ReleaseMark
+from kernel.playlist import parse_media_playlist
+from kernel.showings import Showing
+
+log = structlog.get_logger("ingest")
+
+OFFSETS_A_BLOCK = 1_000
+"""Offsets promised away at a time, so that a number is never used twice, whatever was lost in a crash."""
+
+SEGMENT_TRIES = 3
+"""Attempts at one segment before its neighbours are timed without it."""
+
+RETRY_S = 0.25
+"""Wait before the second attempt, doubled before the third."""
+
+MIN_POLL_S, MAX_POLL_S = 0.25, 1.0
+"""Bounds of a quarter of the target duration. RFC 8216, 6.3.4 asks players to wait a whole one; we are the only one
+who asks, on behalf of all viewers, and every poll late is a delay for each of them."""
+
+
+MAX_RETAINED_ENTRIES = 100_000
+"""How far back a subscriber may resume (PROTOCOL, promise 3)."""
+
+TIMINGS_A_TRIM = 256
+"""How often what is old is forgotten: every nine minutes of 2 s segments."""
+
+
+class StreamIngest:
+    """Run feeds for one showing.
+
+    Args:
+        showing: what is shown.
+        fetcher: the process's only one.
+        demuxer: the child process that reads segments; streams may share it.
+        journal: what is on disk.
+        bus: what relay and hub share with us.
+        wall: the time of day in Unix seconds.
+        new_id: gives an unguessable name for a new epoch.
+    """
+
+    def __init__(
+        self,
+        showing: Showing,
+        *,
+        fetcher: Fetcher,
+        demuxer: Demuxer,
+        journal: Journal,
+        bus: Bus,
+        wall: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:
+        self.showing = showing
+        self.stream = showing.event_id
+        self._fetcher = fetcher
+        self._demuxer = demuxer
+        self._journal = journal
+        self._bus = bus
+        self._wall = wall
+        self._new_id = new_id
+        self.feed = StreamFeed(showing)
+        self._forward: deque[Found] = deque()
+        self._backward: deque[Found] = deque()
+        self._poll_at = 0.0
+        self._complaint: str | None = None
+        self._last_body = b""
+        self._n_timings = 0
+        self._n_marks = 0
+        self._reserved = 0
+        self._sealing = asyncio.Lock()
+        self._unsealed: list[Sealed] = []
+        self._settled: list[int] = []
+        self._kick = asyncio.Event()
+
+    async def restore(self) -> None:
+        """Take up the stream where the journal left it, and refill the bus; call before `run` and `deliver`.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        record = await self._journal.load(self.stream, since_wall=self._wall() - KEEP_S)
+        epoch = record.epoch
+        if epoch is None:
+            epoch = self._new_id()
+            await self._journal.begin_epoch(self.stream, epoch)
+        self._reserved = record.reserved_o
+        self.feed.sequencer.next_offset = record.reserved_o
+        await self._reserve()
+        self._bus.signal(epoch_signal(self.stream), epoch)
+        newest = max((stored.timing.generation for stored in record.timings), default=0)
+        for stored in record.timings:
+            self._n_timings = stored.n + 1
+            self._bus.publish(timings_topic(self.stream), stored.n, stored.timing)
+        for stored in sorted(record.timings, key=lambda stored: stored.timing.key):
+            self.feed.restore_timing(stored.timing, dict(stored.state or {}), generation=newest)
+        for row in record.entries:
+            if row.source is not None and row.fact_id is not None:
+                self.feed.sequencer.restore(row.entry, row.source, row.fact_id, row.note or {})
+            topic = safety_topic if row.entry.due is None else entries_topic
+            self._bus.publish(topic(self.stream), row.entry.o, row.entry)
+        for mark in record.marks[-1:]:
+            # It covers all before it. Its time was another bus's: what was to go out has waited long enough.
+            self._n_marks = mark.n
+            self._mark(self.feed.release.restore(mark.mark, now=self._bus.now()))
+        unmarked = self.feed.unmarked(now=self._bus.now())
+        if unmarked is not None:
+            # The crash came between timing and mark: the segment counts as arriving now.
+            self._mark(unmarked)
+        if record.timings:
+            log.info("stream.restored", event_id=self.stream, entries=len(record.entries), timings=len(record.timings))
+
+    def deliver(self, facts: Sequence[Fact], *, message_seq: int, received: float) -> None:
+        """Take in the facts of a journaled message; what needs a picture is sealed when it has one.
+
+        Args:
+            facts: what the adapter read.
+            message_seq: the message's number in the journal.
+            received: when it came, in Unix seconds.
+        """
+        offer = self.feed.sequencer.offer(
+            list(facts), message_seq=message_seq, received=received, live=self.feed.live is True
+        )
+        for sealed in offer.safety:
+            self._bus.publish(safety_topic(self.stream), sealed.entry.o, sealed.entry)
+        self._unsealed.extend(offer.safety)
+        if offer.settled:
+            self._settled.append(message_seq)
+        self._kick.set()
+
+    async def run(self) -> None:
+        """Follow the origin and seal facts until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow())
+            group.create_task(self._seal_on_kick())
+
+    async def _follow(self) -> None:
+        while True:
+            if self._bus.now() >= self._poll_at:
+                await self._poll()
+            elif self._forward:
+                await self._time(self._forward.popleft())
+            elif self._backward:
+                await self._time(self._backward.popleft())
+            else:
+                await asyncio.sleep(max(0.0, self._poll_at - self._bus.now()))
+                continue
+            self._note_progress()
+
+    async def _poll(self) -> None:
+        target_s = self.feed.target_duration_s
+        poll_s = MAX_POLL_S if target_s is None else min(MAX_POLL_S, max(MIN_POLL_S, target_s / 4))
+        try:
+            copy = await self._fetcher.playlist(self.showing.origin)
+            if copy.body == self._last_body:
+                self._poll_at = self._bus.now() + poll_s
+                return
+            playlist = parse_media_playlist(copy.text)
+            refs = [resolve(copy.ref, segment.uri) for segment in playlist.segments]
+        except (OriginError, PlaylistError) as error:
+            # Said once, however long it lasts.
+            if str(error) != self._complaint:
+                self._complaint = str(error)
+                log.warning("playlist.unavailable", event_id=self.stream, error=str(error))
+        else:
+            if self._complaint is not None:
+                self._complaint = None
+                log.info("playlist.available", event_id=self.stream)
+            self._last_body = copy.body
+            for found in self.feed.observe(playlist, refs, now=self._bus.now()):
+                (self._backward if found.older else self._forward).append(found)
+            state = self.feed.state()
+            if state is not None:
+                self._bus.signal(state_signal(self.stream), state)
+        self._poll_at = self._bus.now() + poll_s
+
+    def _note_progress(self) -> None:
+        was = self.feed.map.complete_below, self.feed.map.ended
+        self.feed.caught_up(older=not self._backward and len(self.feed.map) > 0, newer=not self._forward)
+        if was != (self.feed.map.complete_below, self.feed.map.ended):
+            self._kick.set()
+
+    async def _time(self, found: Found) -> None:
+        try:
+            body = await self._body(found)
+            if found.segment.keys or found.segment.map_line:
+                raise MediaError("encrypted segments and those with an init section cannot be timed yet")
+            media = await self._demuxer.measure(body)
+            timed = self.feed.timed(found, media, now=self._bus.now(), wall=self._wall())
+        except (OriginError, MediaError) as error:
+            self.feed.unreadable(found)
+            log.warning("segment.unreadable", event_id=self.stream, msn=found.key.msn, error=str(error))
+            return
+        if timed.why_new is not None:
+            timing = timed.timing
+            log.info(
+                "timeline.began", event_id=self.stream, timeline=timing.timeline, msn=timing.msn, why=timed.why_new
+            )
+        log.debug("segment.timed", event_id=self.stream, msn=timed.timing.msn, start=timed.timing.start)
+        await self._publish(found, timed)
+
+    async def _body(self, found: Found) -> bytes:
+        segment = found.segment
+        if segment.gap:
+            raise MediaError("the origin says that it has no media for it (EXT-X-GAP)")
+        wait_s = RETRY_S
+        for attempt in range(1, SEGMENT_TRIES + 1):
+            try:
+                fetched = await self._fetcher.segment(
+                    found.ref, generation=found.key.generation, byte_range=segment.byte_range
+                )
+            except OriginError as error:
+                # A segment that was listed a moment ago may be missing at a node of the origin's for another moment.
+                if attempt == SEGMENT_TRIES or (found.older and isinstance(error, OriginMissing)):
+                    raise
+                await asyncio.sleep(wait_s)
+                wait_s *= 2
+            else:
+                return fetched.body
+        raise AssertionError("unreachable")
+
+    async def _publish(self, found: Found, timed: Timed) -> None:
+        """Put a timing on disk and on the bus, what it lets us seal, and last its mark."""
+        n = self._n_timings
+        self._n_timings += 1
+        await self._on_disk(self._journal.append_timing(self.stream, n, timed.timing, timed.state), self._seal())
+        self._bus.publish(timings_topic(self.stream), n, timed.timing)
+        mark = self.feed.mark(found, timed.timing, now=self._bus.now())
+        if mark is not None:
+            self._mark(mark)
+            await self._on_disk(self._journal.append_mark(self.stream, self._n_marks - 1, mark))
+        if n % TIMINGS_A_TRIM == 0:
+            await self._trim()
+
+    def _mark(self, mark: ReleaseMark) -> None:
+        self._bus.publish(marks_topic(self.stream), self._n_marks, mark)
+        self._n_marks += 1
+
+    async def _on_disk(self, *writes: Coroutine[Any, Any, None]) -> None:
+        """Wait for the disk; when it fails, video goes on and what was not sealed is tried again."""
+        for result in await asyncio.gather(*writes, return_exceptions=True):
+            if isinstance(result, JournalError):
+                log.error("journal.failed", event_id=self.stream, error=str(result))
+                self._kick.set()
+            elif isinstance(result, BaseException):
+                raise result
+
+    async def _trim(self) -> None:
+        """Forget what nobody may ask for any more, on the bus and on disk."""
+        self._bus.trim(timings_topic(self.stream), self._n_timings - MAX_TIMED_SEGMENTS)
+        # One mark covers all before it.
+        self._bus.trim(marks_topic(self.stream), self._n_marks - TIMINGS_A_TRIM)
+        for topic in (entries_topic, safety_topic):
+            self._bus.trim(topic(self.stream), self.feed.sequencer.next_offset - MAX_RETAINED_ENTRIES)
+        try:
+            await self._journal.trim(self._wall() - KEEP_S)
+        except JournalError as error:
+            log.error("journal.failed", event_id=self.stream, error=str(error))
+
+    async def _seal_on_kick(self) -> None:
+        while True:
+            await self._kick.wait()
+            self._kick.clear()
+            try:
+                await self._seal()
+            except JournalError as error:
+                log.error("journal.failed", event_id=self.stream, error=str(error))
+                # The disk may have room again in a while; what waits is kept meanwhile.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(MAX_POLL_S):
+                        await asyncio.Event().wait()
+                self._kick.set()
+
+    async def _seal(self) -> None:
+        """Seal what has its picture: on disk first, then on the bus, in the order of offsets."""
+        async with self._sealing:
+            sealed, settled = self.feed.sequencer.seal(now=self._bus.now())
+            # What an earlier failure of the disk left over goes first: its offsets are lower.
+            self._unsealed.extend(sealed)
+            self._settled.extend(settled)
+            if self._unsealed:
+                rows = list(self._unsealed)
+                await self._reserve()
+                await self._journal.seal(self.stream, [_row(item) for item in rows])
+                del self._unsealed[: len(rows)]
+                for item in rows:
+                    if item.entry.due is not None:
+                        self._bus.publish(entries_topic(self.stream), item.entry.o, item.entry)
+            if self._settled:
+                done = list(self._settled)
+                await self._journal.settle(done)
+                del self._settled[: len(done)]
+
+    async def _reserve(self) -> None:
+        if self.feed.sequencer.next_offset > self._reserved - OFFSETS_A_BLOCK // 2:
+            upto = self.feed.sequencer.next_offset + OFFSETS_A_BLOCK
+            await self._journal.reserve(self.stream, upto)
+            self._reserved = upto
+
+
+def _row(sealed: Sealed) -> SealedRow:
+    return SealedRow(
+        entry=sealed.entry,
+        source=sealed.source,
+        fact_id=sealed.fact_id,
+        rev=sealed.entry.cue.rev,
+        message_seq=sealed.message_seq,
+        note=sealed.note,
+    )

@@ -1,0 +1,225 @@
+"""Vendors' front door: `POST /api/v1/feeds/{source}` with Standard Webhooks.
+
+A message is believed (signature), understood (strict decoder, adapter), put on disk (journal), and only then
+acknowledged and delivered; whoever is told 2xx need not send it again, whatever crashes.
+
+| answer | when |
+|---|---|
+| 202 | journaled; `accepted` counts its facts |
+| 200 | its `webhook-id` is journaled already; nothing happens twice |
+| 401 | unknown source, missing, stale or wrong signature: one answer, one duration |
+| 413, 422 | too large; not understood (only the holder of a valid signature learns what is wrong) |
+| 503 | the disk does not take it, or we are still starting: send it again |
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from feeds.standard_webhooks import SignatureFault, verify
+from feeds.vendors.registry import ADAPTERS
+from kernel.errors import DecodeError, JournalError, MessageTooLarge, SettingsError
+from kernel.io.http import problem, read_body
+from kernel.io.system_time import new_key
+from kernel.strict_json import VENDOR_LIMITS, decode, decode_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from concurrent.futures import Executor
+
+    from starlette.requests import Request
+
+    from feeds.io.journal import Journal, StoredMessage
+    from feeds.vendors.contract import Adapted, Adapter
+
+log = structlog.get_logger("vendors")
+
+OFF_LOOP_BYTES = 64 << 10
+"""Decoding 64 KiB takes about 1.5 ms; more would make the loop's timers late."""
+
+_RETRY = {"Retry-After": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceKeys:
+    """How a source is believed and understood, and which stream its facts belong to."""
+
+    vendor: str
+    secrets: Sequence[bytes]
+    stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedMessage:
+    """A message that is on disk: its journal number, when it came (Unix seconds), what it says."""
+
+    seq: int
+    source: str
+    received: float
+    adapted: Adapted
+    stream: str
+
+
+class Ingress:
+    """Take in vendors' messages. Call `recover` before the first one.
+
+    Guaranteed: `deliver` gets each journaled message once a process, in the order of `seq`, recovered ones first, and
+    never before it is on disk.
+
+    Args:
+        sources: what is configured, by name.
+        journal: keeps the messages.
+        wall: the time of day in Unix seconds.
+        deliver: takes a message on; must not block.
+        executor: decodes large bodies; None: the loop's own.
+        adapters: by vendor.
+
+    Raises:
+        SettingsError: a source names no known vendor, or has no secret.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, SourceKeys],
+        journal: Journal,
+        *,
+        wall: Callable[[], float],
+        deliver: Callable[[ReceivedMessage], None],
+        executor: Executor | None = None,
+        adapters: Mapping[str, Adapter] = ADAPTERS,
+    ) -> None:
+        for name, keys in sources.items():
+            if keys.vendor not in adapters:
+                raise SettingsError(f"source {name!r}: no adapter for vendor {keys.vendor!r}; use one of {[*adapters]}")
+            if not keys.secrets:
+                raise SettingsError(f"source {name!r} has no webhook secret: add one to the keys")
+        self._sources = dict(sources)
+        self._journal = journal
+        self._wall = wall
+        self._deliver = deliver
+        self._executor = executor
+        self._adapters = adapters
+        # Every source is tried against as many keys as the one that has most, strangers too; nobody holds this one.
+        self._stranger = new_key()
+        self._n_keys = max((len(keys.secrets) for keys in sources.values()), default=1)
+        self._recovered = False
+        self._storing: dict[asyncio.Task[Response], None] = {}
+
+    async def recover(self) -> None:
+        """Deliver again what was acknowledged but not settled when the last process ended; then take new messages.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        for stored in await self._journal.unsettled(list(self._sources)):
+            adapted = await self._understood_again(stored)
+            if adapted is not None:
+                self._hand_on(stored.seq, stored.source, stored.received, adapted)
+        self._recovered = True
+
+    async def receive(self, request: Request) -> Response:
+        """Answer one POST."""
+        name = request.path_params["source"]
+        body = await read_body(request, VENDOR_LIMITS.max_bytes)
+        if body is None:
+            return problem(413, "Message too large", detail=f"the limit is {VENDOR_LIMITS.max_bytes} bytes")
+        message_id = await self._run(len(body), self._believed, name, request.headers, body)
+        if isinstance(message_id, SignatureFault):
+            log.warning("webhook.refused", source=name if name in self._sources else "?", why=message_id.value)
+            # RFC 9110, 11.6.1: a 401 names a scheme.
+            return problem(401, "Not authenticated", headers={"WWW-Authenticate": "StandardWebhooks"})
+        if not self._recovered:
+            return problem(503, "Starting", detail="earlier messages are still being read", headers=_RETRY)
+        try:
+            adapted = await self._run(len(body), self._understood, name, body)
+        except DecodeError as error:
+            log.warning("webhook.not_understood", source=name, message_id=message_id, why=str(error))
+            status = 413 if isinstance(error, MessageTooLarge) else 422
+            return problem(status, "Message not understood", detail=str(error))
+        # A task of its own: if this request is given up, what is journaled is delivered all the same.
+        task = asyncio.create_task(self._store(name, message_id, body, adapted))
+        self._storing[task] = None
+        task.add_done_callback(lambda done: self._storing.pop(done, None))
+        return await asyncio.shield(task)
+
+    async def aclose(self) -> None:
+        """Wait until what was begun is journaled and delivered. Call it before the journal is closed."""
+        if self._storing:
+            await asyncio.wait(list(self._storing))
+
+    async def _store(self, name: str, message_id: str, body: bytes, adapted: Adapted) -> Response:
+        received, n_facts = self._wall(), len(adapted.facts)
+        try:
+            appended = await self._journal.append_message(name, message_id, body, received=received, open_facts=n_facts)
+        except JournalError as error:
+            log.error("webhook.not_journaled", source=name, message_id=message_id, why=str(error))
+            return problem(503, "Not stored", detail="the message could not be stored: send it again", headers=_RETRY)
+        # From here to the delivery nothing is awaited: messages keep the journal's order.
+        if not appended.duplicate:
+            self._hand_on(appended.seq, name, received, adapted)
+        log.info("webhook.accepted", source=name, seq=appended.seq, facts=n_facts, duplicate=appended.duplicate)
+        answer = {"accepted": 0 if appended.duplicate else n_facts, "duplicate": appended.duplicate}
+        return JSONResponse(answer, 200 if appended.duplicate else 202, {"Cache-Control": "no-store"})
+
+    def _believed(self, name: str, headers: Mapping[str, str], body: bytes) -> str | SignatureFault:
+        source = self._sources.get(name)
+        secrets = list(source.secrets) if source else []
+        secrets += [self._stranger] * (self._n_keys - len(secrets))
+        return verify(secrets, headers, body, now=self._wall())
+
+    def _understood(self, name: str, body: bytes) -> Adapted:
+        return self._adapters[self._sources[name].vendor](name, decode_body(body))
+
+    async def _understood_again(self, stored: StoredMessage) -> Adapted | None:
+        try:
+            adapted: Adapted = await self._run(len(stored.body), self._understood, stored.source, stored.body)
+        except DecodeError as error:
+            # It was understood once: the adapter changed. It stays in the journal, for an adapter that can.
+            log.error("webhook.not_recovered", source=stored.source, seq=stored.seq, why=str(error))
+            return None
+        return adapted
+
+    def _hand_on(self, seq: int, name: str, received: float, adapted: Adapted) -> None:
+        try:
+            self._deliver(ReceivedMessage(seq, name, received, adapted, self._sources[name].stream))
+        except Exception:
+            # It is on disk and will be delivered again by the next process; its sender is not at fault.
+            log.exception("webhook.delivery_failed", source=name, seq=seq)
+
+    async def _run(self, n_bytes: int, function: Callable[..., Any], *arguments: object) -> Any:
+        if n_bytes <= OFF_LOOP_BYTES:
+            return function(*arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+
+
+def decode_body(body: bytes) -> Any:
+    """Decode a vendor's message: one JSON document, or several that stand one a line, which become a list.
+
+    Raises:
+        DecodeError: it is neither; the text says where the one or the other fails.
+    """
+    try:
+        return decode(body, VENDOR_LIMITS)
+    except MessageTooLarge:
+        raise
+    except DecodeError as error:
+        first, newline, rest = body.strip().partition(b"\n")
+        if not newline or not rest:
+            raise
+        try:
+            decode(first, VENDOR_LIMITS)
+        except DecodeError:
+            # Its first line is no document: it was meant as one, which is broken further on.
+            raise error from None
+        return decode_lines(body, VENDOR_LIMITS)
+
+
+def routes(ingress: Ingress) -> list[Route]:
+    """Return the routes of the vendors' front door, to be mounted by the composition root."""
+    return [Route("/api/v1/feeds/{source}", ingress.receive, methods=["POST"], name="feeds")]

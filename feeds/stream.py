@@ -1,0 +1,185 @@
+"""One stream's state in feeds: follow, time, map to UTC, pin facts, schedule releases. The driver does the rest.
+
+What comes in: copies of the playlist, measured segments, vendors' facts, and `now`. What comes out: segments to be
+fetched, timings, sealed entries, release marks. Nothing here waits or fails for lack of the world.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from feeds.align import TimedSegment, TimelineMap
+from feeds.release import ReleaseSchedule
+from feeds.sequencer import Sequencer
+from feeds.timing import TimelineTracker, TrackerState
+from feeds.ts import SegmentMedia
+from feeds.utc import UtcModel
+from kernel.follow import Found, PlaylistFollower
+from kernel.marks import ReleaseMark
+from kernel.playlist import MediaPlaylist
+from kernel.pts import Ticks
+from kernel.showings import Showing
+from kernel.timeline import SegmentKey, SegmentTiming, StreamState
+
+MAX_TIMED_SEGMENTS = 10_800
+"""Six hours of 2 s segments: as long as a client may resume."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What came of a measured segment: its timing, what to keep of it, and why it began a timeline if it did."""
+
+    timing: SegmentTiming
+    frames: tuple[Ticks, ...]
+    state: dict[str, Any]
+    why_new: str | None
+
+
+class StreamFeed:
+    """Hold one stream's media time and facts.
+
+    Args:
+        showing: what is shown; its stream bears its id.
+        next_offset: the first offset of the log that may be used.
+    """
+
+    def __init__(self, showing: Showing, *, next_offset: int = 0) -> None:
+        self.stream = showing.event_id
+        self._follower = PlaylistFollower()
+        self._tracker: TimelineTracker | None = None
+        self._delay_s = (showing.program_delay_ms or 0) / 1000
+        self._utc = UtcModel(program_delay_ms=showing.program_delay_ms or 0)
+        self.map = TimelineMap(due_sigma=showing.due_sigma)
+        self.release = ReleaseSchedule(self.stream, hold_s=showing.hold_s)
+        self.sequencer = Sequencer(self.map, self.release, next_offset=next_offset)
+        self.target_duration_s: int | None = None
+        self.live: bool | None = None
+        self._ended = False
+        self._unread_s = 0.0
+        self._unread_before_s = 0.0
+        self._boundary = False
+        self._boundary_before = False
+        self._last_placed: SegmentKey | None = None
+
+    def observe(self, playlist: MediaPlaylist, refs: list[str], *, now: float) -> list[Found]:
+        """Take in a copy of the playlist and return the segments to be fetched and timed, in that order."""
+        self.target_duration_s = playlist.target_duration_s
+        if self.live is None:
+            self.live = not playlist.ended
+        if self._tracker is None and playlist.segments:
+            # Start-up works backwards: the oldest listed timeline becomes 0, if no reset is unmarked.
+            self._tracker = TimelineTracker(sum(segment.discontinuity for segment in playlist.segments[1:]))
+        self._ended = playlist.ended
+        return self._follower.observe(playlist, refs, now)
+
+    def state(self) -> StreamState | None:
+        """Return what the other houses must know of the stream as a whole, None before the first playlist."""
+        if self.target_duration_s is None or self.live is None:
+            return None
+        return StreamState(self.stream, self.target_duration_s, self.live, self._ended, self._follower.last)
+
+    def timed(self, found: Found, media: SegmentMedia, *, now: float, wall: float) -> Timed:
+        """Give a measured segment its place in media time and UTC; its mark follows when all that it shows is sealed.
+
+        Args:
+            found: the segment, in the order in which `observe` gave them.
+            media: what was measured in it.
+            now: bus time.
+            wall: Unix seconds at the same moment.
+
+        Raises:
+            MediaError: it holds neither video nor audio.
+        """
+        assert self._tracker is not None
+        assert self.target_duration_s is not None
+        segment, key = found.segment, found.key
+        if found.older:
+            placed = self._tracker.place_before(
+                media,
+                discontinuity_between=found.boundary or self._boundary_before,
+                target_duration_s=self.target_duration_s,
+                skipped_s=self._unread_before_s,
+            )
+            self._unread_before_s, self._boundary_before = 0.0, False
+        else:
+            missed = 0 if self._last_placed is None else key.msn - self._last_placed.msn - 1
+            placed = self._tracker.place(
+                media,
+                discontinuity=found.boundary or self._boundary,
+                target_duration_s=self.target_duration_s,
+                skipped_s=self._unread_s or max(0, missed) * float(self.target_duration_s),
+            )
+            self._unread_s, self._boundary, self._last_placed = 0.0, False, key
+        arrival = wall - (now - found.arrived) if self.live and not found.older else None
+        self._utc.observe(placed.timeline, placed.start, placed.end, pdt=segment.pdt, arrival=arrival)
+        utc = self._utc.wall_at(placed.timeline, placed.start)
+        timing = SegmentTiming(
+            stream=self.stream,
+            generation=key.generation,
+            msn=key.msn,
+            part=None,
+            uri=found.ref,
+            timeline=placed.timeline,
+            start=placed.start,
+            end=placed.end,
+            wall=utc.wall if utc else None,
+            sigma_ms=utc.sigma_ms if utc else 0.0,
+            method=utc.method if utc else None,
+        )
+        self.map.add(TimedSegment(timing, placed.frames))
+        self.map.trim(MAX_TIMED_SEGMENTS)
+        tracker = self._tracker.state()
+        state = {
+            "origin_msn": segment.msn,
+            "frames": list(placed.frames),
+            "tracker": tracker.as_json() if tracker and not found.older else None,
+        }
+        return Timed(timing, placed.frames, state, placed.why_new)
+
+    def mark(self, found: Found, timing: SegmentTiming, *, now: float) -> ReleaseMark | None:
+        """Return when a timed segment may go out, None if a newer one's mark covers it already.
+
+        Ask for it last: from then on what belongs to its picture counts as late.
+        """
+        return self.release.mark(timing, arrived=found.arrived, now=now)
+
+    def unmarked(self, *, now: float) -> ReleaseMark | None:
+        """Return a mark for the newest timed segment if it has none: after a restart it counts as arriving now."""
+        newest = self.map.newest
+        return None if newest is None else self.release.mark(newest.timing, arrived=now, now=now)
+
+    def unreadable(self, found: Found) -> None:
+        """Pass over a segment that could not be fetched or read: its neighbours stay on one timeline if they fit."""
+        if found.older:
+            self._unread_before_s += found.segment.duration_s
+            self._boundary_before = self._boundary_before or found.boundary
+        else:
+            self._unread_s += found.segment.duration_s
+            self._boundary = self._boundary or found.boundary
+            self._last_placed = found.key
+
+    def caught_up(self, *, older: bool, newer: bool) -> None:
+        """Say that nothing older (or, at the end of the stream, nothing newer) is left to be timed."""
+        self.map.complete_below = self.map.complete_below or older
+        self.map.ended = self._ended and newer
+
+    def restore_timing(self, timing: SegmentTiming, state: dict[str, Any], *, generation: int) -> None:
+        """Take in a timing from disk after a restart, in the order of their keys.
+
+        Args:
+            timing: as it was published.
+            state: what `Timed.state` said of it.
+            generation: the newest one on disk; older numbers can no longer be compared with the origin's.
+        """
+        frames = tuple(Ticks(frame) for frame in state["frames"])
+        self.map.add(TimedSegment(timing, frames))
+        self.map.complete_below = True
+        # The published UTC has the programme delay taken off; the model wants the stamp.
+        dated = timing.wall + self._delay_s if timing.wall is not None and timing.method == "pdt" else None
+        self._utc.observe(timing.timeline, timing.start, timing.end, pdt=dated, arrival=None)
+        if timing.generation == generation:
+            self._follower.resume(timing, int(state["origin_msn"]))
+            self._last_placed = timing.key
+        if state["tracker"] is not None:
+            self._tracker = TimelineTracker.restore(TrackerState.from_json(state["tracker"]))

@@ -1,0 +1,1 @@
+"""Adapters: pure functions from a vendor's message to facts, one a module."""

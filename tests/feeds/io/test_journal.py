@@ -1,0 +1,225 @@
+"""What was acknowledged is on disk, also under kill -9; real SQLite, real files, a real process."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from feeds.io.journal import Appended, Journal, SealedRow, StoredMark, StoredTiming, StreamRecord
+from kernel.cues import Cue, CueClass, CueType, Entry, Op
+from kernel.errors import JournalError
+from kernel.marks import ReleaseMark
+from kernel.pts import Ticks
+from kernel.timeline import MediaTime, SegmentTiming
+
+ROOT = Path(__file__).parents[3]
+
+
+class Clock:
+    """A wall clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@asynccontextmanager
+async def opened(path: Path, clock: Clock | None = None) -> AsyncIterator[Journal]:
+    journal = await Journal.open(path, now=clock or Clock())
+    try:
+        yield journal
+    finally:
+        await journal.aclose()
+
+
+def entry(o: int) -> Entry:
+    cue = Cue(
+        "nba:7", 1, Op.NEW, CueType.PLAY, CueClass.LOCKED, MediaTime(0, Ticks(o)), 3, None, 2, 5, 1, {"txt": "\u00e9"}
+    )
+    return Entry(o, cue, MediaTime(0, Ticks(o + 1)))
+
+
+def timing(msn: int) -> SegmentTiming:
+    return SegmentTiming("game", 0, msn, None, f"http://o/{msn}.ts", 0, Ticks(0), Ticks(9), 1.5, 0.29, "pdt")
+
+
+def mark(msn: int) -> ReleaseMark:
+    return ReleaseMark("game", 0, msn, None, MediaTime(0, Ticks(9)), 7.25)
+
+
+EMPTY = StreamRecord(None, 0, None, [], [], [])
+
+
+async def test_a_message_is_kept_once(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j") as journal:
+        assert await journal.append_message("nba", "m1", b"{}", received=5.0) == Appended(1, duplicate=False)
+        assert await journal.append_message("nba", "m1", b"other", received=6.0) == Appended(1, duplicate=True)
+        other = await journal.append_message("mlb", "m1", b"[]", received=7.0)
+        assert other.seq > 1
+        assert not other.duplicate
+    async with opened(tmp_path / "j") as journal:
+        assert await journal.append_message("nba", "m1", b"{}", received=8.0) == Appended(1, duplicate=True)
+        (first, second) = await journal.unsettled(["nba", "mlb"])
+        assert (first.seq, first.source, first.message_id, first.received, first.body) == (1, "nba", "m1", 5.0, b"{}")
+        assert second.body == b"[]"
+
+
+async def test_what_is_settled_is_not_owed(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j") as journal:
+        for n in range(4):
+            await journal.append_message("nba", f"m{n}", b"{}", received=5.0, open_facts=n)
+        assert [stored.seq for stored in await journal.unsettled(["nba"])] == [2, 3, 4]
+        await journal.settle([2, 4])
+        await journal.settle([])
+        assert [stored.seq for stored in await journal.unsettled(["nba"])] == [3]
+        assert await journal.unsettled(["mlb"]) == []
+        assert await journal.unsettled([]) == []
+
+
+async def test_a_stream_comes_back_as_it_was(tmp_path: Path) -> None:
+    rows = [SealedRow(entry(0), "nba", "7", 1, 42, {"stamp": 9}), SealedRow(entry(1)), SealedRow(entry(1000))]
+    async with opened(tmp_path / "j") as journal:
+        assert await journal.load("game", since_wall=0) == EMPTY
+        await journal.begin_epoch("game", "e1")
+        await journal.reserve("game", 1000)
+        await journal.reserve("game", 2000)
+        await journal.reserve("game", 1500)
+        await journal.save_state("game", {"last": [0, 7]})
+        await journal.seal("game", rows[:2])
+        await journal.seal("game", rows[2:])
+        await journal.seal("other", [SealedRow(entry(0))])
+        await journal.append_timing("game", 0, timing(5), {"end": 9})
+        await journal.append_timing("game", 1, timing(6))
+        await journal.append_mark("game", 0, mark(5))
+    async with opened(tmp_path / "j") as journal:
+        assert await journal.load("game", since_wall=0) == StreamRecord(
+            "e1",
+            2000,
+            {"last": [0, 7]},
+            rows,
+            [StoredTiming(0, timing(5), {"end": 9}), StoredTiming(1, timing(6), None)],
+            [StoredMark(0, mark(5))],
+        )
+        assert [row.entry.o for row in (await journal.load("other", since_wall=0)).entries] == [0]
+
+
+async def test_an_entry_never_changes(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j") as journal:
+        await journal.seal("game", [SealedRow(entry(0))])
+        with pytest.raises(JournalError, match="UNIQUE"):
+            await journal.seal("game", [SealedRow(entry(1)), SealedRow(entry(0), "nba")])
+        assert (await journal.load("game", since_wall=0)).entries == [SealedRow(entry(0))]
+
+
+async def test_a_timing_and_a_mark_may_be_given_again(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j") as journal:
+        for msn in (1, 2):
+            await journal.append_timing("game", 0, timing(msn))
+            await journal.append_mark("game", 0, mark(msn))
+        record = await journal.load("game", since_wall=0)
+        assert (record.timings, record.marks) == ([StoredTiming(0, timing(2), None)], [StoredMark(0, mark(2))])
+
+
+async def test_a_new_epoch_forgets_the_log_before_it(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j") as journal:
+        await journal.reserve("game", 1000)
+        await journal.begin_epoch("game", "e1")
+        await journal.seal("game", [SealedRow(entry(0))])
+        await journal.begin_epoch("game", "e1")
+        assert len((await journal.load("game", since_wall=0)).entries) == 1
+        await journal.begin_epoch("game", "e2")
+        assert await journal.load("game", since_wall=0) == StreamRecord("e2", 0, None, [], [], [])
+
+
+async def test_only_what_is_young_enough_is_loaded(tmp_path: Path) -> None:
+    clock = Clock()
+    async with opened(tmp_path / "j", clock) as journal:
+        for n in range(3):
+            clock.now = 1000.0 + n
+            await journal.seal("game", [SealedRow(entry(n))])
+            await journal.append_timing("game", n, timing(n))
+            await journal.append_mark("game", n, mark(n))
+        record = await journal.load("game", since_wall=1001.0)
+        assert [row.entry.o for row in record.entries] == [1, 2]
+        assert [stored.n for stored in record.timings] == [stored.n for stored in record.marks] == [1, 2]
+
+
+async def test_what_is_old_is_forgotten_but_never_what_is_owed_or_goes_on(tmp_path: Path) -> None:
+    clock = Clock()
+    async with opened(tmp_path / "j", clock) as journal:
+        await journal.append_message("nba", "settled", b"", received=1000.0, open_facts=0)
+        await journal.append_message("nba", "owed", b"", received=1000.0)
+        for n in range(3):
+            await journal.seal("game", [SealedRow(entry(n))])
+            await journal.append_timing("game", n, timing(n))
+            await journal.append_mark("game", n, mark(n))
+        await journal.append_timing("other", 0, timing(0))
+        await journal.trim(1000.0)
+        assert len((await journal.load("game", since_wall=0)).entries) == 3
+        await journal.trim(1000.1)
+        record = await journal.load("game", since_wall=0)
+        assert record.entries == []
+        assert [stored.n for stored in record.timings] == [stored.n for stored in record.marks] == [2]
+        assert len((await journal.load("other", since_wall=0)).timings) == 1
+        assert [stored.message_id for stored in await journal.unsettled(["nba"])] == ["owed"]
+        # A message that is forgotten never lends its number to another.
+        assert await journal.append_message("nba", "settled", b"", received=1001.0) == Appended(3, duplicate=False)
+
+
+async def test_a_record_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j") as journal:
+        await journal.append_mark("game", 0, mark(1))
+        await journal._many("UPDATE marks SET map = ?", [("{}",)])
+        with pytest.raises(JournalError, match="record of stream 'game' cannot be read: release mark: 'stream'"):
+            await journal.load("game", since_wall=0)
+        await journal._many("UPDATE marks SET map = ?", [("{",)])
+        with pytest.raises(JournalError, match="cannot be read"):
+            await journal.load("game", since_wall=0)
+
+
+CHILD = """
+import asyncio, itertools, os, sys
+from pathlib import Path
+from feeds.io.journal import Journal
+
+async def one(journal, worker):
+    for n in itertools.count():
+        message_id = f"{worker}-{n}"
+        await journal.append_message("nba", message_id, os.urandom(500), received=0.0)
+        print(message_id, flush=True)
+
+async def main():
+    journal = await Journal.open(Path(sys.argv[1]), now=lambda: 0.0)
+    await asyncio.gather(*(one(journal, worker) for worker in range(20)))
+
+asyncio.run(main())
+"""
+
+
+async def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    path = tmp_path / "j"
+    for acknowledgements in (1, 50, 400):
+        acked: list[bytes] = []
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", CHILD, str(path), stdout=asyncio.subprocess.PIPE, cwd=ROOT
+        )
+        assert child.stdout is not None
+        # A last line without its end was cut off by the kill: nobody has read that acknowledgement.
+        while (line := await child.stdout.readline()).endswith(b"\n"):
+            acked.append(line.strip())
+            if len(acked) == acknowledgements:
+                child.kill()
+        assert await child.wait() == -signal.SIGKILL
+        assert len(acked) >= acknowledgements
+        async with opened(path) as journal:
+            kept = {stored.message_id.encode() for stored in await journal.unsettled(["nba"])}
+        assert set(acked) <= kept
+        path.unlink()

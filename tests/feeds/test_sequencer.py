@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from feeds import sequencer as module
+from feeds.align import TimedSegment, TimelineMap
+from feeds.release import ReleaseSchedule
+from feeds.sequencer import Sealed, Sequencer
+from kernel.cues import Cue, CueClass, CueType, Fact, Op
+from kernel.pts import Ticks
+from kernel.timeline import MediaTime
+from tests.support.playlists import timing
+
+T0 = 1_800_000_000.0
+FRAME = 3600
+
+
+def fact(id_: str, at: float | None = 1.0, *, op: Op = Op.NEW, **more: Any) -> Fact:
+    body = more.pop("body", {"txt": id_})
+    type_ = more.pop("type", CueType.PLAY)
+    return Fact("nba", id_, op, type_, None if at is None else T0 + at, body, **more)
+
+
+class Desk:
+    """A sequencer with its map and schedule, and a wall clock that stands at T0."""
+
+    def __init__(self) -> None:
+        self.map = TimelineMap()
+        self.release = ReleaseSchedule("game")
+        self.sequencer = Sequencer(self.map, self.release)
+        self.messages = 0
+
+    def time(self, msn: int, *, now: float | None = None) -> None:
+        """Time a segment, and release it at `now` if that is given."""
+        told = timing(msn, f"{msn}.ts", wall=T0 + 2 * msn)
+        self.map.add(TimedSegment(told, tuple(Ticks(told.start + FRAME * index) for index in range(50))))
+        if now is not None:
+            self.release.mark(told, arrived=now, now=now)
+
+    def offer(self, *facts: Fact, received: float = 0.0, live: bool = True) -> module.Offer:
+        self.messages += 1
+        return self.sequencer.offer(list(facts), message_seq=self.messages, received=T0 + received, live=live)
+
+    def seal(self, now: float = 0.0) -> list[Cue]:
+        return [item.entry.cue for item in self.sealed(now)]
+
+    def sealed(self, now: float = 0.0) -> list[Sealed]:
+        return self.sequencer.seal(now=now)[0]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    desk = Desk()
+    desk.time(0)
+    return desk
+
+
+def test_a_fact_becomes_an_entry_at_its_picture(desk: Desk) -> None:
+    desk.offer(fact("7", body={"txt": "dunk"}))
+    (sealed,) = desk.sealed()
+    cue = sealed.entry.cue
+    assert (sealed.entry.o, cue.id, cue.rev, cue.op, cue.cls) == (0, "nba:7", 1, Op.NEW, CueClass.LOCKED)
+    assert (cue.at, sealed.entry.due) == (MediaTime(0, Ticks(90_000)), MediaTime(0, Ticks(90_000)))
+    assert (cue.msn, cue.off, cue.wall_ms, cue.late_ms) == (0, 90_000, round((T0 + 1) * 1000), None)
+    assert cue.body == {"txt": "dunk"}
+    assert (sealed.source, sealed.fact_id, sealed.message_seq) == ("nba", "7", 1)
+
+
+def test_offsets_rise_by_one_in_the_order_of_sealing(desk: Desk) -> None:
+    desk.offer(fact("late", 3.0), fact("a", 0.5))
+    desk.offer(fact("b", 0.2))
+    assert [(item.entry.o, item.fact_id) for item in desk.sealed()] == [(0, "a"), (1, "b")]
+    desk.time(1)
+    assert [(item.entry.o, item.fact_id) for item in desk.sealed()] == [(2, "late")]
+
+
+def test_a_message_is_settled_when_nothing_of_it_waits(desk: Desk) -> None:
+    assert not desk.offer(fact("a", 0.5), fact("b", 3.0)).settled
+    assert desk.sequencer.seal(now=0.0)[1] == []
+    assert desk.sequencer.counts.waiting == 1
+    desk.time(1)
+    assert desk.sequencer.seal(now=0.0)[1] == [1]
+    assert desk.offer(fact("a", 0.5)).settled
+
+
+def test_a_late_fact_says_how_late(desk: Desk) -> None:
+    desk.time(1, now=100.0)
+    desk.offer(fact("a", 2.5))
+    assert desk.seal(now=107.25)[0].late_ms == 7250
+    assert desk.sequencer.counts.late == 1
+
+
+def test_repeats_are_dropped(desk: Desk) -> None:
+    desk.offer(fact("a"), fact("a"))
+    desk.offer(fact("b", rev=2))
+    assert desk.offer(fact("a"), fact("b", rev=2), fact("b", rev=1, body={"txt": "other"})).settled
+    assert len(desk.seal()) == 2
+    assert desk.sequencer.counts.duplicates == 4
+
+
+def test_a_change_is_an_amendment_with_what_it_replaces(desk: Desk) -> None:
+    desk.offer(fact("a", body={"n": 1}), fact("a", body={"n": 2}))
+    first, second = desk.seal()
+    assert (second.rev, second.op, second.body, second.before) == (2, Op.AMEND, {"n": 2}, {"n": 1})
+    assert first.before is None
+
+
+def test_a_newer_stamp_with_the_same_content_confirms(desk: Desk) -> None:
+    desk.offer(fact("a", stamp=10), fact("a", stamp=20), fact("a", stamp=20), fact("a", stamp=15, body={"n": 9}))
+    assert [(cue.rev, cue.op) for cue in desk.seal()] == [(1, Op.NEW), (2, Op.CONFIRM)]
+    assert (desk.sequencer.counts.duplicates, desk.sequencer.counts.stale) == (1, 1)
+
+
+def test_a_correction_without_a_time_stands_with_its_original(desk: Desk) -> None:
+    desk.offer(fact("a", 1.0))
+    desk.seal()
+    desk.time(1)
+    desk.offer(fact("a", None, op=Op.AMEND, body={"n": 2}), received=3.0)
+    desk.offer(fact("a", 1.0, op=Op.RETRACT, body={}), received=3.5)
+    amend, retract = desk.seal()
+    assert amend.at == retract.at == MediaTime(0, Ticks(90_000))
+    assert retract.op is Op.RETRACT
+
+
+def test_a_correction_waits_with_its_original(desk: Desk) -> None:
+    desk.offer(fact("a", 3.0))
+    desk.offer(fact("a", None, op=Op.AMEND, body={"n": 2}), received=3.5)
+    assert desk.seal() == []
+    desk.time(1)
+    assert [cue.at for cue in desk.seal()] == [MediaTime(0, Ticks(270_000))] * 2
+
+
+def test_a_reversal_stands_at_its_own_picture(desk: Desk) -> None:
+    desk.time(1)
+    desk.offer(fact("goal", 0.5))
+    desk.offer(fact("goal", 3.0, op=Op.RETRACT, body={"txt": "offside"}))
+    goal, verdict = desk.seal()
+    assert goal.at == MediaTime(0, Ticks(45_000 + 1_800)) or goal.at == MediaTime(0, Ticks(43_200))
+    assert verdict.at == MediaTime(0, Ticks(270_000))
+    assert verdict.before == {"txt": "goal"}
+
+
+def test_what_was_retracted_stays_retracted(desk: Desk) -> None:
+    desk.offer(fact("a", op=Op.RETRACT))
+    desk.offer(fact("a"))
+    desk.offer(fact("b"), fact("b", None, op=Op.RETRACT), fact("b", body={"n": 3}))
+    assert [(cue.id, cue.op) for cue in desk.seal()] == [("nba:b", Op.NEW), ("nba:b", Op.RETRACT)]
+    assert desk.sequencer.counts.retracted == 3
+
+
+def test_a_correction_before_its_target_is_all_we_know(desk: Desk) -> None:
+    desk.offer(fact("a", op=Op.AMEND, rev=4))
+    desk.offer(fact("a", rev=1, body={"old": 1}))
+    assert [(cue.rev, cue.op) for cue in desk.seal()] == [(4, Op.NEW)]
+
+
+def test_safety_is_sealed_at_once_and_tells_nothing(desk: Desk) -> None:
+    offer = desk.offer(fact("s", None, type=CueType.SUSPEND, body={"market": {"mid": "1x2", "why": "goal"}}))
+    (sealed,) = offer.safety
+    assert (sealed.entry.due, sealed.entry.cue.at, sealed.entry.cue.body) == (None, None, {})
+    assert sealed.entry.cue.cls is CueClass.SAFETY
+    assert offer.settled
+    assert desk.seal() == []
+
+
+def test_an_opening_market_is_a_reopen(desk: Desk) -> None:
+    desk.offer(
+        fact("m", type=CueType.MARKET, body={"market": {"mid": "1", "st": "open"}}),
+        fact("n", type=CueType.MARKET, body={"market": {"mid": "1", "st": "closed"}}),
+    )
+    assert [cue.cls for cue in desk.seal()] == [CueClass.REOPEN, CueClass.LOCKED]
+
+
+def test_an_absurd_clock_is_not_used_on_a_live_stream(desk: Desk) -> None:
+    desk.offer(fact("a", -200_000.0), received=1.0)
+    (cue,) = desk.seal()
+    assert cue.at == MediaTime(0, Ticks(90_000))
+    assert desk.sequencer.counts.absurd == 1
+    desk.offer(fact("b", -200_000.0), received=1.0, live=False)
+    assert desk.seal() == []
+
+
+def test_a_restored_sequencer_goes_on(desk: Desk) -> None:
+    desk.offer(fact("a", 0.51, stamp=5), fact("gone"), fact("gone", None, op=Op.RETRACT))
+    later = Desk()
+    for item in desk.sealed():
+        later.sequencer.restore(item.entry, item.source, item.fact_id, item.note)
+    later.sequencer.next_offset = 1_000
+    # Known to be a repeat, a correction that stands with its original, and one of what is gone.
+    later.offer(fact("a", 0.51, stamp=5))
+    later.offer(fact("a", 0.51, stamp=6, body={"n": 2}))
+    later.offer(fact("gone", body={"n": 2}))
+    (sealed,) = later.sealed()
+    cue = sealed.entry.cue
+    assert (sealed.entry.o, cue.rev, cue.op, cue.at) == (1_000, 2, Op.AMEND, MediaTime(0, Ticks(13 * FRAME)))
+
+
+def test_memory_of_facts_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_KNOWN_FACTS", 3)
+    for index in range(10):
+        desk.offer(fact(str(index)))
+    assert len(desk.sequencer._known) == 3
