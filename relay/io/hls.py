@@ -1,0 +1,201 @@
+"""Answer HLS requests: every playlist, segment, key and init section behind the same gates.
+
+Order: the path's form, the gates, then what is there. A stranger learns nothing, not even which showings exist;
+the holder of a valid signature learns the reason.
+"""
+
+from __future__ import annotations
+
+import mimetypes
+from collections.abc import Callable, Mapping
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from kernel.decisions import Admit, Decision, Scope
+from kernel.errors import OriginError, OriginMissing
+from kernel.io.http import bearer_token, problem
+from kernel.io.origin import Fetcher
+from kernel.showings import Showing
+from relay.gate import decide
+from relay.io.body import GrantedBody
+from relay.io.driver import StreamRelay
+from relay.playlist import Listed, extension
+from relay.ranges import ByteRange, Unsatisfiable, parse_range
+from relay.request import COOKIE, HlsRequest, parse_path
+
+log = structlog.get_logger("relay")
+
+PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
+MEDIA_TYPES = {
+    ".ts": "video/mp2t",
+    ".aac": "audio/aac",
+    ".mp3": "audio/mpeg",
+    ".ac3": "audio/ac3",
+    ".m4s": "video/mp4",
+    ".mp4": "video/mp4",
+    ".cmfv": "video/mp4",
+    ".cmfa": "audio/mp4",
+    ".vtt": "text/vtt",
+    ".bin": "application/octet-stream",
+}
+
+SEGMENT_MAX_AGE_S = 3_600
+"""How long the viewer's own cache may keep a segment: it never changes. No shared cache may, for it was gated."""
+
+PLAIN_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    # The path may hold a token: it must not travel on as a referrer.
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class Hls:
+    """Serve the windows of all showings.
+
+    Args:
+        relays: what is open of each showing, by event id.
+        admit: the gates.
+        fetcher: the process's only one.
+        wall: the time of day in Unix seconds.
+    """
+
+    def __init__(
+        self, relays: Mapping[str, StreamRelay], *, admit: Admit, fetcher: Fetcher, wall: Callable[[], float]
+    ) -> None:
+        self._relays = relays
+        self._admit = admit
+        self._fetcher = fetcher
+        self._wall = wall
+
+    def routes(self) -> list[Route]:
+        """Return what the composition root mounts."""
+        return [Route("/hls/{rest:path}", self._answer, methods=["GET", "HEAD", "OPTIONS"])]
+
+    async def _answer(self, request: Request) -> Response:
+        named = parse_path(request.scope["raw_path"].decode("ascii", "replace"))
+        showing = self._relays[named.event_id].showing if named and named.event_id in self._relays else None
+        cors = _cors(request, showing)
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers={**PLAIN_HEADERS, **cors})
+        if named is None:
+            response = problem(404, "Not Found", detail="no such resource; playlists end in /index.m3u8")
+        else:
+            response = await self._gated(request, named)
+        response.headers.update({**PLAIN_HEADERS, **cors})
+        return response
+
+    async def _gated(self, request: Request, named: HlsRequest) -> Response:
+        token = named.token or bearer_token(request.headers) or request.cookies.get(COOKIE)
+        decision = self._admit(token, named.event_id, Scope.WATCH, now=self._wall())
+        if not decision.admitted:
+            return _refusal(decision)
+        relay = self._relays.get(named.event_id)
+        if relay is None:
+            return problem(404, "Not Found", detail=f"there is no showing {named.event_id!r} here")
+        if named.kind == "playlist":
+            return _playlist(request, relay)
+
+        def granted() -> bool:
+            assert decision.claims is not None
+            return decide(decision.claims, named.event_id, Scope.WATCH, now=self._wall()).admitted
+
+        if named.kind == "asset":
+            ref = relay.window.asset(named.name)
+            if ref is None:
+                return problem(404, "Not Found", detail="no such key or init section is out")
+            return await self._media(request, ref, None, 0, granted)
+        assert named.key is not None
+        listed = relay.window.find(named.key)
+        if listed is None or not _is_named(request, listed):
+            # Unknown, gone and not yet released look the same: what is coming is nobody's business.
+            return problem(404, "Not Found", detail="no such segment is out")
+        return await self._media(request, listed.ref, listed.segment.byte_range, listed.key.generation, granted)
+
+    async def _media(
+        self,
+        request: Request,
+        ref: str,
+        byte_range: tuple[int, int] | None,
+        generation: int,
+        granted: Callable[[], bool],
+    ) -> Response:
+        try:
+            fetched = await self._fetcher.segment(ref, generation=generation, byte_range=byte_range)
+        except OriginMissing:
+            return problem(404, "Not Found", detail="the origin no longer has it")
+        except OriginError as error:
+            log.warning("origin.failed", error=str(error))
+            return problem(502, "Bad Gateway", detail="the origin did not deliver", headers={"Retry-After": "1"})
+        if not granted():
+            return problem(403, "Forbidden", detail="the grant ended while the origin was asked")
+        body = memoryview(fetched.body)
+        etag = f'"{generation}-{len(body):x}-{request.url.path.rsplit("/", 1)[-1]}"'
+        headers = {
+            "Content-Type": _media_type(ref, fetched.content_type),
+            "Cache-Control": f"private, max-age={SEGMENT_MAX_AGE_S}, immutable",
+            "Accept-Ranges": "bytes",
+            "ETag": etag,
+        }
+        if request.headers.get("if-none-match") == etag:
+            return Response(status_code=304, headers=headers)
+        # RFC 9110, 13.1.5 and 14.2: a range counts on GET only, and only if the representation is the one they know.
+        known = request.headers.get("if-range", etag) == etag
+        wanted = parse_range(request.headers.get("range"), len(body)) if known and request.method == "GET" else None
+        if isinstance(wanted, Unsatisfiable):
+            return problem(416, "Range Not Satisfiable", headers={"Content-Range": f"bytes */{len(body)}"})
+        if isinstance(wanted, ByteRange):
+            headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{len(body)}"
+            return GrantedBody(body[wanted.start : wanted.stop], granted=granted, status_code=206, headers=headers)
+        return GrantedBody(body, granted=granted, status_code=200, headers=headers)
+
+
+def _playlist(request: Request, relay: StreamRelay) -> Response:
+    text = relay.window.text()
+    if text is None:
+        return problem(
+            503, "Service Unavailable", detail="nothing of this showing is out yet", headers={"Retry-After": "1"}
+        )
+    return Response(text, media_type=PLAYLIST_TYPE, headers={"Cache-Control": "private, no-cache"})
+
+
+def _is_named(request: Request, listed: Listed) -> bool:
+    """Tell whether the ending asked for is the segment's own: one resource has one name."""
+    return str(request.scope["raw_path"], "ascii").endswith(extension(listed.ref))
+
+
+def _media_type(ref: str, said: str | None) -> str:
+    known = MEDIA_TYPES.get(extension(ref))
+    return known or said or mimetypes.guess_type(ref)[0] or "application/octet-stream"
+
+
+def _refusal(decision: Decision) -> Response:
+    if decision.claims is None:
+        # Missing and forged look the same; RFC 9110, 15.5.2 wants the challenge.
+        return problem(401, "Unauthorized", headers={"WWW-Authenticate": "Bearer"})
+    return problem(403, "Forbidden", reason=decision.reason, detail=f"this token does not admit: {decision.reason}")
+
+
+def _cors(request: Request, showing: Showing | None) -> dict[str, str]:
+    headers = {
+        "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
+        "Access-Control-Allow-Headers": "Authorization, Range, If-None-Match, If-Range",
+        "Access-Control-Expose-Headers": "Accept-Ranges, Content-Length, Content-Range, ETag, Retry-After",
+        "Access-Control-Max-Age": "600",
+    }
+    allowed = showing.allowed_origins if showing else ()
+    if not allowed:
+        return {"Access-Control-Allow-Origin": "*", **headers}
+    origin = request.headers.get("origin")
+    if origin not in allowed:
+        return {"Vary": "Origin"}
+    # A named origin may send its cookie; "*" may not (Fetch standard, CORS protocol and credentials).
+    return {
+        "Access-Control-Allow-Origin": origin,
+        "Access-Control-Allow-Credentials": "true",
+        "Vary": "Origin",
+        **headers,
+    }

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kernel.bus import marks_topic, opened_signal, timings_topic
+from kernel.io.memory_bus import MemoryBus
+from kernel.io.origin import Fetcher, playlist_ref
+from kernel.marks import Opened, ReleaseMark
+from kernel.showings import Showing
+from relay.io.driver import StreamRelay
+from tests.support.origins import write_list
+from tests.support.playlists import timing
+
+
+class Stage:
+    """A relay that follows a folder, and what it says."""
+
+    def __init__(self, folder: Path, *, max_hold_s: float = 15.0) -> None:
+        self.folder = folder
+        self.bus = MemoryBus(asyncio.get_running_loop().time)
+        ref = playlist_ref(str(folder / "index.m3u8"))
+        self.fetcher = Fetcher([ref], now=self.bus.now)
+        self.relay = StreamRelay(Showing("game", ref, max_hold_s=max_hold_s), fetcher=self.fetcher, bus=self.bus)
+        self.opened: asyncio.Queue[Opened] = asyncio.Queue()
+        self.bus.listen(opened_signal("game"), self.opened.put_nowait)
+
+    def release(self, msn: int, name: str) -> None:
+        told = timing(msn, name)
+        uri = (self.folder / name).as_uri()
+        told = type(told)(**{**{slot: getattr(told, slot) for slot in told.__slots__}, "uri": uri})
+        self.bus.publish(timings_topic("game"), msn, told)
+        self.bus.publish(marks_topic("game"), msn, ReleaseMark("game", 0, msn, None, told.upto, self.bus.now()))
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    write_list(tmp_path, ["a.ts", "b.ts"])
+    stage = Stage(tmp_path)
+    running = asyncio.create_task(stage.relay.run())
+    yield stage
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    await stage.fetcher.aclose()
+
+
+async def test_a_marked_segment_opens(stage: Stage) -> None:
+    stage.release(1, "b.ts")
+    opened = await stage.opened.get()
+    assert (opened.msn, opened.upto) == (1, timing(1, "b.ts").upto)
+    assert "main/0-1.ts" in (stage.relay.window.text() or "")
+
+
+async def test_a_mark_for_a_segment_not_yet_seen_makes_it_look_again(stage: Stage) -> None:
+    stage.release(1, "b.ts")
+    await stage.opened.get()
+    write_list(stage.folder, ["a.ts", "b.ts", "c.ts"])
+    stage.release(2, "c.ts")
+    assert (await stage.opened.get()).msn == 2
+
+
+async def test_known_segments_open_before_the_mark_is_published(stage: Stage) -> None:
+    stage.release(0, "a.ts")
+    await stage.opened.get()
+    stage.release(1, "b.ts")
+    # No waiting: in one process the hub hears of it within `publish`.
+    assert stage.opened.get_nowait().msn == 1
+
+
+async def test_without_feeds_it_opens_by_itself(tmp_path: Path) -> None:
+    write_list(tmp_path, ["a.ts"])
+    stage = Stage(tmp_path, max_hold_s=0.05)
+    running = asyncio.create_task(stage.relay.run())
+    opened = await stage.opened.get()
+    assert (opened.msn, opened.upto) == (0, None)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await stage.fetcher.aclose()
+
+
+async def test_an_origin_that_is_not_there_is_asked_again(tmp_path: Path) -> None:
+    write_list(tmp_path, ["a.ts"])
+    stage = Stage(tmp_path, max_hold_s=0.01)
+    (tmp_path / "index.m3u8").rename(tmp_path / "gone.m3u8")
+    running = asyncio.create_task(stage.relay.run())
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await stage.opened.get()
+    assert stage.relay.window.text() is None
+    (tmp_path / "gone.m3u8").rename(tmp_path / "index.m3u8")
+    assert (await stage.opened.get()).msn == 0
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await stage.fetcher.aclose()

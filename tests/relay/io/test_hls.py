@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+
+from kernel.io.http import exception_handlers
+from kernel.io.memory_bus import MemoryBus
+from kernel.io.origin import Fetcher, playlist_ref, resolve
+from kernel.marks import ReleaseMark
+from kernel.playlist import parse_media_playlist
+from kernel.showings import Showing
+from relay.gate import Gate
+from relay.io.driver import StreamRelay
+from relay.io.hls import PLAYLIST_TYPE, Hls
+from tests.support.origins import write_list
+from tests.support.playlists import timing
+from tests.support.tokens import KEYRING, NOW, claims, token
+
+TOKEN = token()
+MAIN = f"/hls/{TOKEN}/game"
+
+
+class Site:
+    """An application whose showing `game` has two segments, of which the first is out."""
+
+    def __init__(self, folder: Path, *, allowed_origins: tuple[str, ...] = ()) -> None:
+        path = write_list(folder, ["a.ts", "b.ts"])
+        bus = MemoryBus(asyncio.get_running_loop().time)
+        ref = playlist_ref(path)
+        self.fetcher = Fetcher([ref], now=bus.now)
+        showing = Showing("game", ref, allowed_origins=allowed_origins)
+        self.relay = StreamRelay(showing, fetcher=self.fetcher, bus=bus)
+        self.wall = float(NOW)
+        hls = Hls({"game": self.relay}, admit=Gate(KEYRING), fetcher=self.fetcher, wall=lambda: self.wall)
+        app = Starlette(routes=hls.routes(), exception_handlers=exception_handlers)
+        self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://relay.test")
+        copy = parse_media_playlist(Path(path).read_text("utf-8"))
+        refs = [resolve(ref, segment.uri) for segment in copy.segments]
+        self.relay.window.observe(copy, refs, lambda uri: resolve(ref, uri), now=0.0)
+
+    def open(self, msn: int) -> None:
+        self.relay.window.on_mark(ReleaseMark("game", 0, msn, None, timing(msn, "x").upto, 0.0))
+        self.relay.window.handle_timer(now=0.0)
+
+    async def aclose(self) -> None:
+        await self.http.aclose()
+        await self.fetcher.aclose()
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    site = Site(tmp_path)
+    site.open(0)
+    yield site
+    await site.aclose()
+
+
+async def test_the_path_the_header_and_the_cookie_admit(site: Site) -> None:
+    by_path = await site.http.get(f"{MAIN}/index.m3u8")
+    by_header = await site.http.get("/hls/game/index.m3u8", headers={"Authorization": f"Bearer {TOKEN}"})
+    by_cookie = await site.http.get("/hls/game/index.m3u8", headers={"Cookie": f"lockstep_token={TOKEN}"})
+    for answer in (by_path, by_header, by_cookie):
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == PLAYLIST_TYPE
+        assert answer.headers["cache-control"] == "private, no-cache"
+        assert "main/0-0.ts" in answer.text
+        assert "main/0-1.ts" not in answer.text
+
+
+async def test_a_segment_that_is_out(site: Site) -> None:
+    answer = await site.http.get(f"{MAIN}/main/0-0.ts")
+    assert answer.status_code == 200
+    assert answer.content == (b"a.ts" * 1000)[:1000]
+    assert answer.headers["content-type"] == "video/mp2t"
+    assert answer.headers["cache-control"].startswith("private, ")
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+async def test_head_tells_the_length_and_sends_nothing(site: Site) -> None:
+    answer = await site.http.head(f"{MAIN}/main/0-0.ts")
+    assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "1000")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["main/0-1.ts", "main/0-9.ts", "main/1-0.ts", "main/0-0.mp4", "nothing.m3u8", "main/key-0123456789abcdef.bin"],
+)
+async def test_what_is_not_out_is_not_there(site: Site, path: str) -> None:
+    answer = await site.http.get(f"{MAIN}/{path}")
+    assert answer.status_code == 404
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("what", ["index.m3u8", "main/0-0.ts", "main/0-1.ts", "main/key-0123456789abcdef.bin"])
+@pytest.mark.parametrize(
+    ("bearer", "status", "reason"),
+    [
+        (None, 401, None),
+        ("forged.forged.forged", 401, None),
+        (KEYRING.issue(claims(expires=NOW)), 403, "expired"),
+        (token(event_id="other"), 403, "wrong_event"),
+        (token(window=(NOW + 60, NOW + 120)), 403, "outside_window"),
+        (token(scopes=frozenset({"wager"})), 403, "scope_missing"),
+    ],
+    ids=["none", "forged", "expired", "other event", "outside window", "other scope"],
+)
+async def test_not_a_byte_without_a_grant(
+    site: Site, what: str, bearer: str | None, status: int, reason: str | None
+) -> None:
+    headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+    answer = await site.http.get(f"/hls/game/{what}", headers=headers)
+    assert answer.status_code == status
+    assert answer.headers["cache-control"] == "no-store"
+    problem = answer.json()
+    assert problem["status"] == status
+    assert problem.get("reason") == reason
+    assert b"a.ts" not in answer.content
+
+
+async def test_a_stranger_does_not_learn_which_showings_exist(site: Site) -> None:
+    known = await site.http.get("/hls/game/index.m3u8")
+    unknown = await site.http.get("/hls/nothing/index.m3u8")
+    assert (known.status_code, known.json()) == (unknown.status_code, unknown.json())
+    mine = await site.http.get(f"/hls/{token(event_id='nothing')}/nothing/index.m3u8")
+    assert mine.status_code == 404
+
+
+async def test_before_the_first_mark_a_player_is_told_to_come_back(tmp_path: Path) -> None:
+    site = Site(tmp_path)
+    answer = await site.http.get(f"{MAIN}/index.m3u8")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    await site.aclose()
+
+
+async def test_ranges(site: Site) -> None:
+    whole = await site.http.get(f"{MAIN}/main/0-0.ts")
+    etag = whole.headers["etag"]
+
+    async def ask(**headers: str) -> httpx2.Response:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await site.http.get(f"{MAIN}/main/0-0.ts", headers=named)
+
+    part = await ask(range="bytes=4-7")
+    assert (part.status_code, part.content, part.headers["content-range"]) == (206, b"a.ts", "bytes 4-7/1000")
+    beyond = await ask(range="bytes=1000-")
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, "bytes */1000")
+    assert (await ask(range="bytes=0-1,4-5")).status_code == 200
+    # RFC 9110, 13.1.5: the range counts only for the representation that is known.
+    assert (await ask(range="bytes=4-7", if_range=etag)).status_code == 206
+    assert (await ask(range="bytes=4-7", if_range='"old"')).status_code == 200
+    assert (await ask(if_none_match=etag)).status_code == 304
+
+
+async def test_a_grant_that_ends_cuts_the_body(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "a.ts").write_bytes(bytes(1_000_000))
+    site.wall = NOW + 3600.0
+    assert (await site.http.get(f"{MAIN}/main/0-0.ts")).status_code == 403
+
+
+async def test_an_origin_that_lost_a_segment(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "a.ts").unlink()
+    assert (await site.http.get(f"{MAIN}/main/0-0.ts")).status_code == 404
+    (tmp_path / "a.ts").symlink_to("/etc/hostname")
+    answer = await site.http.get(f"{MAIN}/main/0-0.ts")
+    assert answer.status_code == 502
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_any_page_may_read_where_no_origin_is_named(site: Site) -> None:
+    answer = await site.http.get(f"{MAIN}/index.m3u8", headers={"Origin": "https://player.test"})
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert "access-control-allow-credentials" not in answer.headers
+    preflight = await site.http.options(f"{MAIN}/main/0-0.ts", headers={"Origin": "https://player.test"})
+    assert preflight.status_code == 204
+    assert "Range" in preflight.headers["access-control-allow-headers"]
+
+
+async def test_only_named_origins_may_read(tmp_path: Path) -> None:
+    site = Site(tmp_path, allowed_origins=("https://player.test",))
+    site.open(0)
+    mine = await site.http.get(f"{MAIN}/index.m3u8", headers={"Origin": "https://player.test"})
+    assert mine.headers["access-control-allow-origin"] == "https://player.test"
+    assert mine.headers["access-control-allow-credentials"] == "true"
+    other = await site.http.get(f"{MAIN}/index.m3u8", headers={"Origin": "https://evil.test"})
+    assert "access-control-allow-origin" not in other.headers
+    assert other.headers["vary"] == "Origin"
+    await site.aclose()
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+async def test_nothing_can_be_written(site: Site, method: str) -> None:
+    assert (await site.http.request(method, f"{MAIN}/index.m3u8")).status_code == 405
