@@ -1,0 +1,51 @@
+"""Why we close a socket: a table whose ranges mean something.
+
+4400-4499: the client comes back with full-jitter back-off and resumes. 4500-4599: coming back would change nothing.
+RFC 6455, 7.4.2 leaves 4000-4999 to private use; the meaning of the two ranges follows centrifuge's disconnect codes.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from kernel.tokens import Reason
+
+
+class CloseCode(IntEnum):
+    """The code of a `bye` and of the Close frame behind it; the name in lower case is its `reason`."""
+
+    BAD_FRAME = 4400
+    SLOW = 4408
+    GOING_AWAY = 4412
+    OVERLOADED = 4413
+    RATE = 4429
+    AUTH_TIMEOUT = 4430
+    INSUFFICIENT_STATE = 4431
+    INTERNAL = 4432
+    UNAUTHORIZED = 4501
+    GEO_BLOCKED = 4503
+    BLACKOUT = 4504
+    ORIGIN_REFUSED = 4505
+    EVICTED = 4509
+    REVOKED = 4510
+    EXPIRED = 4511
+    VPN_BLOCKED = 4512
+    SESSION_LIMIT = 4513
+
+    @property
+    def text(self) -> str:
+        """Return the name that stands on the wire."""
+        return self.name.lower()
+
+    @property
+    def reconnects(self) -> bool:
+        """Return whether a client should come back."""
+        return self < 4500
+
+
+_REFUSALS = {Reason.EXPIRED: CloseCode.EXPIRED}
+
+
+def code_of(reason: Reason | None) -> CloseCode:
+    """Return the code by which a socket is refused for `reason`."""
+    return CloseCode.UNAUTHORIZED if reason is None else _REFUSALS.get(reason, CloseCode.UNAUTHORIZED)

@@ -1,0 +1,1 @@
+"""The hub's contact with the world: its sockets, the bus, one timer."""

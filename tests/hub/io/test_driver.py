@@ -1,0 +1,540 @@
+"""The hub end to end on loopback: uvicorn's front door, real sockets, a bus that the tests publish to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import uvicorn
+import uvloop
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.client import ClientProtocol
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
+from websockets.uri import parse_uri
+
+from hub.io.driver import Hub
+from hub.settings import HubSettings
+from kernel.bus import entries_topic, epoch_signal, opened_signal, state_signal, timings_topic
+from kernel.cues import CueType
+from kernel.decisions import Scope
+from kernel.io.guard import GuardedHttp
+from kernel.io.memory_bus import MemoryBus
+from tests.hub.makers import SHOWING, STREAM, Gate, at, claims, entry, opened, state, timing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from hub.io.socket import Socket
+    from kernel.timeline import MediaTime
+
+FAR = int(time.time()) + 3_600
+GATE = Gate(
+    viewer=claims(Scope.WATCH, Scope.WAGER, expires=FAR),
+    server=claims(Scope.SERVER, account="srv", expires=FAR),
+    desk=claims(Scope.SERVER, Scope.TRADING, account="srv", expires=FAR),
+    other=claims(Scope.WATCH, account="bob", expires=FAR),
+    elsewhere=claims(Scope.WATCH, event_id="elsewhere", expires=FAR),
+    old=claims(Scope.WATCH, expires=1_000),
+)
+
+
+class WatchedHub(Hub):
+    """A hub that says when somebody has subscribed, and when a socket has gone."""
+
+    gone: asyncio.Event
+    subscribed: asyncio.Event
+
+    def start(self) -> None:
+        self.gone, self.subscribed = asyncio.Event(), asyncio.Event()
+        super().start()
+
+    def message(self, socket: Socket, data: bytes) -> None:
+        super().message(socket, data)
+        if self.counts()["subscribed"]:
+            self.subscribed.set()
+
+    def lost(self, socket: Socket) -> None:
+        super().lost(socket)
+        self.gone.set()
+
+
+class Rig:
+    """A running hub, its bus, and ways to reach both."""
+
+    def __init__(self, settings: HubSettings) -> None:
+        self.bus = MemoryBus(asyncio.get_running_loop().time)
+        self.hub = WatchedHub(
+            self.bus,
+            {STREAM: SHOWING, "fenced": replace(SHOWING, event_id="fenced", allowed_origins=("https://a.example",))},
+            GATE,
+            settings,
+            wall=time.time,
+            new_id=lambda: "node",
+        )
+        self.port = 0
+        self._timings = 0
+
+    def url(self, event_id: str = STREAM) -> str:
+        return f"ws://127.0.0.1:{self.port}/api/v1/wagering/subscribe?event_id={event_id}"
+
+    @asynccontextmanager
+    async def client(self, token: str | None = "viewer", **more: Any) -> AsyncIterator[ClientConnection]:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with connect(
+            more.pop("url", self.url()), additional_headers=headers, compression=None, ping_interval=None, **more
+        ) as client:
+            yield client
+
+    def segment(self, msn: int, *, marked: bool = True) -> None:
+        self.bus.publish(timings_topic(STREAM), self._timings, timing(msn))
+        self._timings += 1
+        self.bus.signal(opened_signal(STREAM), opened(msn, self.bus.now(), marked=marked))
+
+    def publish(self, o: int, due: MediaTime | None, **more: Any) -> None:
+        self.bus.publish(entries_topic(STREAM), o, entry(o, due, **more))
+
+
+@asynccontextmanager
+async def running(settings: HubSettings | None = None) -> AsyncIterator[Rig]:
+    rig = Rig(settings or HubSettings(heartbeat_ms=30_000, drain_s=0.05))
+    rig.bus.signal(epoch_signal(STREAM), "e1")
+    rig.bus.signal(state_signal(STREAM), state())
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("no request is meant for the app")
+
+    config = uvicorn.Config(
+        app, port=0, log_config=None, lifespan="off", http=GuardedHttp, ws=rig.hub.protocol_class(), access_log=False
+    )
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    rig.hub.start()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        rig.port = listening.getsockname()[1]
+        await server.startup(sockets=[listening])
+        try:
+            yield rig
+        finally:
+            await rig.hub.drain()
+            await server.shutdown()
+
+
+async def say(client: ClientConnection, **message: Any) -> None:
+    await client.send(json.dumps(message))
+
+
+async def hear(client: ClientConnection, op: str | None = None) -> dict[str, Any]:
+    """Return the next frame, or the next with `op`."""
+    while True:
+        frame: dict[str, Any] = json.loads(await asyncio.wait_for(client.recv(), 5))
+        if op is None or frame["op"] == op:
+            return frame
+
+
+async def farewell(client: ClientConnection) -> tuple[dict[str, Any], int]:
+    """Return the `bye`, and the code of the Close frame that follows it."""
+    bye = await hear(client, "bye")
+    with pytest.raises(ConnectionClosed) as closed:
+        await asyncio.wait_for(client.recv(), 5)
+    assert closed.value.rcvd is not None
+    return bye, closed.value.rcvd.code
+
+
+async def subscribe(client: ClientConnection, **fields: Any) -> dict[str, Any]:
+    await say(client, op="sub", **fields)
+    answer = await hear(client, "sub")
+    await hear(client, "hb")
+    return answer
+
+
+async def test_hello_sub_heartbeat_with_bearer() -> None:
+    async with running() as rig, rig.client(subprotocols=["lockstep.v1.msgpack", "lockstep.v1.json"]) as client:
+        assert client.subprotocol == "lockstep.v1.json"
+        hello = await hear(client)
+        assert (hello["op"], hello["v"], hello["event_id"], hello["epoch"]) == ("hello", 1, STREAM, "e1")
+        await say(client, op="sub")
+        answer = await hear(client)
+        assert (answer["op"], answer["mode"], answer["types"], answer["resumed"]) == ("sub", "viewer", None, False)
+        beat = await hear(client)
+        assert (beat["op"], beat["sync"], beat["may_wager"], beat["sent"]) == ("hb", "waiting", False, 0)
+        assert beat["feeds"] == {"nba": "unmonitored"}
+
+
+async def test_token_in_the_first_frame_and_ping() -> None:
+    async with running() as rig, rig.client(None) as client:
+        assert (await hear(client, "hello"))["epoch"] is None
+        await say(client, op="sub")
+        assert (await hear(client))["code"] == "auth_required"
+        await say(client, op="auth", token="viewer")
+        await say(client, op="ping", t=7)
+        assert (await hear(client, "pong"))["t"] == 7
+        assert (await subscribe(client))["mode"] == "viewer"
+
+
+@pytest.mark.parametrize(
+    ("token", "event_id", "code", "reason"),
+    [
+        ("forged", STREAM, 4501, "unauthorized"),
+        ("forged", "unknown", 4501, "unauthorized"),
+        ("old", STREAM, 4511, "expired"),
+        ("elsewhere", STREAM, 4501, "wrong_event"),
+        ("elsewhere", "elsewhere", 4501, "unknown_event"),
+    ],
+)
+@pytest.mark.parametrize("early", [True, False])
+async def test_refused(token: str, event_id: str, code: int, reason: str, early: bool) -> None:
+    async with running() as rig, rig.client(token if early else None, url=rig.url(event_id)) as client:
+        if not early:
+            await say(client, op="auth", token=token)
+        bye, closed = await farewell(client)
+        assert (bye["code"], closed, bye["reason"]) == (code, code, reason)
+        assert "retry_ms" not in bye
+
+
+async def test_origins_are_held_to_the_list() -> None:
+    async with running() as rig:
+        GATE.tokens["fenced"] = claims(Scope.WATCH, event_id="fenced", expires=FAR)
+        async with rig.client("fenced", url=rig.url("fenced"), origin="https://b.example") as client:
+            assert (await farewell(client))[1] == 4505
+        async with rig.client("fenced", url=rig.url("fenced"), origin="https://a.example") as client:
+            await subscribe(client)
+
+
+async def test_auth_timeout() -> None:
+    settings = HubSettings(auth_timeout_s=0.05, drain_s=0.05)
+    async with running(settings) as rig, rig.client(None) as client:
+        bye, code = await farewell(client)
+        assert (bye["reason"], code) == ("auth_timeout", 4430)
+        assert bye["retry_ms"] > 0
+
+
+async def test_expiry_ends_a_running_connection() -> None:
+    async with running() as rig:
+        GATE.tokens["short"] = claims(Scope.WATCH, expires=int(time.time()) + 1)
+        async with rig.client("short") as client:
+            await subscribe(client)
+            assert (await farewell(client))[1] == 4511
+
+
+async def test_a_refresh_is_for_the_same_account() -> None:
+    async with running() as rig, rig.client("viewer") as client:
+        await subscribe(client)
+        await say(client, op="auth", token="viewer")
+        await say(client, op="auth", token="other")
+        bye, code = await farewell(client)
+        assert (bye["reason"], code) == ("wrong_account", 4501)
+        assert "cur" in bye
+
+
+async def test_edge_takes_a_server_token() -> None:
+    async with running() as rig, rig.client("viewer") as client:
+        await say(client, op="sub", mode="edge")
+        assert (await hear(client, "error"))["code"] == "scope_missing"
+        await subscribe(client)
+        await say(client, op="sub")
+        assert (await hear(client, "error"))["code"] == "already_subscribed"
+
+
+async def test_a_cue_waits_for_its_picture() -> None:
+    async with running() as rig, rig.client("server") as client:
+        rig.segment(0)
+        await subscribe(client, mode="edge")
+        rig.publish(0, at(3.5), body={"txt": "goal", "op": "bye", "score": {"home": 1, "away": 0}})
+        rig.publish(1, at(3.0), id="nba:x")
+        rig.publish(2, at(3.0), id="nba:x", rev=2)
+        rig.publish(3, at(5.0))
+        await say(client, op="ping", t=1)
+        assert (await hear(client))["op"] == "pong"
+        rig.segment(1)
+        first, second = await hear(client), await hear(client)
+        assert (first["o"], first["rev"], second["o"]) == (2, 2, 0)
+        assert (second["op"], second["txt"], second["score"]) == ("cue", "goal", {"home": 1, "away": 0})
+        assert (second["tl"], second["pts"], "late_ms" in second, "part" in second) == (0, 315_000, False, False)
+        rig.publish(4, at(1.0))
+        assert (await hear(client))["o"] == 4
+
+
+async def test_viewers_are_held_back_and_see_frame_by_frame() -> None:
+    async with running() as rig, rig.client("viewer") as client:
+        for msn in range(6):
+            rig.segment(msn)
+        await subscribe(client)
+        opened_at = rig.bus.now()
+        # The opened end is at 12 s, so the player is at 6 s.
+        rig.publish(0, at(6.3))
+        rig.publish(1, at(6.2))
+        rig.publish(2, at(7.9))
+        assert (await hear(client, "cue"))["o"] == 1
+        assert rig.bus.now() - opened_at >= 0.19
+        assert (await hear(client, "cue"))["o"] == 0
+        assert 0.29 <= rig.bus.now() - opened_at < 0.6
+
+
+async def test_types_hide_and_safety_passes() -> None:
+    async with running() as rig, rig.client("server") as client, rig.client("desk") as desk:
+        await subscribe(client, mode="edge", types=["score"])
+        await subscribe(desk, mode="edge")
+        rig.publish(0, at(1), type=CueType.PLAY)
+        rig.publish(1, None, type=CueType.SUSPEND)
+        rig.publish(2, at(1), type=CueType.SCORE)
+        rig.publish(3, at(1), source="desk", type=CueType.SCORE)
+        assert (await hear(client, "cue"))["o"] == 1
+        rig.segment(0)
+        assert (await hear(client, "cue"))["o"] == 2
+        assert [(await hear(desk, "cue"))["o"] for _ in range(4)] == [1, 0, 2, 3]
+        rig.publish(4, None)
+        assert (await hear(client, "cue"))["o"] == 4
+
+
+async def test_lost_sync_suspends_at_once_and_comes_back() -> None:
+    async with running() as rig, rig.client("viewer") as client:
+        await subscribe(client)
+        rig.segment(0)
+        assert (await hear(client, "hb"))["may_wager"] is True
+        rig.bus.signal(opened_signal(STREAM), opened(1, rig.bus.now(), marked=False))
+        beat = await hear(client, "hb")
+        assert (beat["sync"], beat["may_wager"]) == ("lost", False)
+        rig.segment(2)
+        assert (await hear(client, "hb"))["may_wager"] is True
+
+
+async def test_unsubscribed_hears_nothing() -> None:
+    async with running() as rig, rig.client("server") as client:
+        await subscribe(client, mode="edge")
+        await say(client, op="unsub")
+        assert (await hear(client))["op"] == "unsub"
+        rig.publish(0, at(1))
+        rig.segment(0)
+        await say(client, op="unsub")
+        assert (await hear(client))["code"] == "not_subscribed"
+        await subscribe(client, mode="edge")
+        rig.publish(1, at(3))
+        rig.segment(1)
+        assert (await hear(client, "cue"))["o"] == 1
+
+
+async def test_heartbeats_come_by_themselves() -> None:
+    settings = HubSettings(min_heartbeat_ms=50, drain_s=0.05)
+    async with running(settings) as rig, rig.client("server") as client:
+        await subscribe(client, mode="edge", heartbeat_ms=50)
+        rig.publish(0, at(1))
+        rig.segment(0)
+        await hear(client, "cue")
+        beats = [await hear(client, "hb") for _ in range(3)]
+        assert [beat["sent"] for beat in beats] == [1, 1, 1]
+        assert beats[0]["behind_ms"] == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [("{", "bad_frame"), ("[]", "bad_frame"), (b"{}", "bad_frame"), ("x" * 5_000, "bad_frame"), ('{"op":1}', "bad")],
+)
+async def test_bad_frames_end_the_connection(data: str | bytes, reason: str) -> None:
+    async with running() as rig, rig.client("viewer") as client:
+        await client.send(data)
+        bye, code = await farewell(client)
+        assert code == 4400
+        assert bye["reason"].startswith(reason)
+
+
+async def test_fragments_are_one_message() -> None:
+    async with running() as rig, rig.client("viewer") as client:
+        await hear(client, "hello")
+        await client.send(['{"op":"pi', 'ng","t":', '"x"}'])
+        assert (await hear(client))["t"] == "x"
+
+
+async def test_too_many_frames() -> None:
+    async with running() as rig, rig.client("viewer") as client:
+        for _ in range(60):
+            await say(client, op="ping", t=0)
+        assert (await farewell(client))[1] == 4429
+
+
+async def test_too_many_sockets() -> None:
+    async with running(HubSettings(max_subscribers=1, drain_s=0.05)) as rig, rig.client(), rig.client() as late:
+        assert (await farewell(late))[1] == 4413
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/api/v1/wagering/subscribe", 400),
+        ("/api/v1/wagering/subscribe?event_id=a.b", 400),
+        ("/api/v1/wagering/subscribe?event_id=game&event_id=game", 400),
+        ("/api/v1/wagering/subscribe?event_id=game&token=x", 400),
+        ("/api/v1/wagering/subscribe?" + "&".join("abcdefghijk"), 400),
+        ("/elsewhere?event_id=game", 404),
+    ],
+)
+async def test_a_programmers_mistake_is_answered_in_http(target: str, status: int) -> None:
+    async with running() as rig:
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        writer.write(
+            f"GET {target} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 %d" % status)
+        assert b"application/problem+json" in head
+        assert json.loads(body)["status"] == status
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_bad_handshake_is_a_problem_too() -> None:
+    async with running() as rig:
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        writer.write(
+            b"GET /api/v1/wagering/subscribe?event_id=game HTTP/1.1\r\nHost: x\r\n"
+            b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        answer = await asyncio.wait_for(reader.read(), 5)
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert b"Sec-WebSocket-Key" in answer
+        writer.close()
+        await writer.wait_closed()
+
+
+async def test_a_frame_in_the_packet_of_the_upgrade_is_not_lost() -> None:
+    async with running() as rig:
+        core = ClientProtocol(parse_uri(rig.url()))
+        request = core.connect()
+        request.headers["Authorization"] = "Bearer viewer"
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.port)
+        writer.write(request.serialize() + Frame(Opcode.TEXT, b'{"op":"ping","t":"early"}').serialize(mask=True))
+        answer = await asyncio.wait_for(reader.readuntil(b'"early"'), 5)
+        assert b'"op":"pong"' in answer
+        writer.close()
+        await writer.wait_closed()
+
+
+async def stalled_reader(rig: Rig) -> socket.socket:
+    """Return a subscribed raw socket that reads no more and whose kernel buffers are small."""
+    loop = asyncio.get_running_loop()
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    raw.setblocking(False)
+    await loop.sock_connect(raw, ("127.0.0.1", rig.port))
+    core = ClientProtocol(parse_uri(rig.url()))
+    request = core.connect()
+    request.headers["Authorization"] = "Bearer server"
+    await loop.sock_sendall(
+        raw, request.serialize() + Frame(Opcode.TEXT, b'{"op":"sub","mode":"edge"}').serialize(mask=True)
+    )
+    seen = b""
+    while b'"op":"hb"' not in seen:
+        seen += await loop.sock_recv(raw, 65_536)
+    return raw
+
+
+async def a_slow_reader_is_closed_and_delays_nobody() -> None:
+    settings = HubSettings(slow_after_s=0.3, heartbeat_ms=30_000, drain_s=0.05, close_timeout_s=0.2)
+    async with running(settings) as rig, rig.client("server") as healthy:
+        await subscribe(healthy, mode="edge")
+        raw = await stalled_reader(rig)
+        rig.segment(0)
+        count = 400
+        for o in range(count):
+            rig.publish(o, at(1), body={"txt": "x" * 500})
+        assert rig.hub.counts()["behind"] >= 1
+        assert [(await hear(healthy, "cue"))["o"] for _ in range(count)] == list(range(count))
+        await asyncio.wait_for(rig.hub.gone.wait(), 5)
+        raw.close()
+        rig.publish(count, None)
+        assert (await hear(healthy, "cue"))["o"] == count
+
+
+async def a_paused_reader_gets_safety_and_catches_up() -> None:
+    async with running() as rig:
+        raw = await stalled_reader(rig)
+        rig.segment(0)
+        o = 0
+        while not rig.hub.counts()["behind"]:
+            rig.publish(o, at(1), body={"txt": "x" * 500})
+            o += 1
+        rig.publish(o, None, type=CueType.SUSPEND)
+        for late in range(o + 1, o + 50):
+            rig.publish(late, at(1))
+        last = f'"o":{o + 49},'.encode()
+        seen = b""
+        loop = asyncio.get_running_loop()
+        while last not in seen:
+            seen += await asyncio.wait_for(loop.sock_recv(raw, 65_536), 5)
+        assert seen.index(b'"cls":"safety"') < seen.index(f'"o":{o + 1},'.encode())
+        assert [seen.count(f'"o":{number},'.encode()) for number in range(o + 50)] == [1] * (o + 50)
+        assert rig.hub.counts()["behind"] == 0
+        raw.close()
+
+
+async def test_a_long_flush_goes_in_pieces() -> None:
+    async with running() as rig, rig.client("server") as client:
+        await subscribe(client, mode="edge")
+        for o in range(300):
+            rig.publish(o, at(1 + o / 1_000), body={"txt": "x" * 500})
+        rig.segment(0)
+        assert [(await hear(client, "cue"))["o"] for _ in range(300)] == list(range(300))
+        await say(client, op="ping", t=0)
+        await hear(client, "pong")
+        assert rig.hub.counts() == {"sockets": 1, "subscribed": 1, "behind": 0, "cues_sent": 300}
+
+
+async def test_an_unwritable_body_silences_nobody() -> None:
+    async with running() as rig, rig.client("server") as client:
+        await subscribe(client, mode="edge")
+        rig.publish(0, at(1), body={"txt": float("nan")})
+        rig.publish(1, at(1))
+        rig.segment(0)
+        assert (await hear(client, "cue"))["o"] == 1
+
+
+async def test_drain_says_goodbye() -> None:
+    async with running() as rig, rig.client() as client:
+        await subscribe(client)
+        draining = asyncio.create_task(rig.hub.drain())
+        bye, code = await farewell(client)
+        assert (bye["reason"], code) == ("going_away", 4412)
+        assert bye["retry_ms"] >= 1_000
+        await draining
+
+
+async def test_the_servers_shutdown_says_goodbye_too() -> None:
+    async with running() as rig, rig.client() as client:
+        await subscribe(client)
+        for each in list(rig.hub._sockets.values()):
+            each.shutdown()
+        assert (await farewell(client))[1] == 4412
+
+
+async def test_a_new_epoch_sends_everyone_back() -> None:
+    async with running() as rig, rig.client() as client:
+        await subscribe(client)
+        rig.bus.signal(epoch_signal(STREAM), "e1")
+        rig.bus.signal(epoch_signal(STREAM), "e2")
+        bye, code = await farewell(client)
+        assert (bye["reason"], code) == ("epoch_changed", 4412)
+
+
+async def test_a_dead_peer_is_cut() -> None:
+    settings = HubSettings(ping_interval_s=0.05, max_missed_pings=2, drain_s=0.05, heartbeat_ms=30_000)
+    async with running(settings) as rig, rig.client() as living:
+        raw = await stalled_reader(rig)
+        await asyncio.wait_for(rig.hub.gone.wait(), 5)
+        await say(living, op="ping", t=1)
+        await hear(living, "pong")
+        raw.close()
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_slow_and_paused_readers_on_both_loops(run: Any) -> None:
+    """Transports differ in when they pause, and in what a dead one does when it is written to."""
+    run(a_slow_reader_is_closed_and_delays_nobody())
+    run(a_paused_reader_gets_safety_and_catches_up())

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hub.backlog import Backlog
+from hub.cohort import Cohort
+from hub.cursor import NOTHING_SENT, Cursor
+from hub.settings import HubSettings
+from hub.subscriber import EVERYTHING, Filter, Subscriber
+from kernel.cues import CueType
+from tests.hub.makers import at, entry
+
+if TYPE_CHECKING:
+    from kernel.timeline import MediaTime
+
+
+class Stairs:
+    """A clock that is set by hand; it passes a due time at as many seconds."""
+
+    def __init__(self) -> None:
+        self.now = at(0)
+
+    def moved(self) -> None:
+        pass
+
+    def frontier(self, now: float) -> MediaTime:
+        return self.now
+
+    def passes_at(self, due: MediaTime) -> float | None:
+        return due.pts / 90_000
+
+
+def cohort() -> tuple[Cohort, Stairs, Backlog]:
+    clock, backlog = Stairs(), Backlog(max_entries=100, max_age_s=60)
+    return Cohort(3, clock, backlog), clock, backlog
+
+
+def member(number: int, wanted: Filter = EVERYTHING) -> Subscriber:
+    one = Subscriber(number, "game", HubSettings(), 0)
+    one.filter = wanted
+    return one
+
+
+def test_one_delivery_for_each_filter() -> None:
+    group, clock, backlog = cohort()
+    scores = Filter(frozenset({CueType.SCORE}), frozenset())
+    people = [member(0), member(1), member(2, scores), member(3, Filter(frozenset({CueType.STAT}), frozenset()))]
+    for one in people:
+        group.add(one)
+    play, score = entry(0, at(1)), entry(1, at(1), type=CueType.SCORE)
+    backlog.append(play, 0)
+    backlog.append(score, 0)
+    assert group.advance(0) == []
+    clock.now = at(2)
+    everything, some = group.advance(0)
+    assert (everything.to, everything.entries) == ((people[0], people[1]), (play, score))
+    assert (some.to, some.entries, some.safety) == ((people[2],), (score,), False)
+    assert everything.before == Cursor(-1, at(0), 1)
+    assert group.cursor == Cursor(1, at(2), 1)
+
+
+def test_without_members_it_moves_but_waits_for_nothing() -> None:
+    group, clock, backlog = cohort()
+    assert not group
+    backlog.append(entry(0, at(1)), 0)
+    backlog.append(entry(1, at(3)), 0)
+    clock.now = at(2)
+    assert (group.advance(0), group.next_instant()) == ([], None)
+    one = member(0)
+    group.add(one)
+    assert (bool(group), group.next_instant()) == (True, 3)
+    group.remove(one)
+    group.remove(one)
+    assert not group
+
+
+def test_what_one_who_is_behind_needs() -> None:
+    group, clock, backlog = cohort()
+    one = member(0)
+    one.behind = NOTHING_SENT
+    for o in range(3):
+        backlog.append(entry(o, at(o), id="a", rev=o + 1), 0)
+    clock.now = at(1.5)
+    group.advance(0)
+    owed, place = group.owed_to(one)
+    assert [each.o for each in owed] == [1]
+    assert place == Cursor(1, at(1.5), 2)
+
+
+def test_safety_raises_the_offset_alone() -> None:
+    group, _, _ = cohort()
+    group.count_safety(entry(5, None))
+    assert group.cursor == NOTHING_SENT._replace(o=5)

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hub.close_codes import CloseCode
+from hub.dialogue import Bye, Dialogue, Reply
+from hub.settings import HubSettings
+from hub.stream import Stream
+from hub.subscriber import Phase, Subscriber
+from kernel.decisions import Scope
+from tests.hub.makers import SHOWING, STREAM, Gate, claims, opened, state, timing
+
+SETTINGS = HubSettings()
+
+
+class Stage:
+    """One connection and what is said on it."""
+
+    def __init__(self, event_id: str = STREAM) -> None:
+        fenced = replace(SHOWING, event_id="fenced", allowed_origins=("https://a.example",))
+        self.streams = {STREAM: Stream(SHOWING, SETTINGS), "fenced": Stream(fenced, SETTINGS)}
+        self.streams[STREAM].set_epoch("e")
+        self.gate = Gate(
+            watch=claims(Scope.WATCH, Scope.WAGER),
+            watch_only=claims(Scope.WATCH),
+            wager=claims(Scope.WAGER),
+            server=claims(Scope.SERVER),
+            desk=claims(Scope.SERVER, Scope.TRADING),
+            nothing=replace(claims(), scopes=frozenset({"none"})),
+            fenced=claims(event_id="fenced"),
+            unknown=claims(event_id="unknown"),
+            bob=claims(account="bob"),
+            old=claims(expires=50),
+        )
+        self.dialogue = Dialogue(self.streams, self.gate, SETTINGS, "node")
+        self.one = Subscriber(1, event_id, SETTINGS, 0)
+
+    def greet(self, token: str | None = None, origin: str | None = None) -> list[Reply]:
+        return self.dialogue.greet(self.one, token, origin, wall=100)
+
+    def say(self, **message: Any) -> list[Reply]:
+        return self.dialogue.receive(self.one, json.dumps(message).encode(), now=1, wall=100)
+
+    def open(self, *, marked: bool = True) -> None:
+        stream = self.streams[STREAM]
+        stream.set_state(state(), 0)
+        stream.add_timing(timing(0), 0)
+        stream.open(opened(0, 1, marked=marked), 1)
+
+
+def only(replies: list[Reply]) -> dict[str, Any]:
+    (reply,) = replies
+    assert not isinstance(reply, Bye)
+    return dict(reply)
+
+
+def test_hello_tells_strangers_nothing() -> None:
+    stranger, holder = only(Stage().greet()), only(Stage().greet("watch"))
+    assert holder == stranger | {"epoch": "e"}
+    assert (stranger["v"], stranger["node"], stranger["epoch"], stranger["now"]) == (1, "node", None, 100_000)
+    assert only(Stage("unknown").greet()) == stranger | {"event_id": "unknown"}
+
+
+@pytest.mark.parametrize("token", ["watch", "wager", "server", "desk"])
+def test_any_scope_opens_the_socket(token: str) -> None:
+    stage = Stage()
+    assert only(stage.greet(token))["op"] == "hello"
+    assert stage.one.phase is Phase.ADMITTED
+
+
+@pytest.mark.parametrize(
+    ("event_id", "token", "bye"),
+    [
+        (STREAM, "", Bye(CloseCode.UNAUTHORIZED)),
+        (STREAM, "forged", Bye(CloseCode.UNAUTHORIZED)),
+        ("unknown", "forged", Bye(CloseCode.UNAUTHORIZED)),
+        (STREAM, "old", Bye(CloseCode.EXPIRED, "expired")),
+        (STREAM, "fenced", Bye(CloseCode.UNAUTHORIZED, "wrong_event")),
+        (STREAM, "nothing", Bye(CloseCode.UNAUTHORIZED, "scope_missing")),
+        ("unknown", "unknown", Bye(CloseCode.UNAUTHORIZED, "unknown_event")),
+    ],
+)
+def test_refusals_are_vague_to_strangers_only(event_id: str, token: str, bye: Bye) -> None:
+    assert Stage(event_id).greet(token) == [bye]
+    later = Stage(event_id)
+    later.greet()
+    if token:
+        assert later.say(op="auth", token=token) == [bye]
+
+
+def test_origins_off_the_list_are_refused_after_admission() -> None:
+    assert Stage("fenced").greet("fenced", "https://b.example") == [Bye(CloseCode.ORIGIN_REFUSED)]
+    assert only(Stage("fenced").greet("fenced", "https://a.example"))["op"] == "hello"
+    assert only(Stage("fenced").greet("fenced"))["op"] == "hello"
+    stage = Stage("fenced")
+    assert only(stage.greet(None, "null"))["op"] == "hello"
+    assert stage.say(op="auth", token="fenced") == [Bye(CloseCode.ORIGIN_REFUSED)]
+
+
+def test_only_auth_and_ping_before_admission() -> None:
+    stage = Stage()
+    stage.greet()
+    assert only(stage.say(op="ping", t=3)) == {"op": "pong", "t": 3, "now": 100_000}
+    for op in ("sub", "unsub"):
+        assert only(stage.say(op=op))["code"] == "auth_required"
+    assert stage.say(op="auth", token="watch") == []
+    assert stage.one.phase is Phase.ADMITTED
+
+
+def test_what_is_no_message_ends_the_connection() -> None:
+    (bye,) = Stage().dialogue.receive(Stage().one, b"{", now=0, wall=0)
+    assert isinstance(bye, Bye)
+    assert bye.code is CloseCode.BAD_FRAME
+
+
+def test_sub_says_what_was_applied_and_a_heartbeat_follows() -> None:
+    stage = Stage()
+    stage.greet("watch")
+    stage.open()
+    answer, beat = stage.say(op="sub", types=["score", "play"], heartbeat_ms=1_000, cur="x")
+    assert not isinstance(answer, Bye)
+    assert not isinstance(beat, Bye)
+    assert answer == {
+        "op": "sub",
+        "mode": "viewer",
+        "types": ["play", "score"],
+        "heartbeat_ms": 1_000,
+        "epoch": "e",
+        "cur": beat["cur"],
+        "resumed": False,
+        "why": "unsupported",
+    }
+    assert beat == {
+        "op": "hb",
+        "now": 100_000,
+        "cur": beat["cur"],
+        "sent": 0,
+        "feeds": {"nba": "unmonitored"},
+        "sync": "ok",
+        "behind_ms": 6_000,
+        "may_wager": True,
+    }
+    assert 1.5 <= stage.one.heartbeat_at <= 2
+    assert only(stage.say(op="sub"))["code"] == "already_subscribed"
+    assert only(stage.say(op="unsub")) == {"op": "unsub"}
+    assert only(stage.say(op="unsub"))["code"] == "not_subscribed"
+
+
+def test_faults_are_answered() -> None:
+    stage = Stage()
+    stage.greet("watch")
+    assert only(stage.say(op="sub", lead_ms=1))["code"] == "unsupported"
+
+
+def test_edge_is_for_servers_and_trading_sources_for_desks() -> None:
+    stage = Stage()
+    stage.greet("watch")
+    assert only(stage.say(op="sub", mode="edge"))["code"] == "scope_missing"
+    desk = Stage()
+    desk.greet("desk")
+    _, beat = desk.say(op="sub", mode="edge")
+    assert not isinstance(beat, Bye)
+    assert beat["feeds"].keys() == {"nba", "desk"}
+
+
+def test_a_refresh_holds_for_the_same_account_and_mode() -> None:
+    stage = Stage()
+    stage.greet("server")
+    stage.say(op="sub", mode="edge")
+    assert stage.say(op="auth", token="server") == []
+    assert stage.say(op="auth", token="bob") == [Bye(CloseCode.UNAUTHORIZED, "wrong_account")]
+    assert stage.say(op="auth", token="watch") == [Bye(CloseCode.UNAUTHORIZED, "scope_missing")]
+
+
+def test_a_refresh_that_changes_what_may_be_wagered_is_told_at_once() -> None:
+    stage = Stage()
+    stage.open()
+    stage.greet("watch_only")
+    stage.say(op="sub")
+    assert stage.one.told_may_wager is False
+    assert only(stage.say(op="auth", token="watch"))["may_wager"] is True
+
+
+def test_bye_names_the_code_when_to_come_back_and_from_where() -> None:
+    stage = Stage()
+    stage.greet("watch")
+    assert stage.dialogue.bye(stage.one, Bye(CloseCode.EXPIRED)) == {"op": "bye", "code": 4511, "reason": "expired"}
+    assert stage.dialogue.bye(stage.one, Bye(CloseCode.SLOW))["retry_ms"] == SETTINGS.retry_ms
+    answer, _ = stage.say(op="sub")
+    assert not isinstance(answer, Bye)
+    bye = stage.dialogue.bye(stage.one, Bye(CloseCode.GOING_AWAY, "why"), 7)
+    assert bye == {"op": "bye", "code": 4412, "reason": "why", "retry_ms": 7, "cur": answer["cur"]}
+    assert "cur" not in Stage("unknown").dialogue.bye(Stage("unknown").one, Bye(CloseCode.SLOW))

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hub.settings import HubSettings
+from hub.subscriber import EVERYTHING, Filter, Phase, Subscriber
+from kernel.cues import CueType
+from kernel.decisions import Scope
+from tests.hub.makers import at, claims, entry
+
+SETTINGS = HubSettings()
+
+
+def test_filters() -> None:
+    play, suspend = entry(0, at(1)), entry(1, None, type=CueType.SUSPEND, source="desk")
+    hidden = entry(2, at(1), source="desk")
+    scores = Filter(frozenset({CueType.SCORE}), frozenset())
+    public = Filter(None, frozenset({"desk"}))
+    assert [EVERYTHING.passes(one) for one in (play, suspend, hidden)] == [True, True, True]
+    assert [scores.passes(one) for one in (play, suspend, hidden)] == [False, True, False]
+    assert [public.passes(one) for one in (play, suspend, hidden)] == [True, True, False]
+
+
+def test_admission_is_taken_over_and_does_not_undo_a_subscription() -> None:
+    one = Subscriber(1, "game", SETTINGS, 0)
+    one.write(b"to nobody")
+    one.admit(claims(Scope.TRADING), may_wager=True)
+    assert (one.phase, one.account, one.ends, one.sees_trading, one.may_wager) == (1, "ann", 2_000, True, True)
+    one.phase = Phase.SUBSCRIBED
+    one.admit(claims(Scope.WATCH), may_wager=False)
+    assert (one.phase, one.sees_trading, one.may_wager) == (Phase.SUBSCRIBED, False, False)
+
+
+def test_frames_are_counted_by_a_token_bucket() -> None:
+    settings = replace(SETTINGS, frames_per_s=2, frames_burst=3)
+    one = Subscriber(1, "game", settings, 0)
+    assert [one.allows_frame(settings, 0) for _ in range(4)] == [True, True, True, False]
+    one.frames_left = 0
+    assert [one.allows_frame(settings, 1) for _ in range(3)] == [True, True, False]
+    assert one.allows_frame(settings, 100)
+
+
+def test_it_has_no_dict() -> None:
+    # 8 KiB a socket in all: every attribute has its slot.
+    assert not hasattr(Subscriber(1, "game", SETTINGS, 0), "__dict__")
