@@ -1,0 +1,6 @@
+"""Let `python -m lockstep` be the `lockstep` command."""
+
+from lockstep.cli import main
+
+if __name__ == "__main__":
+    main()

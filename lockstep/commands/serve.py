@@ -1,0 +1,107 @@
+"""`lockstep serve`: everything in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+import uvloop
+
+from kernel.errors import SettingsError
+from lockstep.compose import Deployment
+from lockstep.front_door import listen, make_server, url_of
+from lockstep.keys import ensure_keys
+from lockstep.logs import configure_logs
+from lockstep.settings import Settings, load_settings
+
+log = structlog.get_logger("lockstep")
+
+
+def serve(
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of the journal and keys.toml  [default: var]")] = None,
+    event: Annotated[str | None, typer.Option(help="Event id of a showing to serve.")] = None,
+    origin: Annotated[str | None, typer.Option(help="Its origin: a folder, or a playlist's URL.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="NAME=VENDOR of a feed pinned to it; repeatable.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on  [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on  [default: 8080]")] = None,
+) -> None:
+    """Run feeds, hub and relay in one process until SIGTERM or Ctrl-C."""
+    settings = load_settings(config, overrides(data_dir, event, origin, source or [], host, port))
+    configure_logs(settings.log_level)
+    uvloop.run(run(settings))
+
+
+def overrides(
+    data_dir: Path | None, event: str | None, origin: str | None, sources: list[str], host: str | None, port: int | None
+) -> dict[str, Any]:
+    """Turn the command line's options into settings that outrank the file and the environment.
+
+    Raises:
+        SettingsError: `--event` and `--origin` do not come together, or a source is not NAME=VENDOR.
+    """
+    wanted: dict[str, Any] = {
+        name: value for name, value in (("data_dir", data_dir), ("host", host), ("port", port)) if value is not None
+    }
+    if (event is None) != (origin is None):
+        raise SettingsError("--event and --origin belong together: name both, or a showing in the settings file")
+    if event is None:
+        if sources:
+            raise SettingsError("--source belongs to --event: name the showing it is pinned to")
+        return wanted
+    pinned: dict[str, Any] = {}
+    for text in sources:
+        name, equals, vendor = text.partition("=")
+        if not equals or not name or not vendor:
+            raise SettingsError(f"--source {text!r}: write NAME=VENDOR, such as nba=nba")
+        pinned[name] = {"vendor": vendor}
+    wanted["showings"] = {event: {"origin": origin, "sources": pinned}}
+    return wanted
+
+
+async def run(settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
+    """Serve until a signal comes, then end cleanly.
+
+    Args:
+        settings: everything.
+        ready: called with the URL once the port is open.
+
+    Raises:
+        SettingsError: a setting, a key or the port is wrong.
+        JournalError: the journal cannot be opened.
+    """
+    showings = settings.to_showings()
+    if not showings:
+        raise SettingsError(
+            "there is nothing to show: pass --event and --origin, or name a showing in the settings file"
+        )
+    sources = [source.name for showing in showings.values() for source in showing.sources]
+    keys = ensure_keys(settings.data_dir, sources)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    with contextlib.closing(listen(settings.host, settings.port)) as listening:
+        deployment = await Deployment.start(settings, showings, keys)
+        try:
+            server = make_server(deployment.app, deployment.hub.protocol_class())
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            url = url_of(listening)
+            log.info("server.listening", url=url, showings=sorted(showings))
+            if ready is not None:
+                ready(url)
+            stopped = asyncio.create_task(stopping.wait())
+            await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+            log.info("server.stopping")
+            await deployment.drain()
+            server.should_exit = True
+            await serving
+        finally:
+            await deployment.stop()
+    log.info("server.stopped")

@@ -1,0 +1,163 @@
+"""Put the three houses together in one process: one loop, one bus, one fetcher, one journal, one port."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from feeds.io.demux import Demuxer, DemuxLimits
+from feeds.io.ingest import StreamIngest
+from feeds.io.journal import Journal
+from feeds.io.webhooks import Ingress, ReceivedMessage, SourceKeys
+from feeds.io.webhooks import routes as feed_routes
+from feeds.standard_webhooks import parse_secret
+from hub.io.driver import Hub
+from hub.settings import HubSettings
+from kernel.io.http import AccessLog, exception_handlers
+from kernel.io.memory_bus import MemoryBus
+from kernel.io.origin import Fetcher, FetchLimits
+from kernel.io.system_time import new_id, wall
+from kernel.showings import Showing
+from lockstep.front_door import socket_route
+from lockstep.keys import Keys
+from lockstep.settings import Settings
+from relay.gate import Gate
+from relay.io.driver import StreamRelay
+from relay.io.hls import Hls
+
+log = structlog.get_logger("lockstep")
+
+RESTART_S = 1.0
+"""How long a part that failed unexpectedly rests before it is started again."""
+
+
+class Deployment:
+    """Everything that runs in one process. Make it with `start`, end it with `stop`."""
+
+    def __init__(self, settings: Settings, showings: dict[str, Showing], keys: Keys, journal: Journal) -> None:
+        loop = asyncio.get_running_loop()
+        self._showings = showings
+        self._journal = journal
+        self.bus = MemoryBus(loop.time)
+        limits = FetchLimits(max_segment_bytes=settings.max_segment_bytes, cache_bytes=settings.cache_bytes)
+        self._fetcher = Fetcher([showing.origin for showing in showings.values()], limits=limits, now=loop.time)
+        self._demuxer = Demuxer(limits=DemuxLimits(max_segment_bytes=settings.max_segment_bytes))
+        self._ingests = {
+            event_id: StreamIngest(
+                showing,
+                fetcher=self._fetcher,
+                demuxer=self._demuxer,
+                journal=journal,
+                bus=self.bus,
+                wall=wall,
+                new_id=new_id,
+            )
+            for event_id, showing in showings.items()
+        }
+        self._relays = {
+            event_id: StreamRelay(showing, fetcher=self._fetcher, bus=self.bus)
+            for event_id, showing in showings.items()
+        }
+        admit = Gate(keys.keyring())
+        self.hub = Hub(
+            self.bus,
+            showings,
+            admit,
+            HubSettings(heartbeat_ms=settings.heartbeat_ms, max_subscribers=settings.max_subscribers),
+            wall=wall,
+            new_id=new_id,
+        )
+        self._ingress = Ingress(_source_keys(showings, keys), journal, wall=wall, deliver=self._deliver)
+        hls = Hls(self._relays, admit=admit, fetcher=self._fetcher, wall=wall)
+        routes = [*feed_routes(self._ingress), *hls.routes(), socket_route(), *self._health_routes()]
+        self.app: ASGIApp = AccessLog(Starlette(routes=routes, exception_handlers=exception_handlers), now=loop.time)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._recovered = False
+
+    @classmethod
+    async def start(cls, settings: Settings, showings: dict[str, Showing], keys: Keys) -> Deployment:
+        """Open what is on disk, take up where the last process ended, and begin to follow the origins.
+
+        Raises:
+            JournalError: the journal cannot be opened or read.
+            SettingsError: a key is wrong.
+        """
+        journal = await Journal.open(settings.data_dir / "journal.sqlite", now=wall)
+        try:
+            deployment = cls(settings, showings, keys, journal)
+            # The hub listens before the journal refills the bus, and hears all of it.
+            deployment.hub.start()
+            for ingest in deployment._ingests.values():
+                await ingest.restore()
+            await deployment._ingress.recover()
+        except BaseException:
+            await journal.aclose()
+            raise
+        deployment._recovered = True
+        for event_id in showings:
+            deployment._supervise(f"ingest {event_id}", deployment._ingests[event_id].run)
+            deployment._supervise(f"relay {event_id}", deployment._relays[event_id].run)
+        return deployment
+
+    async def drain(self) -> None:
+        """Tell every subscriber that we are going, before the server closes their connections."""
+        await self.hub.drain()
+
+    async def stop(self) -> None:
+        """End everything in the order in which nothing acknowledged can be lost."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._ingress.aclose()
+        await self._demuxer.aclose()
+        await self._fetcher.aclose()
+        await self._journal.aclose()
+
+    def _deliver(self, message: ReceivedMessage) -> None:
+        self._ingests[message.stream].deliver(message.adapted.facts, message_seq=message.seq, received=message.received)
+
+    def _supervise(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async def again() -> None:
+            while True:
+                try:
+                    await run()
+                except Exception:
+                    # A fault of ours in one showing must not end the others; the log says that it is one.
+                    log.exception("part.failed", part=name)
+                await asyncio.sleep(RESTART_S)
+
+        self._tasks.append(asyncio.create_task(again(), name=name))
+
+    def _health_routes(self) -> list[Route]:
+        async def livez(_: Request) -> Response:
+            return JSONResponse({"status": "alive"}, headers={"Cache-Control": "no-store"})
+
+        async def readyz(_: Request) -> Response:
+            waiting = [event_id for event_id, relay in self._relays.items() if relay.window.text() is None]
+            ready = self._recovered and not waiting
+            body = {
+                "status": "ready" if ready else "starting",
+                "journal": "recovered" if self._recovered else "recovering",
+                # How many, not which: anybody may ask.
+                "showings": len(self._relays),
+                "showings_without_picture": len(waiting),
+            }
+            return JSONResponse(body, 200 if ready else 503, headers={"Cache-Control": "no-store"})
+
+        return [Route("/livez", livez), Route("/readyz", readyz)]
+
+
+def _source_keys(showings: dict[str, Showing], keys: Keys) -> dict[str, SourceKeys]:
+    return {
+        source.name: SourceKeys(source.vendor, [parse_secret(keys.webhook_secrets[source.name])], event_id)
+        for event_id, showing in showings.items()
+        for source in showing.sources
+    }

@@ -1,0 +1,118 @@
+"""The one port: HTTP routes and the hub's sockets side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import ClassVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+from uvicorn import Config, Server
+
+from kernel.errors import SettingsError
+from kernel.io.guard import GuardedHttp
+from kernel.io.http import problem
+
+SOCKET_PATH = "/api/v1/wagering/subscribe"
+
+GRACE_S = 5
+"""How long answers under way may take once the server is told to stop; uvicorn by itself waits for ever."""
+
+KEEP_ALIVE_S = 15
+"""How long an idle connection is kept: above a player's interval between segments, and below 30 s, because uvicorn does
+not cancel the timer of a connection that was reset."""
+
+
+class FrontDoor(GuardedHttp):
+    """Let the hub's path be upgraded, and no other: there is one kind of socket."""
+
+    path: ClassVar[bytes] = SOCKET_PATH.encode()
+
+    def _should_upgrade(self) -> bool:
+        return self.url.partition(b"?")[0] == self.path and super()._should_upgrade()
+
+
+class QuietServer(Server):
+    """Serve until told to stop; signals are the command's business, not the server's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the port.
+
+    Args:
+        host: an address or a name of this machine; an IPv6 address without brackets.
+        port: 0 for a free one.
+
+    Raises:
+        SettingsError: it cannot be opened; the text says why.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, kind, protocol)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+        except OSError:
+            listening.close()
+            raise
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+    return listening
+
+
+def url_of(listening: socket.socket) -> str:
+    """Return the URL at which an open port answers."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def make_server(app: ASGIApp, socket_protocol: type[asyncio.Protocol]) -> QuietServer:
+    """Return a server for the routes of `app` and, on the same port, the hub's sockets.
+
+    Args:
+        app: all routes.
+        socket_protocol: the hub's protocol class.
+    """
+    config = Config(
+        app,
+        loop="none",
+        http=FrontDoor,
+        ws=socket_protocol,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        # Nobody in front of us is believed until trusted proxies are configured.
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,
+        backlog=4096,
+    )
+    return QuietServer(config)
+
+
+async def _plain_get(_: Request) -> Response:
+    # RFC 9110, 15.5.22: the answer to a request that must be upgraded names the protocol.
+    return problem(
+        426,
+        "Upgrade Required",
+        detail="this is a WebSocket: connect with Upgrade: websocket",
+        headers={"Upgrade": "websocket", "Connection": "Upgrade"},
+    )
+
+
+def socket_route() -> Route:
+    """Return the answer to whoever asks for the socket without an upgrade."""
+    return Route(SOCKET_PATH, _plain_get, methods=["GET"])

@@ -1,0 +1,111 @@
+"""The secrets of a deployment, kept in `keys.toml` beside its data with mode 0600.
+
+The file is made by the first `lockstep serve` and read by `token` and `replay`:
+
+    [signing]
+    a1b2c3 = "<Base64 of 32 bytes>"        # key id = key; the first one signs, a second one is still accepted
+
+    [webhooks]
+    nba = "whsec_<Base64 of 32 bytes>"     # one secret per source
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from feeds.standard_webhooks import new_secret, parse_secret
+from kernel.errors import SettingsError
+from kernel.io.system_time import new_id, new_key
+from kernel.tokens import Keyring
+
+FILE_NAME = "keys.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """All secrets of a deployment: signing keys by key id, webhook secrets by source name."""
+
+    signing: Mapping[str, bytes]
+    webhook_secrets: Mapping[str, str]
+
+    def keyring(self) -> Keyring:
+        """Return what issues and verifies session tokens."""
+        return Keyring(self.signing)
+
+    def __repr__(self) -> str:
+        """Name what there is without showing any of it."""
+        return f"Keys(signing={sorted(self.signing)}, webhooks={sorted(self.webhook_secrets)})"
+
+
+def read_keys(data_dir: Path) -> Keys:
+    """Read the secrets of the deployment that keeps its data in `data_dir`.
+
+    Raises:
+        SettingsError: there is no such file, it is open to others, or it does not say what it should.
+    """
+    path = data_dir / FILE_NAME
+    try:
+        if path.stat().st_mode & 0o077:
+            raise SettingsError(f"{path} can be read by others: run `chmod 600 {path}`")
+        content = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(
+            f"no keys at {path}: start `lockstep serve` there once, or name its folder with --data-dir"
+        ) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {error}") from error
+    try:
+        signing = {kid: base64.b64decode(text, validate=True) for kid, text in content["signing"].items()}
+        webhooks = {str(name): str(secret) for name, secret in content.get("webhooks", {}).items()}
+        for secret in webhooks.values():
+            parse_secret(secret)
+    except (KeyError, TypeError, AttributeError, binascii.Error, ValueError) as error:
+        raise SettingsError(
+            f"{path} is not a keys file ({error!r}): restore it, or remove it to make new keys"
+        ) from error
+    return Keys(signing, webhooks)
+
+
+def ensure_keys(data_dir: Path, sources: Iterable[str]) -> Keys:
+    """Read the secrets, making the file and whatever it lacks: a signing key, a secret for each of `sources`.
+
+    Raises:
+        SettingsError: the file is there but wrong, or cannot be written.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SettingsError(f"data folder {data_dir} cannot be made: {error}") from error
+    known = read_keys(data_dir) if (data_dir / FILE_NAME).exists() else Keys({}, {})
+    signing = dict(known.signing) or {new_id(6): new_key()}
+    webhooks = dict(known.webhook_secrets)
+    for name in sources:
+        webhooks.setdefault(name, new_secret(new_key()))
+    keys = Keys(signing, webhooks)
+    if signing != known.signing or webhooks != known.webhook_secrets:
+        _write(data_dir / FILE_NAME, keys)
+    return keys
+
+
+def _write(path: Path, keys: Keys) -> None:
+    lines = ["# Secrets of this deployment: keep them private.", "[signing]"]
+    lines += [f'"{kid}" = "{base64.b64encode(key).decode()}"' for kid, key in keys.signing.items()]
+    lines += ["", "[webhooks]"]
+    lines += [f'"{name}" = "{secret}"' for name, secret in keys.webhook_secrets.items()]
+    draft = path.with_suffix(".new")
+    try:
+        # Opened with its final mode: there is no moment in which somebody else could read it.
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written: {error}") from error

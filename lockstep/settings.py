@@ -1,0 +1,156 @@
+"""All settings: one TOML file, the environment (`LOCKSTEP_...`), and what the command line says, in rising order.
+
+The environment names a setting by its path in capitals, nested by two underscores:
+`LOCKSTEP_PORT=9090`, `LOCKSTEP_SHOWINGS__GAME__HOLD_S=2`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from feeds.vendors.registry import ADAPTERS
+from kernel.errors import SettingsError
+from kernel.io.origin import playlist_ref
+from kernel.showings import Showing, Source
+
+
+class SourceSettings(BaseModel):
+    """One vendor's feed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    vendor: str = Field(description="The adapter that reads its messages.")
+    audience: Literal["public", "trading"] = Field(
+        default="public", description="`trading` keeps its facts from everyone without that scope."
+    )
+
+
+class ShowingSettings(BaseModel):
+    """One showing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    origin: str = Field(description="A folder that holds one playlist, or the http(s) URL of one.")
+    sources: dict[str, SourceSettings] = Field(default_factory=dict, description="Vendor feeds by source name.")
+    hold_s: float = Field(default=0.0, ge=0, le=60, description="Constant delay of the picture, in seconds.")
+    max_hold_s: float = Field(
+        default=15.0, gt=0, le=120, description="Seconds beyond the hold after which video goes out unsynchronised."
+    )
+    due_sigma: float = Field(
+        default=1.0,
+        ge=0,
+        le=6,
+        description="Standard deviations of the alignment that a fact waits beyond its picture.",
+    )
+    program_delay_ms: int | None = Field(
+        default=None,
+        ge=0,
+        le=120_000,
+        description="How long after the camera the encoder stamps, in ms; unset: uncalibrated.",
+    )
+    allowed_origins: list[str] = Field(
+        default_factory=list, description="Browser origins that may read the video and open the socket; empty: any."
+    )
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="LOCKSTEP_", env_nested_delimiter="__", extra="forbid", case_sensitive=False
+    )
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8080, ge=0, le=65_535, description="Port to listen on; 0 picks a free one.")
+    data_dir: Path = Field(default=Path("var"), description="Folder of the journal and of keys.toml.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is logged."
+    )
+    max_subscribers: int = Field(
+        default=20_000, ge=1, description="Sockets the hub takes before it answers overloaded."
+    )
+    heartbeat_ms: int = Field(
+        default=2_000, ge=500, le=30_000, description="Interval of heartbeats unless a client asks, in ms."
+    )
+    max_segment_bytes: int = Field(
+        default=64 * 1024 * 1024, ge=1024, description="Largest segment taken from an origin."
+    )
+    cache_bytes: int = Field(default=256 * 1024 * 1024, ge=0, description="Memory for segments kept at hand.")
+    showings: dict[str, ShowingSettings] = Field(default_factory=dict, description="What is shown, by event id.")
+
+    def to_showings(self) -> dict[str, Showing]:
+        """Return the showings as the kernel knows them, origins resolved.
+
+        Raises:
+            SettingsError: a source serves two showings, names no known vendor, or an origin is not there.
+        """
+        showings: dict[str, Showing] = {}
+        owners: dict[str, str] = {}
+        for event_id, wanted in self.showings.items():
+            for name, source in wanted.sources.items():
+                if name in owners:
+                    raise SettingsError(
+                        f"source {name!r} stands in {owners[name]!r} and {event_id!r}: a source serves one showing"
+                    )
+                if source.vendor not in ADAPTERS:
+                    raise SettingsError(
+                        f"source {name!r}: no vendor {source.vendor!r}; there are {', '.join(sorted(ADAPTERS))}"
+                    )
+                owners[name] = event_id
+            showings[event_id] = Showing(
+                event_id=event_id,
+                origin=playlist_ref(wanted.origin),
+                sources=tuple(Source(name, source.vendor, source.audience) for name, source in wanted.sources.items()),
+                hold_s=wanted.hold_s,
+                max_hold_s=wanted.max_hold_s,
+                due_sigma=wanted.due_sigma,
+                program_delay_ms=wanted.program_delay_ms,
+                allowed_origins=tuple(wanted.allowed_origins),
+            )
+        return showings
+
+
+def load_settings(config: Path | None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings of `config` (a TOML file), the environment, and `overrides` from the command line.
+
+    Raises:
+        SettingsError: the file cannot be read, or a setting is unknown or out of range; the message names each.
+    """
+    content: dict[str, Any] = {}
+    if config is not None:
+        try:
+            content = tomllib.loads(config.read_text("utf-8"))
+        except OSError as error:
+            raise SettingsError(f"settings file {config}: {error.strerror or error}") from error
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise SettingsError(f"settings file {config} is no valid TOML: {error}") from error
+        if isinstance(content.get("data_dir"), str):
+            # Relative to the file, not to where the command happens to be started.
+            content["data_dir"] = config.parent / content["data_dir"]
+
+    class Layered(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, InitSettingsSource(settings_cls, content)
+
+    try:
+        return Layered(**(overrides or {}))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise SettingsError(f"settings are wrong: {problems}") from error

@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from kernel.errors import SettingsError
+from lockstep.cli import app
+from lockstep.front_door import listen
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_main_job_in_one_command() -> None:
+    with listen("127.0.0.1", 0) as free:
+        port = str(free.getsockname()[1])
+    answer = subprocess.run(
+        [sys.executable, "-m", "lockstep", "demo", "--port", port, "--count", "3"],
+        cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert f"picture  http://127.0.0.1:{port}/hls/" in answer.stdout
+    assert answer.stdout.count("Q1 ") == 3
+    assert "Traceback" not in answer.stderr
+
+
+def test_without_recordings_the_remedy_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="make setup"):
+        CliRunner().invoke(app, ["demo", "--media", str(tmp_path / "none")], catch_exceptions=False)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from feeds.standard_webhooks import parse_secret
+from kernel.errors import SettingsError
+from lockstep.keys import ensure_keys, read_keys
+from tests.support.tokens import claims
+
+
+def test_the_first_start_makes_private_keys(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    made = ensure_keys(folder, ["nba", "desk"])
+    path = folder / "keys.toml"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert set(made.webhook_secrets) == {"nba", "desk"}
+    assert all(len(parse_secret(secret)) == 32 for secret in made.webhook_secrets.values())
+    assert read_keys(folder) == made
+    assert made.keyring().verify(read_keys(folder).keyring().issue(claims())) == claims()
+    assert [item.name for item in folder.iterdir()] == ["keys.toml"]
+
+
+def test_a_later_start_keeps_them_and_adds_what_is_new(tmp_path: Path) -> None:
+    first = ensure_keys(tmp_path, ["nba"])
+    before = (tmp_path / "keys.toml").stat().st_mtime_ns
+    assert ensure_keys(tmp_path, ["nba"]) == first
+    assert (tmp_path / "keys.toml").stat().st_mtime_ns == before
+    second = ensure_keys(tmp_path, ["desk"])
+    assert second.signing == first.signing
+    assert second.webhook_secrets["nba"] == first.webhook_secrets["nba"]
+    assert "desk" in second.webhook_secrets
+
+
+def test_keys_are_never_shown(tmp_path: Path) -> None:
+    keys = ensure_keys(tmp_path, ["nba"])
+    assert keys.webhook_secrets["nba"] not in repr(keys)
+    assert "nba" in repr(keys)
+
+
+def test_without_a_file_the_remedy_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"no keys at .*start `lockstep serve`"):
+        read_keys(tmp_path)
+
+
+def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    ensure_keys(tmp_path, [])
+    (tmp_path / "keys.toml").chmod(0o644)
+    with pytest.raises(SettingsError, match="chmod 600"):
+        read_keys(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["not toml [", "x = 1", '[signing]\nk = "not base64!"', '[signing]\nk = 1', "signing = 3", '[signing]\n[webhooks]\nn = "whsec_AA"'],
+)  # fmt: skip
+def test_a_damaged_file_is_said(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "keys.toml"
+    path.touch(mode=0o600)
+    path.write_text(content, "utf-8")
+    with pytest.raises(SettingsError):
+        read_keys(tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", "utf-8")
+    with pytest.raises(SettingsError, match="cannot be made"):
+        ensure_keys(tmp_path / "file" / "data", [])
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "keys.new").mkdir()
+    with pytest.raises(SettingsError, match="cannot be written"):
+        ensure_keys(blocked, [])

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kernel.errors import SettingsError
+from kernel.showings import Source
+from lockstep.settings import load_settings
+from tests.support.origins import write_list
+
+CONFIG = """
+port = 9191
+data_dir = "data"
+[showings.game]
+origin = "{origin}"
+hold_s = 2.5
+[showings.game.sources.nba]
+vendor = "nba"
+audience = "trading"
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    write_list(tmp_path, ["a.ts"])
+    path = tmp_path / "lockstep.toml"
+    path.write_text(CONFIG.format(origin=tmp_path), "utf-8")
+    return path
+
+
+def test_without_anything_there_are_defaults() -> None:
+    settings = load_settings(None)
+    assert (settings.host, settings.port, settings.data_dir) == ("127.0.0.1", 8080, Path("var"))
+    assert settings.to_showings() == {}
+
+
+def test_a_file_sets_what_it_names(config: Path) -> None:
+    settings = load_settings(config)
+    assert settings.port == 9191
+    # Relative to the file, wherever the command is started.
+    assert settings.data_dir == config.parent / "data"
+    showing = settings.to_showings()["game"]
+    assert showing.hold_s == 2.5
+    assert showing.sources == (Source("nba", "nba", "trading"),)
+    assert showing.origin == (config.parent / "index.m3u8").as_uri()
+
+
+def test_the_environment_outranks_the_file_and_the_command_line_both(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCKSTEP_PORT", "9292")
+    monkeypatch.setenv("LOCKSTEP_SHOWINGS__game__HOLD_S", "4")
+    settings = load_settings(config)
+    assert settings.port == 9292
+    assert settings.showings["game"].hold_s == 4
+    assert settings.showings["game"].sources["nba"].vendor == "nba"
+    assert load_settings(config, {"port": 9393}).port == 9393
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("port = 99999", "port: Input should be less than or equal to 65535"),
+        ("prot = 1", "prot: Extra inputs"),
+        ("[showings.game]\norigin = 'x'\nhold_s = -1", r"showings\.game\.hold_s"),
+        ("[showings.game]\nhold_s = 1", r"showings\.game\.origin: Field required"),
+        ("= 3", "no valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "lockstep.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(SettingsError, match=complaint):
+        load_settings(path)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.toml"):
+        load_settings(tmp_path / "none.toml")
+
+
+def test_a_source_serves_one_showing_and_has_a_known_vendor(tmp_path: Path) -> None:
+    origin = write_list(tmp_path, ["a.ts"])
+    nba = {"nba": {"vendor": "nba"}}
+    showings = {"one": {"origin": origin, "sources": nba}, "two": {"origin": origin, "sources": nba}}
+    with pytest.raises(SettingsError, match="a source serves one showing"):
+        load_settings(None, {"showings": showings}).to_showings()
+    unknown = {"one": {"origin": origin, "sources": {"x": {"vendor": "acme"}}}}
+    with pytest.raises(SettingsError, match="no vendor 'acme'; there are lockstep, nba"):
+        load_settings(None, {"showings": unknown}).to_showings()
+
+
+def test_an_event_id_and_an_origin_are_checked(tmp_path: Path) -> None:
+    origin = write_list(tmp_path, ["a.ts"])
+    with pytest.raises(SettingsError, match="event id"):
+        load_settings(None, {"showings": {"a b": {"origin": origin}}}).to_showings()
+    with pytest.raises(SettingsError):
+        load_settings(None, {"showings": {"a": {"origin": str(tmp_path / "none")}}}).to_showings()
