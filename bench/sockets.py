@@ -63,7 +63,7 @@ async def _serve_hub() -> None:
     showings = {EVENT: Showing(EVENT, "http://127.0.0.1:9/index.m3u8")}
     hub = Hub(bus, showings, admit, HubSettings(max_subscribers=2 * SOCKETS), wall=wall, new_id=new_id)
     bus.signal(epoch_signal(EVENT), "bench")
-    bus.signal(state_signal(EVENT), StreamState(EVENT, 6, live=True, ended=False, last=None))
+    bus.signal(state_signal(EVENT), StreamState(EVENT, 6, live=True, ended=False, begun=True, last=None))
     hub.start()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:

@@ -77,7 +77,9 @@ class StreamFeed:
         """Return what the other houses must know of the stream as a whole, None before the first playlist."""
         if self.target_duration_s is None or self.live is None:
             return None
-        return StreamState(self.stream, self.target_duration_s, self.live, self._ended, self._follower.last)
+        return StreamState(
+            self.stream, self.target_duration_s, self.live, self._ended, self.map.complete_below, self._follower.last
+        )
 
     def timed(self, found: Found, media: SegmentMedia, *, now: float, wall: float) -> Timed:
         """Give a measured segment its place in media time and UTC; its mark follows when all that it shows is sealed.

@@ -36,20 +36,32 @@ class Backlog:
         self._log: list[Entry] = []
         self._arrivals: list[float] = []
         self._by_due: list[Entry] = []
+        self._safety_head = -1
         self.head = -1
+        """The highest offset of the log, safety aside."""
+        self.through = -1
+        """The offset up to which nothing can be on its way here any more: safety overtakes the log, which waits for
+        the disk, so its offset counts only if it follows on, or once the log has passed it."""
 
     def __len__(self) -> int:
         return len(self._log)
 
     def append(self, entry: Entry, now: float) -> bool:
         """Take in an entry that arrived at `now`; return False for one whose offset is known already."""
+        if entry.due is None:
+            if entry.o <= self._safety_head:
+                return False
+            self._safety_head = entry.o
+            if entry.o == self.through + 1:
+                self.through = entry.o
+            return True
         if entry.o <= self.head:
             return False
         self.head = entry.o
+        self.through = max(self.through, entry.o)
         self._log.append(entry)
         self._arrivals.append(now)
-        if entry.due is not None:
-            insort(self._by_due, entry, key=_place)
+        insort(self._by_due, entry, key=_place)
         self._trim(now)
         return True
 
@@ -62,11 +74,7 @@ class Backlog:
         high = bisect_left(self._by_due, (frontier, -1), key=_place)
         owed = self._by_due[low:high]
         # Sealed after its picture was out: due already, but not known when the cursor was taken.
-        late = [
-            entry
-            for entry in self._after(since.seen)
-            if entry.due is not None and entry.due < min(since.upto, frontier)
-        ]
+        late = [entry for entry in self._after(since.seen) if _place(entry)[0] < min(since.upto, frontier)]
         return sorted(late, key=_place) + owed if late else owed
 
     def next_due(self, frontier: MediaTime) -> MediaTime | None:
@@ -79,7 +87,7 @@ class Backlog:
         self._log.clear()
         self._arrivals.clear()
         self._by_due.clear()
-        self.head = -1
+        self.head = self.through = self._safety_head = -1
 
     def _after(self, offset: int) -> Iterator[Entry]:
         return islice(self._log, bisect_right(self._log, offset, key=_offset), None)
@@ -93,7 +101,7 @@ class Backlog:
         keep = max(stale, surplus)
         del self._log[:keep]
         del self._arrivals[:keep]
-        self._by_due = sorted((entry for entry in self._log if entry.due is not None), key=_place)
+        self._by_due = sorted(self._log, key=_place)
 
 
 def newest_revisions(entries: Iterable[Entry]) -> list[Entry]:

@@ -9,8 +9,6 @@ import structlog
 from hub.messages import cue_map, frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from kernel.cues import Entry
 
 log = structlog.get_logger("hub")
@@ -40,10 +38,6 @@ class Frames:
         if len(self._frames) > KEPT_FRAMES:
             del self._frames[next(iter(self._frames))]
         return made
-
-    def joined(self, entries: Iterable[Entry]) -> bytes:
-        """Return the frames of several entries as one buffer: one write costs a third of ten."""
-        return b"".join(map(self.of, entries))
 
     def clear(self) -> None:
         """Forget all: the log's epoch has changed, offsets mean something else."""

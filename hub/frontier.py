@@ -1,7 +1,7 @@
 """How far a subscriber may see: the media time *before* which pictures are out for it.
 
 Rule 1: no frontier lies beyond what a relay has opened.
-Rule 2: no frontier goes back, except that of a VOD viewer while segments before the first known one become known.
+Rule 2: no frontier goes back.
 Rule 3: at the end of an ended stream it is `END`: what is pinned beyond the last picture is due then.
 """
 
@@ -85,8 +85,8 @@ class Edge:
 class Clock(Protocol):
     """Tell a frontier, and when it will pass a media time if nothing else happens."""
 
-    def moved(self) -> None:
-        """Take note that the edge, the path or the stream's state has changed."""
+    def moved(self, now: float) -> None:
+        """Take note at bus time `now` that the edge, the path or the stream's state has changed."""
         ...
 
     def frontier(self, now: float) -> MediaTime:
@@ -104,7 +104,7 @@ class EdgeClock:
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
 
-    def moved(self) -> None:
+    def moved(self, now: float) -> None:
         """Do nothing: the edge is read where it stands."""
 
     def frontier(self, now: float) -> MediaTime:
@@ -135,10 +135,7 @@ class _Playhead:
 
     def _line(self, now: float) -> int:
         assert self._t is not None  # asked only of a player that has begun
-        return self._origin() + self._x + int((now - self._t) * TICKS_PER_S + _NOISE_TICKS)
-
-    def _origin(self) -> int:
-        return 0
+        return self._x + int((now - self._t) * TICKS_PER_S + _NOISE_TICKS)
 
     def _mapped(self, now: float) -> MediaTime:
         x, end = self.position(now), self._edge.end_x
@@ -160,7 +157,7 @@ class _Playhead:
             if not self._edge.ended:
                 return None
             x = end
-        return self._t + (x - self._x - self._origin()) / TICKS_PER_S
+        return self._t + (x - self._x) / TICKS_PER_S
 
 
 class LiveClock(_Playhead):
@@ -176,7 +173,7 @@ class LiveClock(_Playhead):
         self._end_x: int | None = None
         self._reached = BEGINNING
 
-    def moved(self) -> None:
+    def moved(self, now: float) -> None:
         """Place the player anew where an opening demands it."""
         edge, end = self._edge, self._edge.end_x
         if end is None or not edge.target_ticks or edge.first_at is None or end == self._end_x:
@@ -205,21 +202,21 @@ class LiveClock(_Playhead):
 
 
 class VodClock(_Playhead):
-    """For one viewer of a VOD: from the first segment at `sub`, at rate 1; from the opening if that comes later."""
+    """For one viewer of a VOD: from the first segment at `sub`, at rate 1; from when that is known if that is later.
+
+    A start-up times the newest segment first. Until the first one is known nothing is shown, so that no frontier
+    lies where the player is not.
+    """
 
     def __init__(self, edge: Edge, path: Path, now: float) -> None:
         super().__init__(edge, path)
-        self._joined_at = now
-        self.moved()
+        self.moved(now)
 
-    def moved(self) -> None:
-        """Begin as soon as something is out."""
-        if self._t is None and self._edge.first_at is not None:
-            self._t = max(self._joined_at, self._edge.first_at)
-
-    def _origin(self) -> int:
-        # A start-up times the newest segment first: the first one is not known at once.
-        return self._path.begin_x
+    def moved(self, now: float) -> None:
+        """Begin as soon as something is out and the first segment is known."""
+        state = self._edge.state
+        if self._t is None and self._edge.end_x is not None and state is not None and state.begun:
+            self._t, self._x = now, self._path.begin_x
 
     def frontier(self, now: float) -> MediaTime:
         """Return what the player has shown."""

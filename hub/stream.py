@@ -55,7 +55,8 @@ class Stream:
             return
         if entry.due is None:
             self._send_safety(entry)
-        self._move(now)
+        else:
+            self._move(now)
 
     def add_timing(self, timing: SegmentTiming, now: float) -> None:
         """Take in where a segment lies. Parts are within their segment and change nothing here."""
@@ -183,12 +184,13 @@ class Stream:
         return None if position is None else max(0, end - position) // TICKS_PER_MS
 
     def _send_safety(self, entry: Entry) -> None:
-        for cohort in self._cohorts.values():
-            cohort.count_safety(entry)
         everybody = tuple(self.subscribers.values())
-        for subscriber in everybody:
-            if subscriber.behind is not None:
-                subscriber.behind = subscriber.behind._replace(o=max(subscriber.behind.o, entry.o))
+        if entry.o == self._backlog.through:
+            for cohort in self._cohorts.values():
+                cohort.count_safety(entry)
+            for subscriber in everybody:
+                if subscriber.behind is not None:
+                    subscriber.behind = subscriber.behind._replace(o=max(subscriber.behind.o, entry.o))
         if everybody:
             self._deliveries.append(Delivery(everybody, (entry,), self._cohorts[_EDGE].cursor, safety=True))
 
@@ -196,7 +198,7 @@ class Stream:
         """Bring every cohort to its frontier; `changed` says that frontiers may have moved by more than time."""
         for cohort in list(self._cohorts.values()):
             if changed:
-                cohort.clock.moved()
+                cohort.clock.moved(now)
             self._advance(cohort, now)
         self._judge(now)
 

@@ -74,11 +74,13 @@ class StreamState:
     """What feeds says of a stream as a whole, retained on the bus.
 
     `target_duration_s` is the origin's (RFC 8216, 4.3.3.1). `live` is False where the list was complete when it was
-    first seen. `ended` says that ENDLIST stands behind the segment `last`.
+    first seen. `ended` says that ENDLIST stands behind the segment `last`. `begun` says that nothing older than what
+    is timed will be timed any more: the start of the stream is known.
     """
 
     stream: str
     target_duration_s: int
     live: bool
     ended: bool
+    begun: bool
     last: SegmentKey | None

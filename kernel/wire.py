@@ -39,6 +39,7 @@ def to_map(record: Record) -> dict[str, Any]:
                 "target_duration_s": record.target_duration_s,
                 "live": record.live,
                 "ended": record.ended,
+                "begun": record.begun,
                 "last": last,
             }
         case ReleaseMark() | Opened():
@@ -151,6 +152,7 @@ def state_from_map(state: Map) -> StreamState:
         target_duration_s=_int(state["target_duration_s"]),
         live=_bool(state["live"]),
         ended=_bool(state["ended"]),
+        begun=_bool(state["begun"]),
         last=None if last is None else SegmentKey(*map(_int, last)),
     )
 

@@ -101,8 +101,12 @@ def test_it_tells_the_state_of_the_stream() -> None:
     state = feed.state()
     assert state is not None
     assert (state.live, state.ended, state.last, state.target_duration_s) == (True, False, (0, 4), 2)
+    assert not state.begun
     feed.caught_up(older=True, newer=True)
     assert (feed.map.complete_below, feed.map.ended) == (True, False)
+    later = feed.state()
+    assert later is not None
+    assert later.begun
 
 
 def test_a_complete_list_is_no_live_stream() -> None:

@@ -46,9 +46,9 @@ def opened(msn: int, when: float, *, marked: bool = True, upto: MediaTime | None
     return Opened(STREAM, 0, msn, None, end if marked else None, when)
 
 
-def state(*, live: bool = True, ended: bool = False, last: int | None = None) -> StreamState:
+def state(*, live: bool = True, ended: bool = False, begun: bool = True, last: int | None = None) -> StreamState:
     """Return what feeds says of the stream."""
-    return StreamState(STREAM, SEGMENT_S, live, ended, SegmentKey(0, last) if last is not None else None)
+    return StreamState(STREAM, SEGMENT_S, live, ended, begun, SegmentKey(0, last) if last is not None else None)
 
 
 def entry(

@@ -78,3 +78,21 @@ def test_owed_is_what_the_cursor_says(dues: list[int], upto: int, seen: int, fro
     since = Cursor(-1, at(upto) if upto else BEGINNING, seen)
     owed = [(due, o) for o, due in enumerate(dues) if (o > seen or at(due) >= since.upto) and due < frontier]
     assert offsets(log, since, at(frontier)) == [o for _, o in sorted(owed)]
+
+
+def test_safety_overtakes_the_log_without_hiding_what_it_overtook() -> None:
+    backlog = Backlog(max_entries=100, max_age_s=1e9)
+    assert backlog.append(entry(0, at(0)), 0)
+    # 1 and 2 wait for the disk; 3 is safety and does not.
+    assert backlog.append(entry(3, None), 0)
+    assert (backlog.head, backlog.through) == (0, 0)
+    assert not backlog.append(entry(3, None), 0)
+    assert backlog.append(entry(1, at(1)), 0)
+    assert backlog.append(entry(2, at(2)), 0)
+    assert backlog.through == 2
+    assert backlog.append(entry(4, at(3)), 0)
+    assert backlog.through == 4
+    # It follows on: nothing can be on its way below it.
+    assert backlog.append(entry(5, None), 0)
+    assert backlog.through == 5
+    assert len(backlog) == 4

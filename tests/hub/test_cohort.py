@@ -20,7 +20,7 @@ class Stairs:
     def __init__(self) -> None:
         self.now = at(0)
 
-    def moved(self) -> None:
+    def moved(self, now: float) -> None:
         pass
 
     def frontier(self, now: float) -> MediaTime:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +25,7 @@ class Stage:
         if marked:
             self.path.lay(timing(msn))
         self.edge.open(opened(msn, now, marked=marked), now)
-        self.clock.moved()
+        self.clock.moved(now)
 
 
 def shown(frontier: MediaTime) -> float:
@@ -38,7 +40,7 @@ def test_the_edge_never_goes_back() -> None:
     assert stage.edge.open(opened(3, 0), 0)
     assert clock.frontier(0) == at(8)
     assert not stage.edge.open(opened(2, 1), 1)
-    clock.moved()
+    clock.moved(1)
     assert (clock.frontier(1), clock.passes_at(at(9))) == (at(8), None)
 
 
@@ -118,7 +120,7 @@ def test_across_a_discontinuity_in_playlist_time() -> None:
         stage.open(msn, 0)
     stage.path.lay(timing(3, timeline=1, start=500))
     stage.edge.open(opened(3, 2, upto=at(502, 1)), 2)
-    stage.clock.moved()
+    stage.clock.moved(0)
     assert stage.clock.frontier(6) == (1, 500 * 90_000 + 1)
     assert stage.clock.passes_at(at(501, 1)) == 7
 
@@ -138,12 +140,34 @@ def test_it_has_not_begun_before_the_stream_is_known() -> None:
     stage.open(5, 0)
     assert (stage.clock.frontier(1), stage.clock.passes_at(at(1)), stage.clock.position(1)) == (BEGINNING, None, None)
     stage.edge.state = state(live=False)
-    stage.clock.moved()
+    stage.clock.moved(0)
     assert stage.clock.frontier(1) == BEGINNING
     stage.edge.state = state()
-    stage.clock.moved()
+    stage.clock.moved(0)
     stage.path.lay(timing(2))
     assert stage.clock.frontier(1) == BEGINNING
+
+
+def test_what_the_relay_opened_bounds_it_whatever_the_timing_says() -> None:
+    stage = Stage()
+    stage.path.lay(timing(0))
+    stage.edge.open(opened(0, 0, upto=at(1.5)), 0)
+    stage.clock.moved(0)
+    assert stage.clock.frontier(60) == at(1.5)
+
+
+def test_a_segment_that_turns_out_longer_does_not_take_it_back() -> None:
+    stage = Stage()
+    for msn in range(3):
+        stage.open(msn, 0)
+    stage.open(3, 2, marked=False)
+    for msn in range(4, 7):
+        stage.open(msn, 2.1)
+    before = stage.clock.frontier(9)
+    assert shown(before) == 9
+    stage.path.lay(replace(timing(3), start=at(5).pts))
+    assert stage.clock._mapped(9) < before
+    assert stage.clock.frontier(9) == before
 
 
 def test_live_viewers_reach_the_end_with_their_playhead() -> None:
@@ -159,15 +183,18 @@ def test_live_viewers_reach_the_end_with_their_playhead() -> None:
 def test_a_vod_plays_from_its_first_segment() -> None:
     stage = Stage(live=False)
     stage.edge.state = state(live=False, ended=True, last=2)
+    stage.edge.state = state(live=False, ended=True, begun=False, last=2)
     waiting = VodClock(stage.edge, stage.path, 10)
     assert waiting.frontier(11) == BEGINNING
     stage.open(2, 20)
-    waiting.moved()
-    # The newest is timed first; the first segment becomes known later.
-    assert shown(waiting.frontier(20)) == 4
+    waiting.moved(20)
+    # The newest is timed first; until the first segment is known nothing is shown.
+    assert waiting.frontier(25) == BEGINNING
     stage.path.lay(timing(1))
     stage.path.lay(timing(0))
-    assert shown(waiting.frontier(21)) == 1
+    stage.edge.state = state(live=False, ended=True, begun=True, last=2)
+    waiting.moved(30)
+    assert shown(waiting.frontier(31)) == 1
     late = VodClock(stage.edge, stage.path, 100)
     assert shown(late.frontier(100.5)) == 0.5
     assert late.passes_at(at(3)) == 103

@@ -118,7 +118,7 @@ def test_safety_goes_at_once_to_all_and_is_never_owed() -> None:
     assert cursor.o == 0
     stage.catch_up(other, 0)
     assert stage.got[other.number] == [0]
-    assert stage.stream.cursor_of(other) == (0, BEGINNING, 0)
+    assert stage.stream.cursor_of(other) == (0, BEGINNING, -1)
 
 
 def test_filters_hide_types_and_share_a_flush() -> None:
@@ -281,6 +281,8 @@ class Play:
 
     def entry(self, number: int, _: float, **more: Any) -> None:
         o = len(self.entries)
+        # Its own id unless told otherwise: two entries never share both id and revision.
+        more.setdefault("id", f"desk:{o}")
         self.entries[o] = entry(o, at(number / 2), type=CueType.SCORE if o % 3 else CueType.PLAY, **more)
         self.stage.add(self.entries[o], self.now)
 

@@ -32,4 +32,4 @@ def test_a_timing_covers_the_time_from_its_start_up_to_its_end() -> None:
 
 
 def test_the_state_of_a_stream_is_a_value() -> None:
-    assert StreamState("s", 2, True, False, None) == StreamState("s", 2, True, False, None)
+    assert StreamState("s", 2, True, False, True, None) == StreamState("s", 2, True, False, True, None)

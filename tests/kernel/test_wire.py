@@ -115,7 +115,7 @@ def test_types_come_back_as_ours() -> None:
 
 CUE = Cue("nba:7", 1, Op.NEW, CueType.PLAY, CueClass.LOCKED, MediaTime(0, Ticks(9)), 3, None, 2, 5, 1, {"txt": "x"})
 ENTRY = Entry(4, CUE, MediaTime(0, Ticks(10)))
-STATE = StreamState("game", 2, live=True, ended=False, last=SegmentKey(0, 7))
+STATE = StreamState("game", 2, live=True, ended=False, begun=True, last=SegmentKey(0, 7))
 MARK = ReleaseMark("game", 0, 7, None, MediaTime(0, Ticks(10)), 1.5)
 
 

@@ -538,3 +538,24 @@ def test_slow_and_paused_readers_on_both_loops(run: Any) -> None:
     """Transports differ in when they pause, and in what a dead one does when it is written to."""
     run(a_slow_reader_is_closed_and_delays_nobody())
     run(a_paused_reader_gets_safety_and_catches_up())
+
+
+async def test_a_drain_goes_at_a_pace_and_cuts_who_does_not_answer() -> None:
+    settings = HubSettings(drain_s=0.1, close_timeout_s=0.05, max_subscribers=200)
+    async with running(settings) as rig:
+        raws = [await stalled_reader(rig) for _ in range(101)]
+        await rig.hub.drain()
+        assert rig.hub.counts()["subscribed"] == 0
+        async with rig.client() as late:
+            assert (await farewell(late))[1] == 4412
+        for raw in raws:
+            raw.close()
+
+
+async def test_a_drain_that_nobody_answers_ends_all_the_same() -> None:
+    settings = HubSettings(drain_s=0.05, close_timeout_s=-0.9, wheel_tick_s=10)
+    async with running(settings) as rig:
+        raw = await stalled_reader(rig)
+        await rig.hub.drain()
+        await asyncio.wait_for(rig.hub.gone.wait(), 5)
+        raw.close()

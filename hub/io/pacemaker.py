@@ -1,0 +1,89 @@
+"""One timer for the whole hub: the streams' deadlines and the sockets' beats beneath it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hub.wheel import Wheel
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Mapping
+
+    from hub.stream import Stream
+    from hub.subscriber import Subscriber
+
+_SHORTEST_WAIT_S = 0.001
+"""uvloop's clock ticks in ms: an instant that rounding puts a little ahead must not make the loop spin."""
+
+
+class Pacemaker:
+    """Call back when a stream or a subscriber is due.
+
+    Args:
+        streams: by event id; of equal deadlines the first named comes first.
+        tick_s: to how many seconds beats are exact.
+        now: bus time in seconds.
+        settle: is called with the event id of a stream whose timer has run.
+        beat: is called with a subscriber whose beat has come.
+    """
+
+    def __init__(
+        self,
+        streams: Mapping[str, Stream],
+        tick_s: float,
+        *,
+        now: Callable[[], float],
+        settle: Callable[[str], None],
+        beat: Callable[[Subscriber], None],
+    ) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self._streams = streams
+        self._wheel = Wheel(tick_s)
+        self._now = now
+        self._settle = settle
+        self._beat = beat
+        self._timer: asyncio.TimerHandle | None = None
+        self._at = 0.0
+
+    def put(self, subscriber: Subscriber, at: float) -> None:
+        """Let a subscriber beat at bus time `at`, in place of the beat it had."""
+        self._wheel.put(subscriber, at)
+        self.arm()
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """Let a subscriber beat no more."""
+        self._wheel.remove(subscriber)
+
+    def arm(self) -> None:
+        """Have the one timer fire at the earliest deadline; nothing happens before the loop is known."""
+        instants = [self._wheel.next(), *(stream.next_deadline() for stream in self._streams.values())]
+        at = min((instant for instant in instants if instant is not None), default=None)
+        if self._timer is not None:
+            if at == self._at:
+                return
+            self.stop()
+        if at is not None and self.loop is not None:
+            self._at = at
+            self._timer = self.loop.call_later(max(at - self._now(), _SHORTEST_WAIT_S), self._fire)
+
+    def stop(self) -> None:
+        """Let nothing fire until armed again."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _fire(self) -> None:
+        self._timer = None
+        now = self._now()
+        due = [
+            (at, number, event_id)
+            for number, (event_id, stream) in enumerate(self._streams.items())
+            if (at := stream.next_deadline()) is not None and at <= now
+        ]
+        for _, _, event_id in sorted(due):
+            self._streams[event_id].timer(now)
+            self._settle(event_id)
+        for subscriber in self._wheel.take(now):
+            self._beat(subscriber)
+        self.arm()

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from hub.io.outbox import Outbox
+from hub.settings import HubSettings
+from hub.stream import Stream
+from hub.subscriber import Phase, Subscriber
+from kernel.cues import CueType
+from tests.hub.makers import SHOWING, STREAM, at, entry, opened, state, timing
+
+SETTINGS = HubSettings(piece_bytes=1_000, burst_bytes=4_000, max_buffer_bytes=50_000)
+
+
+class Stage:
+    """An outbox over subscribers that record; the loop is a list of what is to be called soon."""
+
+    def __init__(self, settings: HubSettings = SETTINGS) -> None:
+        self.settings = settings
+        self.stream = Stream(SHOWING, settings)
+        self.stream.set_state(state(), 0)
+        self.soon: list[Callable[[], None]] = []
+        self.buffered = 0
+        self.was_cut: list[int] = []
+        self.writes: dict[int, list[bytes]] = {}
+        self.outbox = Outbox({STREAM: self.stream}, settings, self, now=lambda: 0.0, soon=self.soon.append)
+
+    def join(self, write: Callable[[bytes], None] | None = None) -> Subscriber:
+        one = Subscriber(len(self.writes), STREAM, self.settings, 0)
+        self.writes[one.number] = []
+        one.write = write or self.writes[one.number].append
+        one.mode, one.phase = "edge", Phase.SUBSCRIBED
+        self.stream.join(one, 0)
+        return one
+
+    def publish(self, *offsets: int, due: float | None = 1, size: int = 300) -> None:
+        for o in offsets:
+            body: dict[str, Any] = {"txt": "x" * size}
+            self.stream.add_entry(entry(o, None if due is None else at(due), body=body, type=CueType.STAT), 0)
+
+    def open(self) -> None:
+        self.stream.add_timing(timing(0), 0)
+        self.stream.open(opened(0, 0), 0)
+
+    def turn(self) -> int:
+        calls, self.soon[:] = list(self.soon), []
+        for call in calls:
+            call()
+        return len(calls)
+
+    def buffered_bytes(self, subscriber: Subscriber) -> int:
+        return self.buffered
+
+    def cut(self, subscriber: Subscriber) -> None:
+        self.was_cut.append(subscriber.number)
+
+    def settle(self, event_id: str) -> None:
+        self.outbox.flush(event_id)
+
+
+def test_one_flush_is_one_write_of_the_same_bytes() -> None:
+    stage = Stage()
+    one, other = stage.join(), stage.join()
+    stage.publish(0, 1, 2)
+    stage.open()
+    stage.outbox.flush(STREAM)
+    assert len(stage.writes[0]) == 1
+    assert stage.writes[0][0] is stage.writes[1][0]
+    assert (one.sent, other.sent, stage.outbox.cues_sent) == (3, 3, 6)
+
+
+def test_a_large_flush_goes_in_pieces_and_turns() -> None:
+    stage = Stage()
+    one = stage.join()
+    stage.publish(*range(30))
+    stage.open()
+    stage.outbox.flush(STREAM)
+    assert stage.writes[0] == []
+    turns = 0
+    while stage.turn():
+        turns += 1
+    assert turns >= 3
+    assert all(len(piece) < 2_000 for piece in stage.writes[0])
+    assert b"".join(stage.writes[0]).count(b'"op":"cue"') == one.sent == 30
+    assert one.behind is None
+
+
+def test_who_pauses_in_the_middle_goes_on_later() -> None:
+    stage = Stage()
+    one = stage.join()
+
+    def pause(data: bytes) -> None:
+        stage.writes[0].append(data)
+        one.paused_at = 0.0
+
+    one.write = pause
+    stage.publish(*range(30))
+    stage.open()
+    stage.outbox.flush(STREAM)
+    stage.turn()
+    assert len(stage.writes[0]) == 1
+    assert stage.soon == []
+    one.paused_at = None
+    one.write = stage.writes[0].append
+    stage.outbox.catch_up_soon(one)
+    while stage.turn():
+        pass
+    assert b"".join(stage.writes[0]).count(b'"op":"cue"') == 30
+
+
+def test_a_dead_transport_costs_the_others_nothing() -> None:
+    def dead(data: bytes) -> None:
+        raise RuntimeError("unable to perform operation; the handler is closed")
+
+    stage = Stage()
+    stage.join(dead)
+    stage.join()
+    stage.publish(0)
+    stage.open()
+    stage.outbox.flush(STREAM)
+    assert (stage.was_cut, len(stage.writes[1])) == ([0], 1)
+
+
+def test_safety_is_written_to_a_paused_socket_up_to_its_limit() -> None:
+    stage = Stage(replace(SETTINGS, burst_bytes=10))
+    one = stage.join()
+    one.paused_at, one.buffer_mark = 0.0, 100
+    stage.stream.fall_behind(one)
+    stage.publish(0, due=None)
+    stage.outbox.flush(STREAM)
+    assert (len(stage.writes[0]), stage.was_cut) == (1, [])
+    assert one.buffer_mark == 100 + len(stage.writes[0][0])
+    stage.buffered = 50_001
+    stage.outbox.say(one, b"hb")
+    assert stage.was_cut == [0]
+
+
+def test_what_cannot_be_written_is_not_counted() -> None:
+    stage = Stage()
+    one = stage.join()
+    stage.stream.fall_behind(one)
+    stage.stream.add_entry(entry(0, at(1), body={"txt": float("inf")}), 0)
+    stage.publish(1)
+    stage.open()
+    stage.outbox.catch_up_soon(one)
+    stage.turn()
+    assert one.sent == 1
+    stage.outbox.forget(STREAM)
