@@ -120,7 +120,7 @@ class GroupCommit:
             self._closed = True
             self._jobs.put(None)
         await asyncio.shield(self._ended)
-        self._thread.join()
+        await asyncio.to_thread(self._thread.join)
 
     # What follows runs in the thread.
 

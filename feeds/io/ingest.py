@@ -55,6 +55,9 @@ MIN_POLL_S, MAX_POLL_S = 0.25, 1.0
 who asks, on behalf of all viewers, and every poll late is a delay for each of them."""
 
 
+ENDED_POLL_S = 10.0
+"""How often a stream that has ended is looked at: 6.3.4 says never, but encoders that are restarted go on after it."""
+
 MAX_RETAINED_ENTRIES = 100_000
 """How far back a subscriber may resume (PROTOCOL, promise 3)."""
 
@@ -185,6 +188,8 @@ class StreamIngest:
     async def _poll(self) -> None:
         target_s = self.feed.target_duration_s
         poll_s = MAX_POLL_S if target_s is None else min(MAX_POLL_S, max(MIN_POLL_S, target_s / 4))
+        if self.feed.map.ended:
+            poll_s = ENDED_POLL_S
         try:
             copy = await self._fetcher.playlist(self.showing.origin)
             if copy.body == self._last_body:
@@ -204,15 +209,19 @@ class StreamIngest:
             self._last_body = copy.body
             for found in self.feed.observe(playlist, refs, now=self._bus.now()):
                 (self._backward if found.older else self._forward).append(found)
-            state = self.feed.state()
-            if state is not None:
-                self._bus.signal(state_signal(self.stream), state)
+            self._tell_state()
         self._poll_at = self._bus.now() + poll_s
+
+    def _tell_state(self) -> None:
+        state = self.feed.state()
+        if state is not None:
+            self._bus.signal(state_signal(self.stream), state)
 
     def _note_progress(self) -> None:
         was = self.feed.map.complete_below, self.feed.map.ended
         self.feed.caught_up(older=not self._backward and len(self.feed.map) > 0, newer=not self._forward)
         if was != (self.feed.map.complete_below, self.feed.map.ended):
+            self._tell_state()
             self._kick.set()
 
     async def _time(self, found: Found) -> None:

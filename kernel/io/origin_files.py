@@ -21,7 +21,8 @@ class FileOrigin:
     """
 
     def __init__(self, playlists: Iterable[str]) -> None:
-        self._folders = [Path(self.path_of(ref)).resolve().parent for ref in playlists]
+        # As written: links are followed when something is read, which blocks, and then as they are by then.
+        self._playlists = [Path(self.path_of(ref)) for ref in playlists]
 
     @staticmethod
     def path_of(ref: str) -> str:
@@ -48,7 +49,7 @@ class FileOrigin:
         try:
             # The canonical path, links followed: a link that leads outside is outside.
             real = Path(path).resolve()
-            if not any(real.is_relative_to(folder) for folder in self._folders):
+            if not any(real.is_relative_to(playlist.resolve().parent) for playlist in self._playlists):
                 raise OriginRefused(f"{path!r} lies outside the origin's folder")
             facts = real.stat()
             # A pipe or a device could keep us for ever.
