@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
+import socket
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +14,10 @@ import typer
 import uvloop
 
 from kernel.errors import SettingsError
+from kernel.showings import Showing
 from lockstep.compose import Deployment
 from lockstep.front_door import listen, make_server, url_of
-from lockstep.keys import ensure_keys
+from lockstep.keys import Keys, ensure_keys
 from lockstep.logs import configure_logs
 from lockstep.settings import Settings, load_settings
 
@@ -35,7 +36,14 @@ def serve(
     """Run feeds, hub and relay in one process until SIGTERM or Ctrl-C."""
     settings = load_settings(config, overrides(data_dir, event, origin, source or [], host, port))
     configure_logs(settings.log_level)
-    uvloop.run(run(settings))
+    # All that may block on the disk comes before the loop.
+    showings = settings.to_showings()
+    if not showings:
+        raise SettingsError("there is nothing to show: pass --event and --origin, or name a showing in the settings")
+    sources = [source.name for showing in showings.values() for source in showing.sources]
+    keys = ensure_keys(settings.data_dir, sources)
+    with contextlib.closing(listen(settings.host, settings.port)) as listening:
+        uvloop.run(run(settings, showings, keys, listening))
 
 
 def overrides(
@@ -65,43 +73,34 @@ def overrides(
     return wanted
 
 
-async def run(settings: Settings, *, ready: Callable[[str], None] | None = None) -> None:
+async def run(settings: Settings, showings: dict[str, Showing], keys: Keys, listening: socket.socket) -> None:
     """Serve until a signal comes, then end cleanly.
 
     Args:
-        settings: everything.
-        ready: called with the URL once the port is open.
+        settings: everything that is set.
+        showings: what is shown.
+        keys: the deployment's secrets.
+        listening: the open port.
 
     Raises:
-        SettingsError: a setting, a key or the port is wrong.
         JournalError: the journal cannot be opened.
     """
-    showings = settings.to_showings()
-    if not showings:
-        raise SettingsError(
-            "there is nothing to show: pass --event and --origin, or name a showing in the settings file"
-        )
-    sources = [source.name for showing in showings.values() for source in showing.sources]
-    keys = ensure_keys(settings.data_dir, sources)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    with contextlib.closing(listen(settings.host, settings.port)) as listening:
-        deployment = await Deployment.start(settings, showings, keys)
-        try:
-            server = make_server(deployment.app, deployment.hub.protocol_class())
-            serving = asyncio.create_task(server.serve(sockets=[listening]))
-            url = url_of(listening)
-            log.info("server.listening", url=url, showings=sorted(showings))
-            if ready is not None:
-                ready(url)
-            stopped = asyncio.create_task(stopping.wait())
-            await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
-            log.info("server.stopping")
-            await deployment.drain()
-            server.should_exit = True
-            await serving
-        finally:
-            await deployment.stop()
+    deployment = await Deployment.start(settings, showings, keys)
+    try:
+        server = make_server(deployment.app, deployment.hub.protocol_class())
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        log.info("server.listening", url=url_of(listening), showings=sorted(showings))
+        stopped = asyncio.create_task(stopping.wait())
+        await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+        log.info("server.stopping")
+        stopped.cancel()
+        await deployment.drain()
+        server.should_exit = True
+        await serving
+    finally:
+        await deployment.stop()
     log.info("server.stopped")

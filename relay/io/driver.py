@@ -115,7 +115,11 @@ class StreamRelay:
         self._poke.set()
 
     def _open(self) -> None:
+        first = self.window.text() is None
         for opened in self.window.handle_timer(now=self._bus.now()):
+            if first:
+                first = False
+                log.info("picture.out", event_id=opened.stream, generation=opened.generation, msn=opened.msn)
             if opened.upto is None:
                 log.warning("segment.opened_unsynchronised", event_id=opened.stream, msn=opened.msn)
             else:

@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import httpx2
-
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures" / "out"
 PATIENCE_S = 60.0
@@ -21,11 +19,35 @@ PATIENCE_S = 60.0
 
 
 class Command:
-    """One of our commands as a process. Its log goes to a file, its output is read line by line."""
+    """One of our commands as a process. Its log is kept, its output is read line by line."""
 
-    def __init__(self, process: Process, log: Path) -> None:
+    def __init__(self, process: Process) -> None:
         self.process = process
-        self.log = log
+        self.log = ""
+        self._log_ended = False
+        self._grew = asyncio.Condition()
+        self._logging = asyncio.create_task(self._keep_log())
+
+    async def _keep_log(self) -> None:
+        assert self.process.stderr is not None
+        while line := await self.process.stderr.readline():
+            async with self._grew:
+                self.log += line.decode()
+                self._grew.notify_all()
+        async with self._grew:
+            self._log_ended = True
+            self._grew.notify_all()
+
+    async def says(self, event: str) -> dict[str, Any]:
+        """Wait until its log holds an event and return that line."""
+        wanted = f'"event": "{event}"'
+        async with asyncio.timeout(PATIENCE_S), self._grew:
+            await self._grew.wait_for(lambda: wanted in self.log or self._log_ended)
+        for line in self.log.splitlines():
+            if wanted in line:
+                told: dict[str, Any] = json.loads(line)
+                return told
+        raise AssertionError(f"it ended without saying {event}:\n{self.log}")
 
     async def line(self) -> str:
         """Return the next line of its output; an empty string when there is none any more."""
@@ -50,7 +72,7 @@ class Command:
             seen.append(frame)
             if wanted(frame):
                 return seen
-        raise AssertionError(f"it never came; the log says:\n{self.log.read_text('utf-8')}")
+        raise AssertionError(f"it never came; the log says:\n{self.log}")
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send it a signal and return its exit code."""
@@ -64,6 +86,7 @@ class Command:
             if self.process.stdout is not None:
                 # What nobody reads would keep it from ending.
                 await self.process.stdout.read()
+            await self._logging
             return await self.process.wait()
 
 
@@ -77,14 +100,12 @@ class Stage:
 
     async def start(self, *arguments: str) -> Command:
         """Start `lockstep ARGUMENTS`."""
-        log = self.folder / f"{len(self._commands)}-{arguments[0]}.log"
-        with log.open("wb") as file:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "lockstep", *arguments,
-                cwd=ROOT, stdin=DEVNULL, stdout=PIPE, stderr=file, env={**os.environ, "PYTHONWARNINGS": "error"},
-                limit=1 << 20,
-            )  # fmt: skip
-        command = Command(process, log)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "lockstep", *arguments,
+            cwd=ROOT, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, env={**os.environ, "PYTHONWARNINGS": "error"},
+            limit=1 << 20,
+        )  # fmt: skip
+        command = Command(process)
         self._commands.append(command)
         return command
 
@@ -92,7 +113,7 @@ class Stage:
         """Start a rehearsal origin and return its playlist's URL."""
         command = await self.start("origin", str(folder), "--port", "0", *options)
         url = await command.line()
-        assert url.startswith("http://"), command.log.read_text("utf-8")
+        assert url.startswith("http://"), command.log
         return url
 
     async def serve(self, origin: str, *options: str, event: str = "game", ready: bool = True) -> tuple[Command, str]:
@@ -100,12 +121,9 @@ class Stage:
         command = await self.start(
             "serve", "--data-dir", str(self.data_dir), "--event", event, "--origin", origin, "--port", "0", *options
         )
-        url = await self._listening(command)
+        url = str((await command.says("server.listening"))["url"])
         if ready:
-            async with httpx2.AsyncClient(trust_env=False) as client:
-                async with asyncio.timeout(PATIENCE_S):
-                    while (await client.get(f"{url}/readyz")).status_code != 200:
-                        await asyncio.sleep(0.05)
+            await command.says("picture.out")
         return command, url
 
     async def token(self, *options: str, event: str = "game") -> str:
@@ -114,22 +132,12 @@ class Stage:
             "token", "--data-dir", str(self.data_dir), "--event", event, "--account", "ann", *options
         )
         text = await command.line()
-        assert text.count(".") == 2, command.log.read_text("utf-8")
+        assert text.count(".") == 2, command.log
         return text
 
     async def subscribe(self, url: str, token: str, *options: str, event: str = "game") -> Command:
         """Subscribe with `--json`."""
         return await self.start("subscribe", url, "--event", event, "--token", token, "--json", *options)
-
-    async def _listening(self, command: Command) -> str:
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                for line in command.log.read_text("utf-8").splitlines():
-                    if '"server.listening"' in line:
-                        return str(json.loads(line)["url"])
-                if command.process.returncode is not None:
-                    raise AssertionError(command.log.read_text("utf-8"))
-                await asyncio.sleep(0.02)
 
     async def aclose(self) -> None:
         """End whatever still runs, the last one first."""

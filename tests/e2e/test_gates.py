@@ -31,7 +31,7 @@ async def test_not_a_byte_without_a_grant(stage: Stage) -> None:
                 assert answer.headers["content-type"] == "application/problem+json"
                 assert len(answer.content) < 300
         assert (await client.get(f"/hls/{good}/game/main/0-99.ts")).status_code == 404
-    log = server.log.read_text("utf-8")
+    log = server.log
     assert good not in log
     assert good.split(".")[1] not in log
     assert "whsec_" not in log
@@ -77,4 +77,4 @@ async def test_a_taken_port_is_said(stage: Stage) -> None:
             "--port", port,
         )  # fmt: skip
         assert await command.exit_code() == 2
-    assert f"cannot listen on 127.0.0.1 port {port}" in command.log.read_text("utf-8")
+    assert f"cannot listen on 127.0.0.1 port {port}" in command.log

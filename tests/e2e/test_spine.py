@@ -100,7 +100,7 @@ async def test_a_game_in_lockstep_with_its_picture(stage: Stage, tmp_path: Path)
             viewer.until(lambda frame: frame.get("id") == wanted and frame["rev"] == 2),
         )
     ]
-    assert await replay.exit_code() == 0, replay.log.read_text("utf-8")
+    assert await replay.exit_code() == 0, replay.log
     polling.cancel()
     await asyncio.gather(polling, return_exceptions=True)
 
@@ -118,11 +118,11 @@ async def test_a_game_in_lockstep_with_its_picture(stage: Stage, tmp_path: Path)
     assert all(cue["received"] > received[cue["o"]] for cue in viewer_cues if cue["o"] in received)
     _pts_are_right(edge_cues)
     assert await server.end() == 0
-    assert "Traceback" not in server.log.read_text("utf-8")
+    assert "Traceback" not in server.log
 
 
 def _pts_are_right(cues: list[dict[str, Any]]) -> None:
-    """A cue's `off` and `wall` say the same: the wall of its segment's first picture is one value for all its cues."""
+    """Check that `off` and `wall` say the same: a segment's first picture has one wall for all its cues."""
     begins: dict[int, set[int]] = {}
     for cue in cues:
         begins.setdefault(cue["msn"], set()).add(round(cue["wall"] - cue["off"] / 90))
@@ -136,7 +136,7 @@ async def test_a_vod_plays_in_step_from_its_first_segment(stage: Stage) -> None:
     text = (FIXTURES / "plain" / "index.m3u8").read_text("utf-8")
     first = re.search(r"PROGRAM-DATE-TIME:(\S+)", text)
     assert first
-    from kernel.playlist import parse_date
+    from kernel.dates import parse_date
 
     begin = parse_date(first[1])
     vendor = Vendor(url, stage.data_dir)

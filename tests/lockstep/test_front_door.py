@@ -16,8 +16,8 @@ async def _app(scope: object, receive: object, send: object) -> None:
 def test_a_port_is_opened_and_named() -> None:
     with contextlib.closing(listen("127.0.0.1", 0)) as listening:
         assert url_of(listening) == f"http://127.0.0.1:{listening.getsockname()[1]}"
+        listening.listen()
         with pytest.raises(SettingsError, match=r"cannot listen on 127\.0\.0\.1 port"):
-            listening.listen()
             listen("127.0.0.1", listening.getsockname()[1])
 
 

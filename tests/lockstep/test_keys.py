@@ -53,8 +53,15 @@ def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    ["not toml [", "x = 1", '[signing]\nk = "not base64!"', '[signing]\nk = 1', "signing = 3", '[signing]\n[webhooks]\nn = "whsec_AA"'],
-)  # fmt: skip
+    [
+        "not toml [",
+        "x = 1",
+        '[signing]\nk = "not base64!"',
+        "[signing]\nk = 1",
+        "signing = 3",
+        '[signing]\n[webhooks]\nn = "whsec_AA"',
+    ],
+)
 def test_a_damaged_file_is_said(tmp_path: Path, content: str) -> None:
     path = tmp_path / "keys.toml"
     path.touch(mode=0o600)

@@ -3,10 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from kernel.errors import SettingsError
-from lockstep.commands.serve import overrides, run
-from lockstep.settings import load_settings
+from lockstep.cli import app
+from lockstep.commands.serve import overrides
 
 
 def test_options_become_settings() -> None:
@@ -40,6 +41,6 @@ def test_what_is_wrong_is_said(event: str | None, origin: str | None, sources: l
         overrides(None, event, origin, sources, None, None)
 
 
-async def test_there_must_be_something_to_show() -> None:
+def test_there_must_be_something_to_show() -> None:
     with pytest.raises(SettingsError, match="nothing to show"):
-        await run(load_settings(None))
+        CliRunner().invoke(app, ["serve"], catch_exceptions=False)

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from kernel.errors import JournalError
+from kernel.io import system_time
+from kernel.showings import Showing, Source
+from kernel.tokens import Claims
+from lockstep.compose import Deployment
+from lockstep.keys import Keys, ensure_keys
+from lockstep.settings import Settings
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "out"
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> tuple[Settings, dict[str, Showing], Keys]:
+    origin = (FIXTURES / "plain" / "index.m3u8").as_uri()
+    settings = Settings(data_dir=tmp_path / "data")
+    keys = ensure_keys(settings.data_dir, ["desk"])
+    return settings, {"game": Showing("game", origin, (Source("desk", "lockstep"),))}, keys
+
+
+async def test_all_routes_stand_on_one_application(parts: tuple[Settings, dict[str, Showing], Keys]) -> None:
+    settings, showings, keys = parts
+    deployment = await Deployment.start(settings, showings, keys)
+    try:
+        now = int(system_time.wall())
+        claims = Claims("j", "ann", "game", now - 1, now + 60, (now - 1, now + 60), "s", frozenset({"watch"}))
+        token = keys.keyring().issue(claims)
+        transport = httpx2.ASGITransport(app=deployment.app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://x.test") as client:
+            assert (await client.get("/livez")).status_code == 200
+            ready = await client.get("/readyz")
+            # Nothing has been timed in this turn of the loop.
+            assert (ready.status_code, ready.json()["status"]) == (503, "starting")
+            assert (await client.get(f"/hls/{token}/game/index.m3u8")).status_code == 503
+            assert (await client.post("/api/v1/feeds/desk", content=b"{}")).status_code == 401
+            assert (await client.get("/nothing")).json()["title"] == "Not Found"
+        assert deployment.hub.protocol_class() is not None
+    finally:
+        await deployment.drain()
+        await deployment.stop()
+
+
+async def test_a_journal_that_is_held_by_another_process_stops_the_start(
+    parts: tuple[Settings, dict[str, Showing], Keys],
+) -> None:
+    settings, showings, keys = parts
+    deployment = await Deployment.start(settings, showings, keys)
+    try:
+        with pytest.raises(JournalError):
+            await Deployment.start(settings, showings, keys)
+    finally:
+        await deployment.stop()
