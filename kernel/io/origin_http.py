@@ -86,6 +86,7 @@ class HttpOrigin:
         self._max_redirects = max_redirects
         self._verify = verify
         self._made: httpx2.AsyncHTTPTransport | None = None
+        self._making = asyncio.Lock()
 
     async def read(self, url: str, limit_bytes: int, byte_range: tuple[int, int] | None = None) -> Answer:
         """Return the body of a URL.
@@ -149,10 +150,10 @@ class HttpOrigin:
             target = target.copy_with(host=address)
         request = httpx2.Request("GET", target, headers=headers, extensions=extensions)
         try:
-            return await self._transport().handle_async_request(request)
+            return await (await self._transport()).handle_async_request(request)
         except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError):
             # The origin may close a kept connection in the moment we use it. RFC 9110, 9.2.2: a GET may be repeated.
-            return await self._transport().handle_async_request(request)
+            return await (await self._transport()).handle_async_request(request)
 
     async def _public_address(self, url: str) -> str:
         host, port = _place(url)
@@ -167,18 +168,22 @@ class HttpOrigin:
             raise OriginRefused(f"{shown}: not a configured origin, and its address is not a public one")
         return addresses[0]
 
-    def _transport(self) -> httpx2.AsyncHTTPTransport:
-        # Made when first needed: reading the system's authorities takes tens of milliseconds.
-        if self._made is None:
-            self._made = httpx2.AsyncHTTPTransport(
-                verify=self._verify if self._verify is not None else True,
-                trust_env=False,
-                http1=True,
-                http2=False,
-                # Live playlists are asked for every two to six seconds: a connection outlives that.
-                limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=20.0),
-            )
+    async def _transport(self) -> httpx2.AsyncHTTPTransport:
+        # Made when first needed, and off the loop: reading the system's authorities takes tens of milliseconds.
+        async with self._making:
+            if self._made is None:
+                self._made = await asyncio.to_thread(self._make)
         return self._made
+
+    def _make(self) -> httpx2.AsyncHTTPTransport:
+        return httpx2.AsyncHTTPTransport(
+            verify=self._verify if self._verify is not None else True,
+            trust_env=False,
+            http1=True,
+            http2=False,
+            # Live playlists are asked for every two to six seconds: a connection outlives that.
+            limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=20.0),
+        )
 
 
 def _place(url: str) -> tuple[str, int]:

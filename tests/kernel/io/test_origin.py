@@ -84,7 +84,7 @@ def test_resolve_refuses(uri: str) -> None:
 async def test_files_are_read_within_limits(tmp_path: Path) -> None:
     (tmp_path / "index.m3u8").write_text("#EXTM3U\n")
     (tmp_path / "a.ts").write_bytes(b"0123456789")
-    ref = playlist_ref(str(tmp_path))
+    ref = (tmp_path / "index.m3u8").as_uri()
     limits = FetchLimits(max_playlist_bytes=8, max_segment_bytes=9)
     fetcher = Fetcher([ref], limits=limits, now=Clock())
     assert await fetcher.playlist(ref) == Fetched(ref, b"#EXTM3U\n", None, 100.0)

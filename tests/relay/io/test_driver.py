@@ -9,7 +9,7 @@ import pytest
 
 from kernel.bus import marks_topic, opened_signal, timings_topic
 from kernel.io.memory_bus import MemoryBus
-from kernel.io.origin import Fetcher, playlist_ref
+from kernel.io.origin import Fetcher
 from kernel.marks import Opened, ReleaseMark
 from kernel.showings import Showing
 from relay.io.driver import StreamRelay
@@ -23,7 +23,7 @@ class Stage:
     def __init__(self, folder: Path, *, max_hold_s: float = 15.0) -> None:
         self.folder = folder
         self.bus = MemoryBus(asyncio.get_running_loop().time)
-        ref = playlist_ref(str(folder / "index.m3u8"))
+        ref = (folder / "index.m3u8").as_uri()
         self.fetcher = Fetcher([ref], now=self.bus.now)
         self.relay = StreamRelay(Showing("game", ref, max_hold_s=max_hold_s), fetcher=self.fetcher, bus=self.bus)
         self.opened: asyncio.Queue[Opened] = asyncio.Queue()

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from kernel.io.http import exception_handlers
 from kernel.io.memory_bus import MemoryBus
-from kernel.io.origin import Fetcher, playlist_ref, resolve
+from kernel.io.origin import Fetcher, resolve
 from kernel.marks import ReleaseMark
 from kernel.playlist import parse_media_playlist
 from kernel.showings import Showing
@@ -31,7 +31,7 @@ class Site:
     def __init__(self, folder: Path, *, allowed_origins: tuple[str, ...] = ()) -> None:
         path = write_list(folder, ["a.ts", "b.ts"])
         bus = MemoryBus(asyncio.get_running_loop().time)
-        ref = playlist_ref(path)
+        ref = Path(path).as_uri()
         self.fetcher = Fetcher([ref], now=bus.now)
         showing = Showing("game", ref, allowed_origins=allowed_origins)
         self.relay = StreamRelay(showing, fetcher=self.fetcher, bus=bus)
