@@ -93,7 +93,7 @@ async def demuxer() -> AsyncIterator[Demuxer]:
 
 @pytest.fixture
 async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    journal = await BadDisk.open(tmp_path / "journal.sqlite", now=lambda: 1000.0)
+    journal = await BadDisk.open(tmp_path / "journal.sqlite", now=lambda: 4e9)
     yield journal
     await journal.aclose()
 
