@@ -17,7 +17,7 @@ $(STAMP): pyproject.toml constraints.txt
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	@touch $@
 
-$(FIXTURES): fixtures/generate.py fixtures/picture.py fixtures/game_feed.py | $(STAMP)
+$(FIXTURES): $(wildcard fixtures/*.py) feeds/boxes.py feeds/psi.py | $(STAMP)
 	$(BIN)/python fixtures/generate.py fixtures/out
 	$(BIN)/python fixtures/game_feed.py fixtures/out/game.ndjson
 	@touch $@

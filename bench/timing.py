@@ -29,6 +29,8 @@ from kernel.io.system_time import monotonic, wall
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from av.container import OutputContainer
+
 OUT = Path(__file__).with_name("out")
 WIDTH, HEIGHT, RATE, SECONDS, BIT_RATE = 1920, 1080, 25, 2, 6_000_000
 SAMPLE_RATE, SAMPLES = 48_000, 1024
@@ -44,19 +46,24 @@ def segment() -> Path:
         OUT.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         with av.open(str(part), "w", format="mpegts") as container:
-            video = container.add_stream("libx264", rate=RATE)
-            video.width, video.height, video.pix_fmt, video.bit_rate = WIDTH, HEIGHT, "yuv420p", BIT_RATE
-            rate = {"maxrate": str(BIT_RATE), "minrate": str(BIT_RATE), "bufsize": str(BIT_RATE), "nal-hrd": "cbr"}
-            video.options = {"preset": "superfast", "g": str(RATE * SECONDS), "bf": "2", **rate}
-            sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
-            packets = [
-                *chain.from_iterable(map(video.encode, chain(_pictures(), [None]))),
-                *chain.from_iterable(map(sound.encode, chain(_silence(), [None]))),
-            ]
-            for packet in sorted(packets, key=lambda packet: (packet.dts or 0) * packet.time_base):
-                container.mux(packet)
+            encode(container)
         part.rename(path)
     return path
+
+
+def encode(container: OutputContainer) -> None:
+    """Write the pictures and the sound of the segment, in whatever container."""
+    video = container.add_stream("libx264", rate=RATE)
+    video.width, video.height, video.pix_fmt, video.bit_rate = WIDTH, HEIGHT, "yuv420p", BIT_RATE
+    rate = {"maxrate": str(BIT_RATE), "minrate": str(BIT_RATE), "bufsize": str(BIT_RATE), "nal-hrd": "cbr"}
+    video.options = {"preset": "superfast", "g": str(RATE * SECONDS), "bf": "2", **rate}
+    sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo")
+    packets = [
+        *chain.from_iterable(map(video.encode, chain(_pictures(), [None]))),
+        *chain.from_iterable(map(sound.encode, chain(_silence(), [None]))),
+    ]
+    for packet in sorted(packets, key=lambda packet: (packet.dts or 0) * packet.time_base):
+        container.mux(packet)
 
 
 def _pictures() -> Iterator[av.VideoFrame]:

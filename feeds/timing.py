@@ -3,12 +3,13 @@
 A timeline is a run of media with one continuous timestamp sequence. A new one begins
 
 * where the playlist says EXT-X-DISCONTINUITY (RFC 8216, 4.3.2.3),
-* where the set of tracks changes: PID, codec or timescale,
+* where the set of tracks changes: PID, codec or timescale, or the kind of counter,
 * where the counter jumps unmarked, by more than max(0.5 s, half the target duration) from where it was expected.
 
 The wrap is tested first: the jump is the *signed* step to the nearest time congruent modulo 2**33, so a wrap is a step
 like any other. A new timeline's first segment stands where its own counter stands, 0 to 2**33 - 1, and the timeline
-goes on from there beyond 2**33 without wrapping.
+goes on from there beyond 2**33 without wrapping. The decode time of fMP4 has 64 bits (ISO/IEC 14496-12, 8.8.12): it
+does not wrap, and its times are taken as they stand, so that a step of exactly 2**33 is a jump there.
 
 At start-up a list is timed newest first: `place_before` walks backwards by the same rules, to lower numbers.
 """
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from kernel.pts import Ticks, ticks_of_s, unwrap
 
 if TYPE_CHECKING:
-    from feeds.ts import SegmentMedia
+    from feeds.media import SegmentMedia
 
 WhyNew = Literal["first", "discontinuity", "tracks", "jump"]
 """Why a segment does not share the timeline of its neighbour; `first`: it has none."""
@@ -44,13 +45,15 @@ class Placed(NamedTuple):
 class TrackerState:
     """What must be kept of the newest segment to go on after a restart; plain JSON values.
 
-    `start` and `end` are unwrapped ticks, `tracks` are rows of (kind, codec, pid, timescale).
+    `start` and `end` are unwrapped ticks, `tracks` are rows of (kind, codec, pid, timescale). `wraps` says that the
+    counter has 33 bits.
     """
 
     timeline: int
     start: int
     end: int
     tracks: tuple[tuple[str, str, int, int], ...]
+    wraps: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
@@ -64,7 +67,7 @@ class TrackerState:
             KeyError, TypeError, ValueError: it is something else.
         """
         rows = tuple((str(kind), str(codec), int(pid), int(scale)) for kind, codec, pid, scale in value["tracks"])
-        return cls(int(value["timeline"]), int(value["start"]), int(value["end"]), rows)
+        return cls(int(value["timeline"]), int(value["start"]), int(value["end"]), rows, bool(value.get("wraps", True)))
 
 
 class TimelineTracker:
@@ -105,17 +108,17 @@ class TimelineTracker:
         Raises:
             MediaError: it holds neither video nor audio.
         """
-        previous, lead = self._newest, media.lead
+        previous = self._newest
         if previous is None:
             why: WhyNew | None = "first"
-            timeline, start = self._first_timeline, int(lead.start)
+            timeline, start = self._first_timeline, _own_start(media)
         else:
             expected = previous.end + ticks_of_s(skipped_s)
-            timeline, start = previous.timeline, int(unwrap(lead.start, expected))
+            timeline, start = previous.timeline, _start_near(media, expected)
             jump = start - expected
             why = _why_new(previous, media, jump, discontinuity=discontinuity, target_duration_s=target_duration_s)
             if why is not None:
-                timeline, start = timeline + 1, int(lead.start)
+                timeline, start = timeline + 1, _own_start(media)
         placed = _placed(media, timeline, start, why)
         self._newest = _edge(media, placed)
         self._oldest = self._oldest or self._newest
@@ -135,15 +138,26 @@ class TimelineTracker:
         if following is None:
             return self.place(media, discontinuity=False, target_duration_s=target_duration_s)
         expected = following.start - ticks_of_s(skipped_s)
-        timeline, end = following.timeline, int(unwrap(lead.end, expected))
-        start = end - lead.duration
-        jump = end - expected
+        timeline, start = following.timeline, _start_near(media, expected - lead.duration)
+        jump = start + lead.duration - expected
         why = _why_new(following, media, jump, discontinuity=discontinuity_between, target_duration_s=target_duration_s)
         if why is not None:
-            timeline, start = timeline - 1, int(lead.start)
+            timeline, start = timeline - 1, _own_start(media)
         placed = _placed(media, timeline, start, why)
         self._oldest = _edge(media, placed)
         return placed
+
+
+def _own_start(media: SegmentMedia) -> int:
+    """Return where the segment's own counter stands, which begins a timeline."""
+    lead = media.lead
+    return int(lead.start) if media.wraps else lead.pts[0]
+
+
+def _start_near(media: SegmentMedia, expected: int) -> int:
+    """Return where the segment begins on the timeline that expects it at `expected`."""
+    lead = media.lead
+    return int(unwrap(lead.start, expected)) if media.wraps else lead.pts[0]
 
 
 def _placed(media: SegmentMedia, timeline: int, start: int, why: WhyNew | None) -> Placed:
@@ -154,7 +168,7 @@ def _placed(media: SegmentMedia, timeline: int, start: int, why: WhyNew | None) 
 
 
 def _edge(media: SegmentMedia, placed: Placed) -> TrackerState:
-    return TrackerState(placed.timeline, placed.start, placed.end, media.signature)
+    return TrackerState(placed.timeline, placed.start, placed.end, media.signature, media.wraps)
 
 
 def _why_new(
@@ -162,7 +176,7 @@ def _why_new(
 ) -> WhyNew | None:
     if discontinuity:
         return "discontinuity"
-    if neighbour.tracks != media.signature:
+    if neighbour.tracks != media.signature or neighbour.wraps != media.wraps:
         return "tracks"
     if abs(jump) > ticks_of_s(max(MIN_JUMP_S, target_duration_s / 2)):
         return "jump"

@@ -11,34 +11,24 @@ The order of work matters (ISO/IEC 13818-1, 2.4.3.7: the counter has 33 bits):
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from feeds.media import GUESSED_FRAME, MAX_SPAN_S, SegmentMedia, TrackKey, TrackTiming, track_over
 from kernel.errors import MediaError
-from kernel.pts import TICKS_PER_S, WRAP, Pts33, Ticks, reduce33, s_of_ticks, unwrap
+from kernel.pts import TICKS_PER_S, WRAP, unwrap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Kind = Literal["video", "audio"]
-
 TIMESCALE = TICKS_PER_S
 """ISO/IEC 13818-1, 2.4.3.7: PTS are coded in units of the system clock frequency divided by 300."""
 
-MAX_SPAN_S = 3600
-"""No segment is longer than an hour (recorders cut at ten seconds): a wider one hides a jump of its counter."""
+PACKET_BYTES = 188
+SYNC = 0x47
+"""ISO/IEC 13818-1, 2.4.3.2: a transport packet has 188 bytes and begins with this one."""
 
-GUESSED_FRAME = Ticks(TIMESCALE // 25)
-"""How long a lone frame lasts that nothing says more about; most frame rates lie within a factor of two of 25."""
-
-
-class TrackKey(NamedTuple):
-    """What must stay the same from segment to segment for timestamps to be comparable."""
-
-    kind: Kind
-    codec: str
-    pid: int
-    timescale: int
+MAX_GARBAGE_BYTES = 64 << 10
+"""How much may stand before the first packet: as far as FFmpeg looks for the next sync byte."""
 
 
 class RawTrack(NamedTuple):
@@ -52,64 +42,6 @@ class RawTrack(NamedTuple):
     pts: tuple[int | None, ...]
     durations: tuple[int, ...]
     frame: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TrackTiming:
-    """The presentation times of one track of one segment.
-
-    `frames` counts the packets. `pts` are the distinct presentation times in rising order, in ticks, unwrapped within
-    the segment: they may exceed 2**33 or be negative. `start` and `end` (the highest plus that frame's duration) are
-    the same modulo 2**33. `duration` is the span from start to end in ticks. `guessed` says that the track is one
-    lone frame of unknown length.
-    """
-
-    kind: Kind
-    codec: str
-    pid: int
-    timescale: int
-    frames: int
-    start: Pts33
-    end: Pts33
-    pts: tuple[int, ...]
-    duration: Ticks
-    guessed: bool = False
-
-    @property
-    def key(self) -> TrackKey:
-        """Return what identifies this track from segment to segment."""
-        return TrackKey(self.kind, self.codec, self.pid, self.timescale)
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentMedia:
-    """The tracks of one segment that hold media.
-
-    `declared` are all tracks that the segment's programme map names, also those without a packet in this segment;
-    empty where the container has no such map.
-    """
-
-    container: str
-    tracks: tuple[TrackTiming, ...]
-    declared: tuple[TrackKey, ...] = ()
-
-    @property
-    def lead(self) -> TrackTiming:
-        """Return the track that times the segment: the first with video, else the first with audio.
-
-        Raises:
-            MediaError: there is neither.
-        """
-        for kind in ("video", "audio"):
-            for track in self.tracks:
-                if track.kind == kind:
-                    return track
-        raise MediaError("the segment holds neither video nor audio: nothing in it can be timed")
-
-    @property
-    def signature(self) -> tuple[TrackKey, ...]:
-        """Return the set of tracks in a fixed order: where it changes, a new timeline begins."""
-        return tuple(sorted(set(self.declared or (track.key for track in self.tracks))))
 
 
 def segment_media(tracks: Sequence[RawTrack]) -> SegmentMedia:
@@ -141,27 +73,22 @@ def track_timing(track: RawTrack, *, near: int | None = None) -> TrackTiming:
         raise MediaError(f"track {track.key.pid} has no timestamp")
     reference = known[0][0] if near is None else near
     shown = sorted((unwrap(pts, reference), length) for pts, length in known)
-    first, last = shown[0][0], shown[-1][0]
-    if last - first > MAX_SPAN_S * TIMESCALE:
-        raise MediaError(
-            f"track {track.key.pid} jumps by {s_of_ticks(last - first):.0f} s inside the segment: "
-            "cut segments where the timestamps are reset (RFC 8216, 4.3.2.3)"
-        )
     pts = tuple(dict.fromkeys(pts for pts, _ in shown))
     length, guessed = _last_duration(pts, shown[-1][1], track.frame)
-    end = last + length
-    return TrackTiming(
-        kind=track.key.kind,
-        codec=track.key.codec,
-        pid=track.key.pid,
-        timescale=track.key.timescale,
-        frames=len(track.pts),
-        start=reduce33(first),
-        end=reduce33(end),
-        pts=pts,
-        duration=Ticks(end - first),
-        guessed=guessed,
-    )
+    return track_over(track.key, pts, pts[-1] + length, frames=len(track.pts), guessed=guessed)
+
+
+def garbage(body: bytes) -> tuple[int, int] | None:
+    """Return how many bytes stand before the first packet and behind the last whole one, None without a packet.
+
+    FFmpeg leaves them out, and so do players; whoever looks for a lost picture wants to know.
+    """
+    for leading in range(min(len(body) - PACKET_BYTES + 1, MAX_GARBAGE_BYTES)):
+        if body[leading] == SYNC and all(
+            body[at] == SYNC for at in range(leading, min(len(body), leading + 4 * PACKET_BYTES), PACKET_BYTES)
+        ):
+            return leading, (len(body) - leading) % PACKET_BYTES
+    return None
 
 
 def _last_duration(pts: tuple[int, ...], given: int, frame: int) -> tuple[int, bool]:

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from feeds.io.demux_child import REQUEST
-from feeds.ts import TIMESCALE, RawTrack, SegmentMedia, TrackKey, segment_media
+from feeds.media import SegmentMedia, TrackKey
+from feeds.psi import chosen, programmes
+from feeds.ts import TIMESCALE, RawTrack, garbage, segment_media
 from kernel.errors import MediaError
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ MAX_TRACKS = 256
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the file has no name there: O_TMPFILE, or unlinked at once
 _SLICE_BYTES = 1 << 20  # 0.2 ms of copying, then the loop may do something else
 _PROGRAM = Path(__file__).with_name("demux_child.py")
-_PROBLEM = "remedy: check the segment with ffprobe; the packager must write MPEG-TS (RFC 8216, 3.2)"
+_PROBLEM = "remedy: check it with ffprobe; segments must be MPEG-TS, fMP4 or packed audio (RFC 8216, 3)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,11 @@ class Demuxer:
                     answer = await self._ask(body)
                 except _ChildDiedError:
                     raise MediaError(f"the segment kills its reader; {_PROBLEM}") from None
-        return _media(answer)
+        media = segment_media(_one_programme(body, _tracks(answer)))
+        edges = garbage(body)
+        if edges is not None and edges != (0, 0):
+            log.debug("segment.trimmed", leading_bytes=edges[0], trailing_bytes=edges[1])
+        return media
 
     async def aclose(self) -> None:
         """End the child and wait for it; measure raises MediaError from now on."""
@@ -181,7 +187,7 @@ class Demuxer:
         arguments = (str(fd), str(limits.timeout_s), str(limits.memory_bytes))
         try:
             async with asyncio.timeout(limits.start_timeout_s):
-                self._child = await asyncio.create_subprocess_exec(
+                child = self._child = await asyncio.create_subprocess_exec(
                     *self._program,
                     *arguments,
                     stdin=asyncio.subprocess.PIPE,
@@ -191,8 +197,8 @@ class Demuxer:
                     env={},  # nothing secret is inherited
                     limit=limits.max_answer_bytes,
                 )
-                assert self._child.stdout is not None
-                line = await self._child.stdout.readline()
+                assert child.stdout is not None
+                line = await child.stdout.readline()
         except (TimeoutError, OSError) as error:
             self._discard()
             raise MediaError(f"the segment reader does not start: {str(error) or 'it took too long'}") from None
@@ -206,8 +212,11 @@ class Demuxer:
         if "ready" not in answer:
             self._discard()
             raise MediaError(f"the segment reader does not start: {answer.get('error')}")
-        log.info("demux.child_started", pid=self._child.pid, av=str(answer["ready"]))
-        return self._child
+        if self._child is not child:
+            # Closed while it started: it is killed already.
+            raise MediaError("the segment reader is closed")
+        log.info("demux.child_started", pid=child.pid, av=str(answer["ready"]))
+        return child
 
     def _discard(self) -> None:
         """Kill the child, if there is one; `_reap` waits for its end."""
@@ -230,17 +239,32 @@ def _shared_file() -> FileIO:
         return FileIO(os.dup(file.fileno()), "r+b")
 
 
-def _media(answer: dict[str, Any]) -> SegmentMedia:
+def _tracks(answer: dict[str, Any]) -> list[RawTrack]:
     if "error" in answer:
         raise MediaError(f"the segment is unreadable: {str(answer['error'])[:300]}; {_PROBLEM}")
     rows = answer.get("tracks")
     if not isinstance(rows, list) or len(rows) > MAX_TRACKS:
         raise MediaError(f"the segment has more than {MAX_TRACKS} tracks, or its reader answers nonsense")
     try:
-        tracks = [_track(row) for row in rows]
+        return [_track(row) for row in rows]
     except (KeyError, TypeError, ValueError) as error:
         raise MediaError(f"the segment's reader answers nonsense: {type(error).__name__}") from None
-    return segment_media(tracks)
+
+
+def _one_programme(body: bytes, tracks: list[RawTrack]) -> list[RawTrack]:
+    """Leave out the tracks of other programmes (ISO/IEC 13818-1, 2.4.4.3): their clocks are others too."""
+    if len(tracks) < 2:
+        return tracks
+    found = programmes(body)
+    if len(found) < 2:
+        return tracks
+    by_kind = {kind: {track.key.pid for track in tracks if track.key.kind == kind} for kind in ("video", "audio")}
+    pids = chosen(found, by_kind["video"], by_kind["audio"])
+    kept = [track for track in tracks if track.key.pid in pids] or tracks
+    if len(kept) < len(tracks):
+        left_out = sorted(track.key.pid for track in tracks if track not in kept)
+        log.debug("segment.programme_chosen", programmes=[one.number for one in found], left_out_pids=left_out)
+    return kept
 
 
 def _track(row: dict[str, Any]) -> RawTrack:

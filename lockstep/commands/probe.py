@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import typer
 
 from feeds.io.demux import Demuxer, DemuxLimits
+from feeds.io.segments import SegmentReader, read_init, timed
+from feeds.reading import container_of
 from feeds.timing import Placed, TimelineTracker
 from feeds.utc import UtcModel
 from kernel.errors import LockstepError, MediaError, OriginMissing
@@ -23,23 +25,31 @@ from kernel.playlist import MediaPlaylist, PlaylistSegment, parse_media_playlist
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from feeds.ts import SegmentMedia
+    from feeds.io.segments import Init
+    from feeds.media import SegmentMedia
 
 Row = dict[str, Any]
 
 MAX_SEGMENT_BYTES = DemuxLimits().max_segment_bytes
 
+SEGMENT_SUFFIXES = (".ts", ".m4s", ".mp4", ".m4v", ".m4a", ".cmfv", ".cmfa", ".aac", ".mp3", ".ac3", ".ec3")
+"""What the path of a URL ends with that is taken for a segment; anything else is a playlist."""
+
 
 def probe(
-    files: Annotated[list[str], typer.Argument(help="MPEG-TS segments; or a folder, .m3u8 file or http(s) URL each.")],
+    files: Annotated[list[str], typer.Argument(help="Segments; or a folder, .m3u8 file or http(s) URL each.")],
     as_json: Annotated[bool, typer.Option("--json", help="Write a line of JSON each, flushed.")] = False,
+    init: Annotated[
+        str | None, typer.Option("--init", help="The init section (EXT-X-MAP) of the segments that are fMP4 files.")
+    ] = None,
 ) -> None:
     """Print the media time of segments, or of every segment of a playlist.
 
     A segment's times are 90 kHz ticks modulo 2^33; a playlist's are unwrapped, with the UTC of each segment's first
-    picture. What cannot be read is said in its place; the exit code is 1 then, and the rest is still reported.
+    picture, and init sections, keys and byte ranges are taken from it. What cannot be read is said in its place; the
+    exit code is 1 then, and the rest is still reported.
     """
-    if not asyncio.run(_probe(files, _JsonLines() if as_json else _Tables())):
+    if not asyncio.run(_probe(files, init, _JsonLines() if as_json else _Tables())):
         raise typer.Exit(1)
 
 
@@ -96,20 +106,24 @@ def _cell(value: Any) -> Any:
     return Text("" if value is None else str(value))
 
 
-async def _probe(arguments: list[str], out: _JsonLines | _Tables) -> bool:
+async def _probe(arguments: list[str], init_file: str | None, out: _JsonLines | _Tables) -> bool:
     """Report on every argument; return whether all could be read."""
     demuxer = Demuxer()
     good = True
     try:
+        init = None if init_file is None else await _init(init_file)
         for argument in arguments:
             try:
-                rows = _playlist_rows(argument, demuxer) if _is_playlist(argument) else _file_rows(argument, demuxer)
+                rows = (_playlist_rows if _is_playlist(argument) else _file_rows)(argument, demuxer, init)
                 async for row in rows:
                     good = good and "error" not in row
                     out.write(row)
             except LockstepError as error:
                 good = False
                 out.write({"file": argument, "error": str(error)})
+    except MediaError as error:
+        good = False
+        out.write({"file": init_file, "error": str(error)})
     finally:
         out.close()
         await demuxer.aclose()
@@ -123,9 +137,21 @@ def _is_playlist(argument: str) -> bool:
     return path.is_dir() or path.suffix.lower() in (".m3u8", ".m3u")
 
 
-async def _file_rows(argument: str, demuxer: Demuxer) -> AsyncIterator[Row]:
+async def _init(file: str) -> Init:
+    body = await asyncio.to_thread(_read, Path(file))
+    return await asyncio.to_thread(read_init, body)
+
+
+async def _file_rows(argument: str, demuxer: Demuxer, init: Init | None) -> AsyncIterator[Row]:
     body = await asyncio.to_thread(_read, Path(argument))
-    yield _file_row(argument, await demuxer.measure(body))
+    yield _file_row(argument, await _timed(body, demuxer, init))
+
+
+async def _timed(body: bytes, demuxer: Demuxer, init: Init | None) -> SegmentMedia:
+    if len(body) > MAX_SEGMENT_BYTES:
+        raise MediaError(f"it has more than the {MAX_SEGMENT_BYTES} bytes that are read: cut shorter segments")
+    # Files of other kinds may stand beside those that need the init section.
+    return await timed(body, demuxer, init if container_of(body) == "fmp4" else None)
 
 
 def _read(path: Path) -> bytes:
@@ -155,18 +181,20 @@ def _file_row(file: str, media: SegmentMedia) -> Row:
     return {"file": file, "container": media.container, "start": lead.start, "end": lead.end, "tracks": tracks}
 
 
-async def _playlist_rows(argument: str, demuxer: Demuxer) -> AsyncIterator[Row]:
+async def _playlist_rows(argument: str, demuxer: Demuxer, init: Init | None) -> AsyncIterator[Row]:
     ref = playlist_ref(argument)
     fetcher = Fetcher([ref], now=monotonic)
     try:
-        if urlsplit(ref).path.lower().endswith(".ts"):
-            yield _file_row(argument, await demuxer.measure((await fetcher.segment(ref)).body))
+        if urlsplit(ref).path.lower().endswith(SEGMENT_SUFFIXES):
+            yield _file_row(argument, await _timed((await fetcher.segment(ref)).body, demuxer, init))
             return
+        reader = SegmentReader(fetcher, demuxer)
         fetched = await fetcher.playlist(ref)
         timeline = _PlaylistTimeline(parse_media_playlist(fetched.text))
         for segment in timeline.playlist.segments:
             try:
-                media = await demuxer.measure(await _fetch(segment, fetched.ref, fetcher))
+                body = await _fetch(segment, fetched.ref, fetcher)
+                media = await reader.measure(segment, body, base=fetched.ref)
                 timeline.place(segment, media)
             except LockstepError as error:
                 timeline.skip(segment, error)
@@ -179,8 +207,6 @@ async def _playlist_rows(argument: str, demuxer: Demuxer) -> AsyncIterator[Row]:
 async def _fetch(segment: PlaylistSegment, playlist: str, fetcher: Fetcher) -> bytes:
     if segment.gap:
         raise OriginMissing("the playlist says that it is absent (EXT-X-GAP)")
-    if segment.keys:
-        raise MediaError("it is encrypted (EXT-X-KEY): only clear segments can be timed")
     fetched = await fetcher.segment(resolve(playlist, segment.uri), byte_range=segment.byte_range)
     return fetched.body
 
@@ -205,7 +231,7 @@ class _PlaylistTimeline:
             target_duration_s=self.playlist.target_duration_s,
             skipped_s=self._skipped_s,
         )
-        self._utc.observe(placed.timeline, placed.start, placed.end, pdt=segment.pdt, arrival=None)
+        self._utc.observe_media(placed, media, pdt=segment.pdt, arrival=None)
         self._known = self._utc.wall_at(placed.timeline, placed.start) is not None
         self._waiting.append((segment.msn, placed))
         self._skipped_s, self._discontinuity = 0.0, False

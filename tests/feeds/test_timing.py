@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from feeds.media import SegmentMedia, TrackKey, track_over
 from feeds.timing import Placed, TimelineTracker, TrackerState
-from feeds.ts import RawTrack, SegmentMedia, TrackKey, segment_media
+from feeds.ts import RawTrack, segment_media
 from kernel.errors import MediaError
 from kernel.pts import WRAP
 
@@ -17,6 +18,13 @@ SEGMENT = 180_000
 def media(start: int, *, pid: int = 257, frames: int = 50) -> SegmentMedia:
     pts = tuple((start + index * 3600) % WRAP for index in range(frames))
     return segment_media([RawTrack(TrackKey("video", "h264", pid, 90_000), pts, (3600,) * frames)])
+
+
+def fragmented(start: int, frames: int = 50) -> SegmentMedia:
+    """Return a segment of fMP4, whose counter does not wrap."""
+    pts = range(start, start + frames * 3600, 3600)
+    track = track_over(TrackKey("video", "h264", 257, 90_000), pts, start + frames * 3600)
+    return SegmentMedia("fmp4", (track,), wraps=False)
 
 
 def place(tracker: TimelineTracker, start: int, *, discontinuity: bool = False, skipped_s: float = 0.0) -> Placed:
@@ -135,6 +143,45 @@ def test_a_restart_goes_on_where_the_state_says() -> None:
     assert place(again, 0)[:3] == (3, WRAP, WRAP + SEGMENT)
     assert place(TimelineTracker.restore(kept), 77, discontinuity=True).timeline == 4
     assert before(TimelineTracker.restore(kept), WRAP - 2 * SEGMENT)[:2] == (3, WRAP - 2 * SEGMENT)
+
+
+def test_times_of_fmp4_are_taken_as_they_stand() -> None:
+    """ISO/IEC 14496-12, 8.8.12: a decode time has 64 bits; an epoch-locked one is 12 wraps of the other counter on."""
+    epoch = 1_700_000_000 * 90_000
+    tracker = TimelineTracker(100)
+    placed = [
+        tracker.place(fragmented(epoch + n * SEGMENT), discontinuity=False, target_duration_s=2) for n in range(2)
+    ]
+    placed.append(tracker.place_before(fragmented(epoch - SEGMENT), discontinuity_between=False, target_duration_s=2))
+    assert spans(placed) == [(100, epoch + n * SEGMENT, epoch + (n + 1) * SEGMENT) for n in (0, 1, -1)]
+    assert placed[1].frames[-1] == epoch + 2 * SEGMENT - 3600
+    again = tracker.place(fragmented(epoch), discontinuity=True, target_duration_s=2)
+    assert (again.timeline, again.start) == (101, epoch)
+
+
+def test_a_step_of_a_whole_wrap_is_a_jump_in_fmp4_and_none_in_a_transport_stream() -> None:
+    for make, why in ((fragmented, "jump"), (media, None)):
+        tracker = TimelineTracker()
+        tracker.place(make(0), discontinuity=False, target_duration_s=2)
+        assert tracker.place(make(SEGMENT + WRAP), discontinuity=False, target_duration_s=2).why_new == why
+
+
+def test_fmp4_may_begin_before_its_zero() -> None:
+    tracker = TimelineTracker()
+    assert tracker.place(fragmented(-7200), discontinuity=False, target_duration_s=2)[:2] == (0, -7200)
+    assert tracker.place(fragmented(SEGMENT - 7200), discontinuity=False, target_duration_s=2).why_new is None
+
+
+def test_another_kind_of_counter_begins_a_timeline() -> None:
+    tracker = TimelineTracker()
+    tracker.place(media(0), discontinuity=False, target_duration_s=2)
+    assert tracker.place(fragmented(SEGMENT), discontinuity=False, target_duration_s=2).why_new == "tracks"
+    state = tracker.state()
+    assert state is not None
+    assert TrackerState.from_json(json.loads(json.dumps(state.as_json()))) == state
+    # A state from before this was kept is that of a transport stream.
+    old = {name: value for name, value in state.as_json().items() if name != "wraps"}
+    assert TrackerState.from_json(old).wraps
 
 
 def test_a_segment_without_media_changes_nothing() -> None:

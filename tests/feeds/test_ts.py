@@ -4,15 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.ts import (
-    GUESSED_FRAME,
-    RawTrack,
-    SegmentMedia,
-    TrackKey,
-    TrackTiming,
-    segment_media,
-    track_timing,
-)
+from feeds.media import GUESSED_FRAME, TrackKey, TrackTiming
+from feeds.ts import MAX_GARBAGE_BYTES, RawTrack, garbage, segment_media, track_timing
 from kernel.errors import MediaError
 from kernel.pts import WRAP
 
@@ -96,20 +89,29 @@ def test_nothing_with_a_timestamp_is_refused() -> None:
         track_timing(raw([None]))
 
 
-def test_the_lead_is_the_first_video_then_the_first_audio() -> None:
-    audio, video = raw([0], key=AUDIO), raw([0])
-    assert segment_media([audio, video]).lead.kind == "video"
-    assert segment_media([audio]).lead.kind == "audio"
-    with pytest.raises(MediaError, match="neither video nor audio"):
-        _ = SegmentMedia("mpegts", ()).lead
-
-
-def test_the_signature_holds_declared_tracks_even_without_packets() -> None:
+def test_tracks_without_packets_are_declared() -> None:
     both = segment_media([raw([0]), raw([0], key=AUDIO)])
     silent = segment_media([raw([0]), raw([], key=AUDIO)])
     assert len(silent.tracks) == 1
     assert both.signature == silent.signature == tuple(sorted([VIDEO, AUDIO]))
-    assert SegmentMedia("fmp4", both.tracks).signature == both.signature
+    assert (both.container, both.wraps) == ("mpegts", True)
+
+
+@pytest.mark.parametrize(
+    ("body", "edges"),
+    [
+        (b"\x47" + bytes(187), (0, 0)),
+        ((b"\x47" + bytes(187)) * 5 + b"end", (0, 3)),
+        (b"G ho" + (b"\x47" + bytes(187)) * 3, (4, 0)),
+        (b"\x47" + bytes(186), None),
+        (b"<html>" * 100, None),
+        (bytes(MAX_GARBAGE_BYTES) + (b"\x47" + bytes(187)) * 5, None),
+        (b"", None),
+    ],
+)
+def test_what_stands_around_the_packets_is_told(body: bytes, edges: tuple[int, int] | None) -> None:
+    """ISO/IEC 13818-1, 2.4.3.2: packets of 188 bytes that begin with 0x47."""
+    assert garbage(body) == edges
 
 
 @given(

@@ -17,7 +17,8 @@ from feeds.io import demux
 from feeds.io.demux import Demuxer, DemuxLimits
 from feeds.timing import TimelineTracker
 from feeds.utc import UtcModel
-from fixtures.generate import BASE, make_plain
+from fixtures.encoding import BASE
+from fixtures.transport import make_bframes, make_hevc, make_late_tables, make_plain, make_programmes, make_wrap
 from kernel.errors import MediaError
 from kernel.playlist import parse_media_playlist
 from kernel.pts import WRAP
@@ -25,7 +26,7 @@ from kernel.pts import WRAP
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from feeds.ts import SegmentMedia
+    from feeds.media import SegmentMedia
 
 ROLLOVER = Path(__file__).parents[4] / "shared" / "data" / "hls-ts-rollover"
 
@@ -81,6 +82,41 @@ async def test_a_segment_is_measured(demuxer: Demuxer, segments: list[bytes]) ->
         ("audio", "aac", 257, 90_000, 94),
     ]
     assert (media.lead.start, media.lead.end) == (BASE + 180_000, BASE + 360_000)
+
+
+async def test_of_several_programmes_the_first_with_a_picture_is_timed(demuxer: Demuxer, tmp_path: Path) -> None:
+    make_programmes(tmp_path / "two")
+    body = (tmp_path / "two" / "two-001.ts").read_bytes()
+    with capture_logs() as logs:
+        media = await demuxer.measure(body)
+    assert [(track.kind, track.pid) for track in media.tracks] == [("video", 272), ("audio", 273)]
+    assert media.signature == tuple(sorted(track.key for track in media.tracks))
+    assert media.lead.start == BASE + 180_000
+    (told,) = (entry for entry in logs if entry["event"] == "segment.programme_chosen")
+    assert (told["programmes"], told["left_out_pids"]) == ([1, 2], [256])
+
+
+@pytest.mark.parametrize("make", [make_bframes, make_hevc, make_late_tables, make_wrap])
+async def test_every_picture_and_sound_stands_where_ffprobe_says(
+    demuxer: Demuxer, tmp_path: Path, make: Callable[[Path], Path]
+) -> None:
+    for path in sorted(make(tmp_path / "made").parent.glob("*.ts")):
+        _same_as_ffprobe(path, await demuxer.measure(path.read_bytes()))
+
+
+async def test_tables_may_stand_in_the_middle(demuxer: Demuxer, tmp_path: Path) -> None:
+    make_late_tables(tmp_path / "late")
+    for number in range(3):
+        media = await demuxer.measure((tmp_path / "late" / f"late-00{number}.ts").read_bytes())
+        assert (media.lead.start, media.lead.frames) == (BASE + number * 180_000, 50)
+
+
+async def test_what_stands_around_the_packets_is_dropped_and_said(demuxer: Demuxer, segments: list[bytes]) -> None:
+    whole = await demuxer.measure(segments[0])
+    with capture_logs() as logs:
+        assert await demuxer.measure(b"rubbish" + segments[0] + b"end") == whole
+        assert await demuxer.measure(segments[0]) == whole
+    assert [(entry["leading_bytes"], entry["trailing_bytes"]) for entry in logs] == [(7, 3)]
 
 
 async def test_one_child_answers_everybody_in_order(demuxer: Demuxer, segments: list[bytes]) -> None:

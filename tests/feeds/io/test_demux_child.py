@@ -14,15 +14,8 @@ import av
 import pytest
 
 from feeds.io import demux_child
-from fixtures.generate import (
-    BASE,
-    Programme,
-    encode,
-    make_audio_only,
-    make_first_dts_missing,
-    make_plain,
-    make_wrap,
-)
+from fixtures.encoding import BASE, Programme, encode
+from fixtures.transport import make_audio_only, make_first_dts_missing, make_hevc, make_plain, make_wrap
 from kernel.pts import WRAP
 
 CHILD = [sys.executable, "-I", demux_child.__file__]
@@ -32,7 +25,7 @@ GIBIBYTE = 1 << 30
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("child")
-    for make in (make_plain, make_wrap, make_first_dts_missing, make_audio_only):
+    for make in (make_plain, make_wrap, make_first_dts_missing, make_audio_only, make_hevc):
         make(out / make.__name__.removeprefix("make_"))
     return out
 
@@ -49,6 +42,12 @@ def test_every_packet_of_video_and_audio_is_told(made: Path) -> None:
     assert video["pts"] == list(range(BASE + 180_000, BASE + 360_000, 3600))
     assert (audio["codec"], audio["pid"], audio["frame"]) == ("aac", 257, 0)
     assert set(audio["durations"][1:]) == {1920}
+
+
+def test_hevc_is_told(made: Path) -> None:
+    video = tracks(made / "hevc" / "hevc-001.ts")["video"]
+    assert video["codec"] == "hevc"
+    assert sorted(video["pts"]) == list(range(BASE + 180_000, BASE + 360_000, 3600))
 
 
 def test_sound_alone_is_told(made: Path) -> None:

@@ -12,7 +12,12 @@ import structlog
 import typer
 from typer.testing import CliRunner
 
-from fixtures.generate import BASE, FIRST_PDT, make_audio_only, make_bframes, make_discontinuity, make_plain, make_wrap
+from fixtures.encoding import BASE
+from fixtures.encrypted import make_aes128
+from fixtures.fragmented import make_fmp4, make_fmp4_edit_list, make_fmp4_ranges
+from fixtures.listing import FIRST_PDT
+from fixtures.packed import make_packed_aac
+from fixtures.transport import make_audio_only, make_bframes, make_discontinuity, make_plain, make_wrap
 from kernel.pts import WRAP
 from lockstep.commands.probe import probe
 
@@ -26,7 +31,8 @@ FIRST_MS = round(FIRST_PDT.timestamp() * 1000)
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("probe")
-    for make in (make_plain, make_bframes, make_wrap, make_discontinuity, make_audio_only):
+    transport = (make_plain, make_bframes, make_wrap, make_discontinuity, make_audio_only, make_aes128)
+    for make in (*transport, make_fmp4, make_fmp4_edit_list, make_fmp4_ranges, make_packed_aac):
         make(out / make.__name__.removeprefix("make_"))
     return out
 
@@ -165,12 +171,69 @@ def test_a_lost_segment_does_not_lose_its_discontinuity(made: Path, tmp_path: Pa
     assert [row.get("timeline") for row in found] == [0, 0, 0, None, 1, 1]
 
 
-def test_an_encrypted_segment_is_said_to_be(made: Path, tmp_path: Path) -> None:
-    text = (made / "bframes" / "index.m3u8").read_text()
-    _copy(made / "bframes", tmp_path, text.replace("#EXTINF", '#EXT-X-KEY:METHOD=AES-128,URI="k"\n#EXTINF', 1))
+@pytest.mark.parametrize("name", ["fmp4", "fmp4_edit_list", "fmp4_ranges", "aes128"])
+def test_init_sections_ranges_and_keys_are_taken_from_the_playlist(made: Path, name: str) -> None:
+    code, found = rows(made / name)
+    assert code == 0
+    assert [(row["timeline"], row["start"], row["wall"]) for row in found] == [
+        (0, BASE + index * 180_000, FIRST_MS + index * 2000) for index in range(len(found))
+    ]
+    assert len(found) >= 3
+
+
+def test_packed_audio_is_timed_by_its_tags(made: Path) -> None:
+    _, found = rows(made / "packed_aac")
+    assert [(row["start"], row["end"]) for row in found] == [
+        (BASE + index * 172_800, BASE + (index + 1) * 172_800) for index in range(4)
+    ]
+    _, (row,) = rows(made / "packed_aac" / "packed_aac-001.aac")
+    assert (row["container"], row["start"], row["tracks"][0]["frames"]) == ("packed_audio", BASE + 172_800, 90)
+
+
+def test_an_fmp4_file_wants_its_init_section(made: Path) -> None:
+    segment = made / "fmp4" / "fmp4-001.m4s"
+    code, (row,) = rows("--init", made / "fmp4" / "init.mp4", segment)
+    assert code == 0
+    assert (row["file"], row["container"]) == (str(segment), "fmp4")
+    assert (row["start"], row["end"]) == (BASE + 180_000, BASE + 360_000)
+    assert row["tracks"][0] == {
+        "kind": "video",
+        "codec": "h264",
+        "timescale": 12_800,
+        "frames": 50,
+        "start": BASE + 180_000,
+        "end": BASE + 360_000,
+    }
+    code, (row,) = rows(segment)
+    assert code == 1
+    assert "--init" in row["error"]
+
+
+def test_files_that_need_no_init_section_may_stand_beside(made: Path) -> None:
+    files = [made / "plain" / "plain-000.ts", made / "fmp4_ranges" / "media.mp4"]
+    code, found = rows("--init", made / "fmp4" / "init.mp4", *files)
+    assert code == 0
+    assert [(row["container"], row["start"]) for row in found] == [("mpegts", BASE), ("fmp4", BASE)]
+
+
+def test_what_is_no_init_section_is_said(made: Path, tmp_path: Path) -> None:
+    page = tmp_path / "init.mp4"
+    page.write_text("<html></html>")
+    for init, why in ((page, "neither fMP4"), (tmp_path / "absent", "No such file")):
+        code, (row,) = rows("--init", init, made / "plain" / "plain-000.ts")
+        assert code == 1
+        assert row["file"] == str(init)
+        assert why in row["error"]
+
+
+def test_a_key_that_is_not_there_or_is_wrong_is_said(made: Path, tmp_path: Path) -> None:
+    _copy(made / "aes128", tmp_path, (made / "aes128" / "index.m3u8").read_text())
+    (tmp_path / "key.bin").write_bytes(b"very secret key!")
     code, found = rows(tmp_path)
     assert code == 1
-    assert all("encrypted" in row["error"] for row in found)
+    assert all("wrong key or IV" in row["error"] and "secret" not in row["error"] for row in found)
+    (tmp_path / "key.bin").unlink()
+    assert all("is not there" in row["error"] for row in rows(tmp_path)[1])
 
 
 def test_what_is_no_playlist_is_said(tmp_path: Path) -> None:
@@ -202,6 +265,8 @@ def test_urls_will_do(made: Path, url: str) -> None:
     assert rows(f"{url}/bframes/index.m3u8") == rows(made / "bframes")
     _, (row,) = rows(f"{url}/bframes/bframes-000.ts")
     assert (row["file"], row["start"]) == (f"{url}/bframes/bframes-000.ts", BASE)
+    _, (row,) = rows("--init", made / "fmp4" / "init.mp4", f"{url}/fmp4/fmp4-000.m4s?token=x")
+    assert (row["container"], row["start"]) == ("fmp4", BASE)
     code, (missing,) = rows(f"{url}/none/index.m3u8")
     assert code == 1
     assert "error" in missing
