@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from feeds.align import TimedSegment, TimelineMap
+from feeds.media import SegmentMedia
+from feeds.published import Wall
 from feeds.release import ReleaseSchedule
 from feeds.sequencer import Sequencer
 from feeds.timing import TimelineTracker, TrackerState
-from feeds.ts import SegmentMedia
 from feeds.utc import UtcModel
 from kernel.follow import Found, PlaylistFollower
 from kernel.marks import ReleaseMark
@@ -48,7 +49,6 @@ class StreamFeed:
         self.stream = showing.event_id
         self._follower = PlaylistFollower()
         self._tracker: TimelineTracker | None = None
-        self._delay_s = (showing.program_delay_ms or 0) / 1000
         self._utc = UtcModel(program_delay_ms=showing.program_delay_ms or 0)
         self.map = TimelineMap(due_sigma=showing.due_sigma)
         self.release = ReleaseSchedule(self.stream, hold_s=showing.hold_s)
@@ -114,7 +114,7 @@ class StreamFeed:
             )
             self._unread_s, self._boundary, self._last_placed = 0.0, False, key
         arrival = wall - (now - found.arrived) if self.live and not found.older else None
-        self._utc.observe(placed.timeline, placed.start, placed.end, pdt=segment.pdt, arrival=arrival)
+        self._utc.observe_media(placed, media, pdt=segment.pdt, arrival=arrival)
         utc = self._utc.wall_at(placed.timeline, placed.start)
         timing = SegmentTiming(
             stream=self.stream,
@@ -136,6 +136,7 @@ class StreamFeed:
             "origin_msn": segment.msn,
             "frames": list(placed.frames),
             "tracker": tracker.as_json() if tracker and not found.older else None,
+            "utc": None if found.older else self._utc.state(),
         }
         return Timed(timing, placed.frames, state, placed.why_new)
 
@@ -177,9 +178,9 @@ class StreamFeed:
         frames = tuple(Ticks(frame) for frame in state["frames"])
         self.map.add(TimedSegment(timing, frames))
         self.map.complete_below = True
-        # The published UTC has the programme delay taken off; the model wants the stamp.
-        dated = timing.wall + self._delay_s if timing.wall is not None and timing.method == "pdt" else None
-        self._utc.observe(timing.timeline, timing.start, timing.end, pdt=dated, arrival=None)
+        if timing.wall is not None and timing.method is not None:
+            published = Wall(timing.wall, timing.sigma_ms, timing.method)
+            self._utc.restore(timing.timeline, timing.start, published, state.get("utc"))
         if timing.generation == generation:
             self._follower.resume(timing, int(state["origin_msn"]))
             self._last_placed = timing.key

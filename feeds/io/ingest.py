@@ -20,6 +20,8 @@ import structlog
 
 from feeds.io.demux import Demuxer
 from feeds.io.journal import KEEP_S, Journal, SealedRow
+from feeds.io.segments import SegmentReader
+from feeds.media import SegmentMedia
 from feeds.sequencer import Sealed
 from feeds.stream import MAX_TIMED_SEGMENTS, StreamFeed, Timed
 from kernel.bus import (
@@ -32,11 +34,11 @@ from kernel.bus import (
     timings_topic,
 )
 from kernel.cues import Fact
-from kernel.errors import JournalError, MediaError, OriginError, OriginMissing, PlaylistError
+from kernel.errors import JournalError, MediaError, OriginError, OriginMissing
 from kernel.follow import Found
-from kernel.io.origin import Fetcher, resolve
+from kernel.io.origin import Fetcher
+from kernel.io.playlists import OriginReader
 from kernel.marks import ReleaseMark
-from kernel.playlist import parse_media_playlist
 from kernel.showings import Showing
 
 log = structlog.get_logger("ingest")
@@ -50,13 +52,15 @@ SEGMENT_TRIES = 3
 RETRY_S = 0.25
 """Wait before the second attempt, doubled before the third."""
 
+EARLY_S = 0.1
+NEAR_POLL_S = 0.1
+NEAR_POLLS = 10
+"""A segment is expected one duration after the one before it. From 0.1 s before that the origin is asked every 0.1 s,
+ten times. RFC 8216, 6.3.4 asks players to wait longer; we are the only one who asks, on behalf of all viewers, and what
+a poll comes late is a delay for each of them, and an error of the clock that is learned from arrivals."""
+
 MIN_POLL_S, MAX_POLL_S = 0.25, 1.0
-"""Bounds of a quarter of the target duration. RFC 8216, 6.3.4 asks players to wait a whole one; we are the only one
-who asks, on behalf of all viewers, and every poll late is a delay for each of them."""
-
-
-ENDED_POLL_S = 10.0
-"""How often a stream that has ended is looked at: 6.3.4 says never, but encoders that are restarted go on after it."""
+"""Bounds of a quarter of the target duration, by which an origin is asked that is late."""
 
 MAX_RETAINED_ENTRIES = 100_000
 """How far back a subscriber may resume (PROTOCOL, promise 3)."""
@@ -92,7 +96,7 @@ class StreamIngest:
         self.showing = showing
         self.stream = showing.event_id
         self._fetcher = fetcher
-        self._demuxer = demuxer
+        self._reader = SegmentReader(fetcher, demuxer)
         self._journal = journal
         self._bus = bus
         self._wall = wall
@@ -100,9 +104,10 @@ class StreamIngest:
         self.feed = StreamFeed(showing)
         self._forward: deque[Found] = deque()
         self._backward: deque[Found] = deque()
+        self._origin = OriginReader(fetcher, showing.origin, event_id=showing.event_id, now=bus.now)
+        self._base_ref = showing.origin
         self._poll_at = 0.0
-        self._complaint: str | None = None
-        self._last_body = b""
+        self._misses = 0
         self._n_timings = 0
         self._n_marks = 0
         self._reserved = 0
@@ -180,37 +185,45 @@ class StreamIngest:
                 await self._time(self._forward.popleft())
             elif self._backward:
                 await self._time(self._backward.popleft())
+            elif self.feed.map.ended:
+                # RFC 8216, 6.2.1: nothing changes behind ENDLIST. The hub has opened everything up to the end of time;
+                # what came now would be told before it is seen.
+                log.info("stream.ended", event_id=self.stream)
+                return
             else:
                 await asyncio.sleep(max(0.0, self._poll_at - self._bus.now()))
                 continue
             self._note_progress()
 
     async def _poll(self) -> None:
-        target_s = self.feed.target_duration_s
-        poll_s = MAX_POLL_S if target_s is None else min(MAX_POLL_S, max(MIN_POLL_S, target_s / 4))
-        if self.feed.map.ended:
-            poll_s = ENDED_POLL_S
-        try:
-            copy = await self._fetcher.playlist(self.showing.origin)
-            if copy.body == self._last_body:
-                self._poll_at = self._bus.now() + poll_s
-                return
-            playlist = parse_media_playlist(copy.text)
-            refs = [resolve(copy.ref, segment.uri) for segment in playlist.segments]
-        except (OriginError, PlaylistError) as error:
-            # Said once, however long it lasts.
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                log.warning("playlist.unavailable", event_id=self.stream, error=str(error))
-        else:
-            if self._complaint is not None:
-                self._complaint = None
-                log.info("playlist.available", event_id=self.stream)
-            self._last_body = copy.body
-            for found in self.feed.observe(playlist, refs, now=self._bus.now()):
-                (self._backward if found.older else self._forward).append(found)
+        await self._origin.read_top(max_age_s=MIN_POLL_S)
+        copy = await self._origin.read_lead(max_age_s=0.0)
+        found: list[Found] = []
+        if copy is not None:
+            self._base_ref = copy.ref
+            found = self.feed.observe(copy.playlist, copy.refs, now=self._bus.now())
+            for item in found:
+                # What lies further back than a client may resume is listed, but nothing is pinned to it.
+                if not item.older:
+                    self._forward.append(item)
+                elif len(self._backward) < MAX_TIMED_SEGMENTS:
+                    self._backward.append(item)
             self._tell_state()
-        self._poll_at = self._bus.now() + poll_s
+        self._poll_at = self._bus.now() + self._next_poll_s(found)
+
+    def _next_poll_s(self, found: list[Found]) -> float:
+        """Return how long to wait: until shortly before the next segment is expected, then often until it is there."""
+        if found:
+            self._misses = 0
+            newest = max(found, key=lambda item: item.key)
+            if any(item.older for item in found):
+                return MIN_POLL_S  # A start-up comes at any time between two segments.
+            return max(MIN_POLL_S, newest.segment.duration_s - EARLY_S)
+        self._misses += 1
+        if self._misses <= NEAR_POLLS:
+            return NEAR_POLL_S
+        target_s = self.feed.target_duration_s
+        return MAX_POLL_S if target_s is None else min(MAX_POLL_S, max(MIN_POLL_S, target_s / 4))
 
     def _tell_state(self) -> None:
         state = self.feed.state()
@@ -226,10 +239,7 @@ class StreamIngest:
 
     async def _time(self, found: Found) -> None:
         try:
-            body = await self._body(found)
-            if found.segment.keys or found.segment.map_line:
-                raise MediaError("encrypted segments and those with an init section cannot be timed yet")
-            media = await self._demuxer.measure(body)
+            media = await self._measured(found)
             timed = self.feed.timed(found, media, now=self._bus.now(), wall=self._wall())
         except (OriginError, MediaError) as error:
             self.feed.unreadable(found)
@@ -243,7 +253,7 @@ class StreamIngest:
         log.debug("segment.timed", event_id=self.stream, msn=timed.timing.msn, start=timed.timing.start)
         await self._publish(found, timed)
 
-    async def _body(self, found: Found) -> bytes:
+    async def _measured(self, found: Found) -> SegmentMedia:
         segment = found.segment
         if segment.gap:
             raise MediaError("the origin says that it has no media for it (EXT-X-GAP)")
@@ -251,7 +261,18 @@ class StreamIngest:
         for attempt in range(1, SEGMENT_TRIES + 1):
             try:
                 fetched = await self._fetcher.segment(
-                    found.ref, generation=found.key.generation, byte_range=segment.byte_range
+                    found.ref,
+                    generation=found.key.generation,
+                    byte_range=segment.byte_range,
+                    # The fetcher remembers failures for those who hurry; we wait by ourselves.
+                    again=attempt > 1,
+                )
+                return await self._reader.measure(
+                    segment,
+                    fetched.body,
+                    base=self._base_ref,
+                    generation=found.key.generation,
+                    again=attempt > 1,
                 )
             except OriginError as error:
                 # A segment that was listed a moment ago may be missing at a node of the origin's for another moment.
@@ -259,8 +280,6 @@ class StreamIngest:
                     raise
                 await asyncio.sleep(wait_s)
                 wait_s *= 2
-            else:
-                return fetched.body
         raise AssertionError("unreachable")
 
     async def _publish(self, found: Found, timed: Timed) -> None:

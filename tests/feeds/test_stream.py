@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from feeds.media import SegmentMedia, TrackKey, TrackTiming
 from feeds.stream import StreamFeed, Timed
-from feeds.ts import SegmentMedia, TrackKey, TrackTiming
 from kernel.follow import Found
 from kernel.pts import WRAP, Ticks, reduce33
 from kernel.showings import Showing

@@ -1,13 +1,19 @@
+"""The model as its callers see it; tests/sim/test_utc.py holds it against the truth."""
+
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feeds.utc import MAX_ANCHORS, MAX_TIMELINES, UtcModel, Wall
-from kernel.pts import Ticks
+from feeds.media import SegmentMedia, TrackKey, track_over
+from feeds.published import Wall
+from feeds.timing import Placed
+from feeds.utc import MAX_TIMELINES, UtcModel
+from kernel.pts import WRAP, Ticks
 
 T0 = 1_700_000_000.684
 SEGMENT = 180_000
@@ -36,6 +42,7 @@ def test_nothing_is_known_without_date_and_arrival() -> None:
     assert utc.pts_at(0, T0) is None
     assert utc.wall_at(1, 0) is None
     assert utc.pts_at(1, T0) is None
+    assert UtcModel().state() is None
 
 
 def test_a_date_answers_exactly_for_its_segment_and_at_rate_one_around_it() -> None:
@@ -43,45 +50,7 @@ def test_a_date_answers_exactly_for_its_segment_and_at_rate_one_around_it() -> N
     assert utc.wall_at(0, SEGMENT) == Wall(T0, 0.289, "pdt")
     assert wall_at(utc, SEGMENT + 90_000) == T0 + 1
     assert wall_at(utc, 0) == T0 - 2
-    assert wall_at(utc, 10 * SEGMENT) == T0 + 18
-
-
-def test_each_segments_own_date_answers_for_it() -> None:
-    utc = model([T0, T0 + 2.013, T0 + 3.991])
-    assert [wall_at(utc, index * SEGMENT) for index in range(3)] == [T0, T0 + 2.013, T0 + 3.991]
-
-
-def test_sigma_is_the_spread_of_the_dates_and_their_millisecond() -> None:
-    spread = model([T0 + 2 * index + (0.010 if index % 2 else -0.010) for index in range(20)])
-    found = spread.wall_at(0, 0)
-    assert found is not None
-    assert found.sigma_ms == pytest.approx((10**2 + 1 / 12) ** 0.5, abs=0.001)
-
-
-def test_a_gap_in_the_picture_is_due_at_the_next_picture() -> None:
-    utc = model([T0, T0 + 12])
-    assert utc.pts_at(0, T0 + 1) == 90_000
-    assert utc.pts_at(0, T0 + 7) == SEGMENT
-    assert utc.pts_at(0, T0 + 13) == SEGMENT + 90_000
-    assert utc.pts_at(0, T0 - 1) == -90_000
-
-
-def test_a_date_that_comes_early_does_not_turn_time_back() -> None:
-    # The next date lies 0.5 s before where rate 1 would be: the rate is raised, the dates stay exact.
-    utc = model([T0, T0 + 1.5])
-    walls = [wall_at(utc, pts) for pts in (0, SEGMENT // 2, SEGMENT - 1, SEGMENT)]
-    assert walls == sorted(set(walls))
-    assert walls[1] == pytest.approx(T0 + 0.75)
-    assert utc.pts_at(0, T0 + 0.75) == SEGMENT // 2
-
-
-@pytest.mark.parametrize("wrong", [T0, T0 - 3600, T0 + 0.9])
-def test_a_frozen_or_stepped_back_date_is_not_used_but_widens_sigma(wrong: float) -> None:
-    utc = model([T0, wrong])
-    assert wall_at(utc, SEGMENT) == T0 + 2
-    found = utc.wall_at(0, 0)
-    assert found is not None
-    assert found.sigma_ms > 500
+    assert wall_at(utc, 10 * SEGMENT) == pytest.approx(T0 + 18, abs=1e-6)
 
 
 def test_start_up_learns_newest_first() -> None:
@@ -91,13 +60,7 @@ def test_start_up_learns_newest_first() -> None:
     assert [wall_at(utc, index * SEGMENT) for index in range(3)] == [T0, T0 + 2, T0 + 4]
     # An older date that would overtake a newer one is not used.
     utc.observe(0, Ticks(-SEGMENT), Ticks(0), pdt=T0 + 1, arrival=None)
-    assert wall_at(utc, -SEGMENT) == T0 - 2
-
-
-def test_a_second_date_for_a_segment_does_not_change_the_published_one() -> None:
-    utc = model([T0])
-    observe(utc, 0, T0 + 0.5)
-    assert utc.wall_at(0, 0) == Wall(T0, 0.289, "pdt")
+    assert wall_at(utc, -SEGMENT) == pytest.approx(T0 - 2, abs=0.001)
 
 
 def test_timelines_are_apart() -> None:
@@ -115,25 +78,6 @@ def test_the_programme_delay_is_subtracted() -> None:
     assert wall_at(arriving, SEGMENT) == pytest.approx(T0 - 4.5, abs=1e-6)
 
 
-def test_without_dates_the_quickest_arrival_tells() -> None:
-    utc = UtcModel()
-    for index, late_s in enumerate([9.0, 0.5, 0.3, 0.7]):
-        observe(utc, index, None, arrival=T0 + 2 * (index + 1) + late_s)
-    found = utc.wall_at(0, 0)
-    assert found is not None
-    assert found.method == "arrival"
-    assert found.wall == pytest.approx(T0 + 0.3, abs=1e-6)
-    assert found.sigma_ms == pytest.approx(2000 / 12**0.5, abs=0.001)
-    assert utc.pts_at(0, T0 + 1.3) == 90_000
-
-
-def test_a_date_goes_before_arrivals() -> None:
-    utc = UtcModel()
-    observe(utc, 0, None, arrival=T0 + 9)
-    observe(utc, 1, T0 + 2, arrival=T0 + 11)
-    assert utc.wall_at(0, 0) == Wall(T0, 0.289, "pdt")
-
-
 def test_what_is_no_number_is_not_learnt() -> None:
     utc = UtcModel()
     observe(utc, 0, float("nan"), arrival=float("inf"))
@@ -142,28 +86,82 @@ def test_what_is_no_number_is_not_learnt() -> None:
 
 def test_memory_is_bounded() -> None:
     utc = UtcModel()
-    for index in range(MAX_ANCHORS + 2):
-        observe(utc, index, T0 + 2 * index + (0.2 if index == 0 else 0))
-    assert wall_at(utc, 0) == T0  # its own date is forgotten: from the oldest that is left
-    for timeline in range(1, MAX_TIMELINES + 1):
+    for timeline in range(MAX_TIMELINES + 1):
         observe(utc, 0, T0, timeline=timeline)
     assert utc.wall_at(0, 0) is None
     assert utc.wall_at(1, 0) is not None
 
 
+def test_a_restart_goes_on_where_it_was() -> None:
+    utc = model([T0 + 2 * index for index in range(40)], delay_ms=4500)
+    state = json.loads(json.dumps(utc.state()))
+    again = UtcModel(program_delay_ms=4500)
+    for index in range(40):
+        found = utc.wall_at(0, index * SEGMENT)
+        assert found is not None
+        again.restore(0, Ticks(index * SEGMENT), found, state if index == 39 else None)
+    observe(again, 40, T0 + 80)
+    assert [wall_at(again, index * SEGMENT) for index in range(40)] == [
+        wall_at(utc, index * SEGMENT) for index in range(40)
+    ]
+    assert wall_at(again, 40 * SEGMENT) == pytest.approx(T0 + 80 - 4.5, abs=1e-6)
+
+
+def test_a_state_that_is_none_is_refused() -> None:
+    with pytest.raises(KeyError):
+        UtcModel().restore(0, Ticks(0), Wall(T0, 1.0, "pdt"), {})
+
+
+def media(video: int | None, audio: int, *, wraps: bool = True) -> SegmentMedia:
+    tracks = [track_over(TrackKey("audio", "aac", 257, 90_000), [audio], audio + SEGMENT)]
+    if video is not None:
+        tracks.insert(0, track_over(TrackKey("video", "h264", 256, 90_000), [video], video + SEGMENT))
+    return SegmentMedia("mpegts" if wraps else "fmp4", tuple(tracks), wraps=wraps)
+
+
+def test_a_measured_segment_tells_where_its_sound_begins() -> None:
+    utc = UtcModel()
+    # Beyond the wrap, and the sound's counter does not stand where the timeline does: only the difference counts.
+    for index in range(40):
+        raw, start = index * SEGMENT, WRAP + index * SEGMENT
+        after = 900 if index % 2 else -720
+        placed = Placed(0, Ticks(start), Ticks(start + SEGMENT), (Ticks(start),), None)
+        pdt = T0 + 2 * index + after / 90_000
+        utc.observe_media(placed, media(raw, raw + after), pdt=pdt, arrival=None)
+    assert wall_at(utc, WRAP + 39 * SEGMENT) == pytest.approx(T0 + 78, abs=0.001)
+
+
+def test_an_unbounded_counter_may_be_the_time_of_day() -> None:
+    utc, bounded = UtcModel(), UtcModel()
+    epoch = round(T0 * 90_000)
+    placed = Placed(0, Ticks(epoch % WRAP), Ticks(epoch % WRAP + SEGMENT), (), None)
+    utc.observe_media(placed, media(epoch, epoch + 5, wraps=False), pdt=None, arrival=None)
+    found = utc.wall_at(0, placed.start)
+    assert found is not None
+    assert (found.method, found.sigma_ms) == ("tfdt", 1.0)
+    assert found.wall == pytest.approx(T0, abs=1e-5)
+    bounded.observe_media(placed, media(None, epoch), pdt=None, arrival=None)
+    assert bounded.wall_at(0, placed.start) is None
+
+
 @given(
-    steps_ms=st.lists(st.integers(-5000, 9000), min_size=1, max_size=20),
-    asked=st.lists(st.integers(-SEGMENT, 25 * SEGMENT), min_size=2, max_size=20, unique=True),
+    steps_ms=st.lists(st.integers(-5000, 9000), min_size=1, max_size=80),
+    late_ms=st.lists(st.integers(0, 20_000), min_size=80, max_size=80),
+    dated=st.sampled_from([(True, True), (True, False), (False, True)]),
     delay_ms=st.integers(0, 60_000),
 )
-def test_wall_time_rises_strictly_and_has_an_inverse(steps_ms: list[int], asked: list[int], delay_ms: int) -> None:
-    """Invariant I16, whatever the dates say."""
-    at, dates = T0, []
-    for step in steps_ms:
-        dates.append(at)
+def test_wall_time_rises_strictly_and_has_an_inverse(
+    steps_ms: list[int], late_ms: list[int], dated: tuple[bool, bool], delay_ms: int
+) -> None:
+    """Invariant I16, whatever dates and arrivals say; and what was published stands."""
+    utc, at, said = UtcModel(program_delay_ms=delay_ms), T0, []
+    for index, step in enumerate(steps_ms):
+        arrival = T0 + 2 * index + late_ms[index] / 1000 if dated[1] else None
+        observe(utc, index, at if dated[0] else None, arrival=arrival)
+        said.append(wall_at(utc, index * SEGMENT))
         at += step / 1000
-    utc = model(list(dates), delay_ms=delay_ms)
-    points = sorted({*asked, *(pts + 1 for pts in asked)})
+    assert [wall_at(utc, index * SEGMENT) for index in range(len(said))] == said
+    points = sorted({index * SEGMENT // 3 + more for index in range(3 * len(said) + 3) for more in (0, 1)})
     walls = [wall_at(utc, pts) for pts in points]
     assert all(earlier < later for earlier, later in pairwise(walls))
     assert [utc.pts_at(0, wall) for wall in walls] == points

@@ -127,6 +127,20 @@ async def test_a_recording_is_timed_whole_and_opened_by_one_mark(journal: Journa
     assert (state.live, state.ended, state.last) == (False, True, SegmentKey(0, 5))
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["aes128", "fmp4", "fmp4_cenc", "fmp4_edit_list", "fmp4_ranges", "hevc", "packed_aac", "packed_mp3", "programmes"],
+)
+async def test_every_kind_of_media_is_timed(journal: Journal, demuxer: Demuxer, name: str) -> None:
+    count = len(parse_media_playlist((FIXTURES / name / "index.m3u8").read_text("utf-8")).segments)
+    async with running(Desk(FIXTURES / name, journal, demuxer)) as desk:
+        timings: list[SegmentTiming] = await desk.until(SegmentTiming, count)
+    ordered = sorted(timings, key=lambda timing: timing.key)
+    assert {timing.timeline for timing in ordered} == {0}
+    assert ordered[0].start == 900_000
+    assert [timing.end for timing in ordered[:-1]] == [timing.start for timing in ordered[1:]]
+
+
 async def test_an_entry_is_on_the_bus_before_the_mark_of_its_picture(journal: Journal, demuxer: Demuxer) -> None:
     desk = Desk(FIXTURES / "plain", journal, demuxer)
     await desk.ingest.restore()
@@ -240,7 +254,8 @@ async def test_what_is_old_is_forgotten(journal: Journal, demuxer: Demuxer, monk
     monkeypatch.setattr(module, "TIMINGS_A_TRIM", 1)
     monkeypatch.setattr(module, "MAX_TIMED_SEGMENTS", 4)
     async with running(Desk(FIXTURES / "plain", journal, demuxer)) as desk:
-        await desk.until(SegmentTiming, 10)
+        # The newest, and as many older ones as are kept.
+        await desk.until(SegmentTiming, 5)
         retained: list[SegmentTiming] = []
         desk.bus.subscribe(timings_topic("game"), lambda _, record: retained.append(record))
     assert len(retained) <= 5
