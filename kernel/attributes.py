@@ -15,6 +15,11 @@ def attribute_list(text: str) -> dict[str, str]:
     Raises:
         PlaylistError: it is malformed or names an attribute twice.
     """
+    return {name: unquoted(value) for name, value in written_attributes(text).items()}
+
+
+def written_attributes(text: str) -> dict[str, str]:
+    """Read an attribute list like `attribute_list`, but with values as they are written, quotes included."""
     attributes: dict[str, str] = {}
     at = 0
     while at < len(text):
@@ -23,10 +28,21 @@ def attribute_list(text: str) -> dict[str, str]:
             raise PlaylistError(f"{text[at : at + 40]!r} is no attribute (RFC 8216, 4.2)")
         if match[1] in attributes:
             raise PlaylistError(f"attribute {match[1]} stands twice (RFC 8216, 4.2)")
-        value = match[2].strip()
-        attributes[match[1]] = value[1:-1] if value.startswith('"') else value
+        attributes[match[1]] = match[2].strip()
         at = match.end()
     return attributes
+
+
+def unquoted(value: str) -> str:
+    """Return an attribute's value as it is meant."""
+    return value[1:-1] if value.startswith('"') else value
+
+
+def quoted(value: str) -> str:
+    """Return a value as a quoted string; raises ValueError for one that cannot stand in it."""
+    if re.search(r'["\r\n]', value):
+        raise ValueError(f"{value[:40]!r}: a quoted string holds no quotation mark and no line break (RFC 8216, 4.2)")
+    return f'"{value}"'
 
 
 def with_attribute(line: str, name: str, value: str) -> str:
@@ -37,16 +53,14 @@ def with_attribute(line: str, name: str, value: str) -> str:
         name: the attribute; a line without it gets it at its end.
         value: without quotes, line breaks and quotation marks.
     """
-    if re.search(r'["\r\n]', value):
-        raise ValueError(f"{name}: a quoted string holds no quotation mark and no line break (RFC 8216, 4.2)")
     at = line.index(":") + 1
     while match := _ATTRIBUTE.match(line, at):
         if match[1] == name:
-            return f'{line[: match.start(2)]}"{value}"{line[match.end(2) :]}'
+            return f"{line[: match.start(2)]}{quoted(value)}{line[match.end(2) :]}"
         at = match.end()
         if at >= len(line):
             break
-    return f'{line},{name}="{value}"'
+    return f"{line},{name}={quoted(value)}"
 
 
 def with_iv(key_line: str, msn: int) -> str:

@@ -5,7 +5,8 @@ Rules:
   never falls: when the origin rewinds, the generation rises and the offset with it. The numbers that count are
   those that feeds gives; the relay follows too, to go on without feeds, and takes over feeds' numbers.
 * A copy whose segments are known ones under their own numbers is merely old (a cache in between answered with an
-  older copy) and is passed over. A copy that names other URIs under known or lower numbers is a rewind.
+  older copy) and is passed over. A copy that names other URIs under known or lower numbers is a rewind. A URI is the
+  same if its path is, as the playlist writes it: hosts, tokens and folders change with every redirect.
 * At start-up the newest segment comes first, so that everything before it can open at once; older ones follow,
   newest first. After that segments come in the order of the list.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from kernel.playlist import MediaPlaylist, PlaylistSegment
 from kernel.timeline import SegmentKey, SegmentTiming
@@ -62,7 +64,7 @@ class PlaylistFollower:
         """Go on after a restart, from persisted timings given in the order of their keys.
 
         Args:
-            timing: a segment that was timed before the restart; its `uri` as in the playlist.
+            timing: a segment that was timed before the restart; its `uri` absolute.
             origin_msn: the origin's number of that segment at the time.
         """
         self.generation = timing.generation
@@ -133,7 +135,7 @@ class PlaylistFollower:
             known = self._uris.get(segment.msn + self._offset)
             if known is not None:
                 overlap = True
-                if known != ref:
+                if not is_same_segment(known, ref, segment.uri):
                     return True
         # RFC 8216, 6.2.2: the media sequence number of a segment never decreases. A copy that lies wholly below what
         # we know, with URIs that we have never seen there, comes from an origin that began anew.
@@ -146,3 +148,8 @@ class PlaylistFollower:
         self._last = msn if self._last is None else max(self._last, msn)
         if len(self._numbers) > REMEMBERED_SEGMENTS:
             self._uris.pop(self._numbers.popleft(), None)
+
+
+def is_same_segment(known_ref: str, ref: str, uri: str) -> bool:
+    """Return whether a segment, listed as `uri` and now at `ref`, is the one that was at `known_ref`."""
+    return known_ref == ref or urlsplit(known_ref).path.endswith("/" + urlsplit(uri).path.lstrip("/"))

@@ -39,6 +39,7 @@ class Showing:
         due_sigma: how many standard deviations of the alignment a fact waits beyond its picture.
         program_delay_ms: how long after the camera the encoder stamps; None: nobody has calibrated it.
         allowed_origins: browser origins that may read the video and open the socket; empty: any.
+        local_dir: a folder where what an http(s) origin's playlists name is looked up before the origin is asked.
     """
 
     event_id: str
@@ -49,6 +50,7 @@ class Showing:
     due_sigma: float = 1.0
     program_delay_ms: int | None = None
     allowed_origins: tuple[str, ...] = ()
+    local_dir: str | None = None
 
     def __post_init__(self) -> None:
         """Check what would otherwise surface as a wrong route or a cue that never comes."""

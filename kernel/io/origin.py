@@ -4,8 +4,10 @@ Guaranteed:
 
 * One request at a time for a thing, however many ask for it (single flight); an asker who gives up does not fail
   the others.
-* A segment is fetched once: its body is kept, newest use last, within a budget of bytes.
-* Nothing larger than its limit is ever held, and nothing lasts longer than its time.
+* A segment is fetched once: its body is kept, newest use last, within a budget of bytes that counts what keeping it
+  costs. A failure is kept for a moment too: those who ask again meanwhile get it without a request.
+* Nothing larger than its limit is ever held, nothing lasts longer than its time, and no piece of a body is ever taken
+  for the whole.
 * A configured origin's host, port and folder are trusted, loopback too. Whatever a playlist or a redirect names
   beside them is fetched only from a public address; a file only from inside a configured folder, and never because
   an http playlist names it.
@@ -14,18 +16,21 @@ Guaranteed:
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from kernel.errors import OriginRefused, PlaylistError, SettingsError
+from kernel.errors import OriginError, OriginRefused, SettingsError
+from kernel.io.origin_cache import BodyCache, Fetched, Key
 from kernel.io.origin_files import FileOrigin
-from kernel.io.origin_http import HttpOrigin, without_secrets
+from kernel.io.origin_http import Answer, HttpOrigin, without_secrets
+from kernel.io.origin_hybrid import LocalCopies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,54 +40,35 @@ class FetchLimits:
     Args:
         max_playlist_bytes: 100,000 segments with date and EXTINF are 8 MB; hls.js has no limit at all.
         max_segment_bytes: ten seconds of 50 Mbit/s, UHD's upper end; nginx's default for a body is 1 MiB.
+        max_key_bytes: a key has 16 bytes (RFC 8216, 4.3.2.4), a licence some kilobytes.
+        max_playlist_segments: fifty-five hours of 2 s segments.
         connect_timeout_s: one lost SYN (resent after 1 s, RFC 6298) and its answer.
         read_timeout_s: between two reads; hls.js gives up on a manifest's first byte after 10 s.
         total_timeout_s: from the call to the last byte, against an origin that gives one byte a second; hls.js's
             own figure for a fragment is 20 s (`maxLoadTimeMs` 120 s).
         max_redirects: a CDN needs one or two; browsers stop at 20.
-        cache_bytes: bodies kept, two minutes of 16 Mbit/s.
+        cache_bytes: bodies kept and what keeping them costs, two minutes of 16 Mbit/s.
+        negative_s: how long a failure is remembered: no longer than hls.js waits before it asks for a fragment again.
     """
 
     max_playlist_bytes: int = 8 << 20
     max_segment_bytes: int = 64 << 20
+    max_key_bytes: int = 64 << 10
+    max_playlist_segments: int = 100_000
     connect_timeout_s: float = 3.0
     read_timeout_s: float = 5.0
     total_timeout_s: float = 15.0
     max_redirects: int = 3
     cache_bytes: int = 256 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What an origin gave.
-
-    Args:
-        ref: where it came from after redirects; what relative URIs in it are resolved against (RFC 3986, 5.1.3).
-        body: all of it.
-        content_type: as the origin says, None for files.
-        at: bus time in seconds when the last byte was here.
-    """
-
-    ref: str
-    body: bytes
-    content_type: str | None
-    at: float
-
-    @property
-    def text(self) -> str:
-        """Return the body as text; raises PlaylistError where it is not UTF-8 (RFC 8216, 4.1)."""
-        try:
-            return self.body.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise PlaylistError(f"{without_secrets(self.ref)} is not UTF-8 text: byte {error.start}") from None
+    negative_s: float = 1.0
 
 
 def playlist_ref(dir_or_url: str) -> str:
     """Return the reference of the playlist that a setting means.
 
     Args:
-        dir_or_url: a folder that holds one playlist (index.m3u8, playlist.m3u8 or the only *.m3u8), a playlist file,
-            or an http(s) URL, which is returned unchanged.
+        dir_or_url: a folder that holds one playlist (master.m3u8, index.m3u8, playlist.m3u8 or the only *.m3u8), a
+            playlist file, also one that a packager has yet to write, or an http(s) URL, which is returned unchanged.
 
     Raises:
         SettingsError: there is no such playlist, or more than one that could be meant.
@@ -90,16 +76,21 @@ def playlist_ref(dir_or_url: str) -> str:
     if "://" in dir_or_url and not dir_or_url.startswith("file://"):
         return _checked_url(dir_or_url)
     path = Path(FileOrigin.path_of(dir_or_url) if dir_or_url.startswith("file://") else dir_or_url)
-    if path.is_file():
+    if path.is_file() or (path.suffix == ".m3u8" and path.parent.is_dir() and not path.exists()):
         return path.resolve().as_uri()
     if not path.is_dir():
         raise SettingsError(f"origin {dir_or_url!r}: no such folder or file; an http(s) URL will do as well")
-    for name in ("index.m3u8", "playlist.m3u8"):
+    # A multivariant playlist goes before the media playlists that it lists: FFmpeg and Bento4 call it so.
+    for name in ("master.m3u8", "index.m3u8", "playlist.m3u8"):
         if (path / name).is_file():
             return (path / name).resolve().as_uri()
     found = sorted(path.glob("*.m3u8"))
     if len(found) != 1:
-        what = "no *.m3u8 in it" if not found else f"{len(found)} playlists in it: name one of the files"
+        what = (
+            "no *.m3u8 in it: name the file that will be there"
+            if not found
+            else f"{len(found)} playlists in it: name one of the files"
+        )
         raise SettingsError(f"origin {dir_or_url!r}: {what}")
     return found[0].resolve().as_uri()
 
@@ -117,12 +108,24 @@ def _checked_url(url: str) -> str:
     return url
 
 
+# A name in the playlist's own folder, in letters that mean nothing to a resolver: a list may hold 100,000 of them.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9_.~-]*")
+
+
+@lru_cache(maxsize=256)
+def _folder_of(base_ref: str) -> str:
+    return urljoin(base_ref, "x")[:-1]
+
+
 def resolve(base_ref: str, uri: str) -> str:
     """Return the absolute reference of a URI that a playlist names (RFC 3986, 5.2); query strings are kept.
 
     Raises:
         OriginRefused: it is no http(s) URL, or a file that an http playlist names.
     """
+    if _PLAIN_NAME.fullmatch(uri):
+        # 0.4 us against 6.8.
+        return _folder_of(base_ref) + uri
     try:
         ref = urljoin(base_ref, uri)
         scheme = urlsplit(ref).scheme
@@ -133,7 +136,7 @@ def resolve(base_ref: str, uri: str) -> str:
     return ref
 
 
-Key = tuple[str, str, int, tuple[int, int] | None]
+T = TypeVar("T")
 
 
 class Fetcher:
@@ -142,6 +145,7 @@ class Fetcher:
     Args:
         origins: the references of the configured playlists, as `playlist_ref` gives them.
         limits: sizes and times.
+        local_dirs: a folder for each http(s) origin whose segments are looked up there first, by its reference.
         now: bus time in seconds.
         http: replaces the client, for tests with a certificate of their own.
     """
@@ -151,12 +155,14 @@ class Fetcher:
         origins: Sequence[str],
         *,
         limits: FetchLimits = FetchLimits(),
+        local_dirs: Mapping[str, str] | None = None,
         now: Callable[[], float],
         http: HttpOrigin | None = None,
     ) -> None:
         self._limits = limits
         self._now = now
         self._files = FileOrigin(ref for ref in origins if ref.startswith("file:"))
+        self._copies = LocalCopies(local_dirs or {})
         self._http = http or HttpOrigin(
             [ref for ref in origins if not ref.startswith("file:")],
             connect_timeout_s=limits.connect_timeout_s,
@@ -165,11 +171,12 @@ class Fetcher:
             max_redirects=limits.max_redirects,
         )
         self._flights: dict[Key, asyncio.Task[Fetched]] = {}
-        self._kept: OrderedDict[Key, Fetched] = OrderedDict()
-        self._kept_bytes = 0
+        self._cache = BodyCache(limits.cache_bytes, limits.negative_s)
 
     async def playlist(self, ref: str, *, max_age_s: float = 0.0) -> Fetched:
         """Return a playlist, the last one fetched if it is no older than `max_age_s`.
+
+        Its body is the very same object as long as the origin says that nothing changed.
 
         Raises:
             OriginMissing: the origin has none (404, 410, no such file).
@@ -177,29 +184,32 @@ class Fetcher:
             OriginError: anything else went wrong.
         """
         key: Key = ("playlist", ref, 0, None)
-        known = self._kept.get(key)
+        known = self._cache.get(key)
         if known is not None and max_age_s > 0 and self._now() - known.at <= max_age_s:
-            self._kept.move_to_end(key)
             return known
-        return await self._fly(key, lambda: self._fetch(key, self._limits.max_playlist_bytes))
+        return await self._fly(key, lambda: self._read_playlist(ref, known))
 
-    async def segment(self, ref: str, *, generation: int = 0, byte_range: tuple[int, int] | None = None) -> Fetched:
-        """Return a segment, an init section or a key: what never changes while its reference stands in a playlist.
+    async def segment(
+        self, ref: str, *, generation: int = 0, byte_range: tuple[int, int] | None = None, again: bool = False
+    ) -> Fetched:
+        """Return a segment or an init section: what never changes while its reference stands in a playlist.
 
         Args:
             ref: absolute.
             generation: raised when the origin began anew, and may give other bytes under the same name.
             byte_range: offset and length, None for all of it.
+            again: ask even if it failed a moment ago; for one who paces his attempts.
 
         Raises:
             OriginError: as `playlist`.
         """
-        key: Key = ("segment", ref, generation, byte_range)
-        known = self._kept.get(key)
-        if known is not None:
-            self._kept.move_to_end(key)
-            return known
-        return await self._fly(key, lambda: self._fetch(key, self._limits.max_segment_bytes))
+        return await self._lasting(
+            ("segment", ref, generation, byte_range), self._limits.max_segment_bytes, again=again
+        )
+
+    async def key(self, ref: str, *, generation: int = 0, again: bool = False) -> Fetched:
+        """Return the key of encrypted segments; as `segment`, with a limit of its own."""
+        return await self._lasting(("key", ref, generation, None), self._limits.max_key_bytes, again=again)
 
     async def aclose(self) -> None:
         """Give up what is under way and close all connections."""
@@ -208,6 +218,16 @@ class Fetcher:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
         await self._http.aclose()
+
+    async def _lasting(self, key: Key, limit_bytes: int, *, again: bool) -> Fetched:
+        known = self._cache.get(key)
+        if known is not None:
+            return known
+        if not again and key not in self._flights:
+            failure = self._cache.failure(key, self._now())
+            if failure is not None:
+                raise failure
+        return await self._fly(key, lambda: self._read_lasting(key, limit_bytes))
 
     async def _fly(self, key: Key, start: Callable[[], Coroutine[Any, Any, Fetched]]) -> Fetched:
         flight = self._flights.get(key)
@@ -220,26 +240,58 @@ class Fetcher:
 
     def _landed(self, key: Key, flight: asyncio.Task[Fetched]) -> None:
         del self._flights[key]
-        # Asking for the exception also says that it was seen, should every asker have gone.
-        if not flight.cancelled() and flight.exception() is None:
-            self._keep(key, flight.result())
-
-    def _keep(self, key: Key, fetched: Fetched) -> None:
-        former = self._kept.pop(key, None)
-        if former is not None:
-            self._kept_bytes -= len(former.body)
-        if len(fetched.body) > self._limits.cache_bytes:
+        if flight.cancelled():
             return
-        self._kept[key] = fetched
-        self._kept_bytes += len(fetched.body)
-        while self._kept_bytes > self._limits.cache_bytes:
-            _, oldest = self._kept.popitem(last=False)
-            self._kept_bytes -= len(oldest.body)
+        # Asking for the exception also says that it was seen, should every asker have gone.
+        failure = flight.exception()
+        if failure is None:
+            self._cache.keep(key, flight.result())
+        elif isinstance(failure, OriginError) and key[0] != "playlist":
+            self._cache.fail(key, failure, self._now())
 
-    async def _fetch(self, key: Key, limit_bytes: int) -> Fetched:
-        _, ref, _, byte_range = key
+    async def _read_playlist(self, ref: str, known: Fetched | None) -> Fetched:
+        limit_bytes = self._limits.max_playlist_bytes
         if ref.startswith("file:"):
-            body = await asyncio.to_thread(self._files.read, ref, limit_bytes, byte_range)
-            return Fetched(ref, body, None, self._now())
+            body = await self._in_time(ref, asyncio.to_thread(self._files.playlist, ref, limit_bytes))
+            fetched = Fetched(ref, body, None, self._now())
+        else:
+            former = Answer(known.ref, known.body, known.content_type, known.etag) if known else None
+            answer = await self._http.read(ref, limit_bytes, known=former)
+            self._copies.moved(ref, answer.url)
+            fetched = Fetched(answer.url, answer.body, answer.content_type, self._now(), answer.etag)
+        if known is not None and fetched.body == known.body:
+            return replace(fetched, body=known.body)
+        if known is not None and _is_terminated(known.body) and not _is_terminated(fetched.body):
+            # It wrote whole lines until now. Half a name would be taken for another segment's, and that for a rewind.
+            raise OriginError(f"{without_secrets(ref)}: it ends in the middle of a line")
+        n_segments = fetched.body.count(b"#EXTINF")
+        most = self._limits.max_playlist_segments
+        if n_segments > most:
+            raise OriginRefused(f"{without_secrets(ref)}: {n_segments:,} segments; at most {most:,} are taken")
+        return fetched
+
+    async def _read_lasting(self, key: Key, limit_bytes: int) -> Fetched:
+        _, ref, _, byte_range = key
+        patience_s = self._limits.read_timeout_s
+        if ref.startswith("file:"):
+            reading = self._files.segment(ref, limit_bytes, byte_range, patience_s=patience_s)
+            return Fetched(ref, await self._in_time(ref, reading), None, self._now())
+        copy = await self._in_time(ref, self._copies.segment(ref, limit_bytes, byte_range, patience_s=patience_s))
+        if copy is not None:
+            return Fetched(ref, copy, None, self._now())
         answer = await self._http.read(ref, limit_bytes, byte_range)
         return Fetched(answer.url, answer.body, answer.content_type, self._now())
+
+    async def _in_time(self, ref: str, reading: Awaitable[T]) -> T:
+        """Wait for a disk no longer than for a network: it may be one."""
+        try:
+            async with asyncio.timeout(self._limits.total_timeout_s):
+                return await reading
+        except TimeoutError:
+            shown = without_secrets(ref)
+            raise OriginError(f"{shown}: not read within {self._limits.total_timeout_s:g} s") from None
+
+
+def _is_terminated(body: bytes) -> bool:
+    """RFC 8216, 4.1: a line ends with LF or CRLF."""
+    return body.endswith((b"\n", b"#EXT-X-ENDLIST"))

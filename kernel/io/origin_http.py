@@ -17,7 +17,8 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
-from kernel.errors import OriginError, OriginMissing, OriginRefused
+from kernel.errors import OriginError, OriginRefused
+from kernel.io.origin_body import Intake
 
 if TYPE_CHECKING:
     import ssl
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = {301, 302, 303, 307, 308}  # RFC 9110, 15.4
+
+MAX_RESUMES = 2
+"""How often the rest of a body is asked for: a balancer that loses one server cuts a body once; whoever cuts it three
+times in a row will do so again."""
 
 # Addresses that embed an IPv4 address, which could be a private one: NAT64 (RFC 6052, RFC 8215), 6to4, Teredo.
 _EMBEDDING = tuple(
@@ -34,11 +39,12 @@ _EMBEDDING = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: the URL after redirects, the whole body and its Content-Type."""
+    """What came back: the URL after redirects, the whole body, its Content-Type and its version (RFC 9110, 8.8.3)."""
 
     url: str
     body: bytes
     content_type: str | None
+    etag: str | None = None
 
 
 def without_secrets(ref: str) -> str:
@@ -88,13 +94,21 @@ class HttpOrigin:
         self._made: httpx2.AsyncHTTPTransport | None = None
         self._making = asyncio.Lock()
 
-    async def read(self, url: str, limit_bytes: int, byte_range: tuple[int, int] | None = None) -> Answer:
-        """Return the body of a URL.
+    async def read(
+        self,
+        url: str,
+        limit_bytes: int,
+        byte_range: tuple[int, int] | None = None,
+        *,
+        known: Answer | None = None,
+    ) -> Answer:
+        """Return the body of a URL; one that breaks off is resumed where that is safe.
 
         Args:
             url: http or https.
             limit_bytes: a larger body is refused, before it is read where its length is announced.
             byte_range: offset and length.
+            known: an earlier answer of the same URL; it is returned if the origin says that nothing changed (304).
 
         Raises:
             OriginMissing: 404 or 410.
@@ -104,7 +118,7 @@ class HttpOrigin:
         shown = without_secrets(url)
         try:
             async with asyncio.timeout(self._total_timeout_s):
-                return await self._follow(url, limit_bytes, byte_range)
+                return await self._follow(url, Intake(shown, limit_bytes, byte_range), known)
         except TimeoutError:
             raise OriginError(f"{shown}: not complete within {self._total_timeout_s:g} s") from None
         except httpx2.TimeoutException as error:
@@ -120,26 +134,39 @@ class HttpOrigin:
         if self._made is not None:
             await self._made.aclose()
 
-    async def _follow(self, url: str, limit_bytes: int, byte_range: tuple[int, int] | None) -> Answer:
-        for _ in range(self._max_redirects + 1):
-            response = await self._request(url, byte_range)
+    async def _follow(self, url: str, intake: Intake, known: Answer | None) -> Answer:
+        redirects = resumes = 0
+        while True:
+            # RFC 9110, 13.1.2. Only where the earlier answer came from: behind another redirect lies another thing.
+            condition = {"If-None-Match": known.etag} if known and known.etag and known.url == url else {}
+            response = await self._request(url, {**intake.request_fields(), **condition})
             try:
                 if response.status_code not in _REDIRECTS:
-                    body = await _body(response, without_secrets(url), limit_bytes, byte_range)
-                    return Answer(url, body, response.headers.get("content-type"))
+                    if condition and response.status_code == 304 and known is not None:
+                        return known
+                    intake.begin(response.status_code, response.headers)
+                    # Raw: httpx2 would decompress, and a bomb would be as large as it likes.
+                    async for piece in response.aiter_raw():
+                        intake.take(piece)
+                    return Answer(url, intake.body(), intake.content_type, intake.etag)
                 target = urljoin(url, response.headers.get("location", ""))
+            except (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.ReadTimeout):
+                if resumes == MAX_RESUMES or not intake.resumable:
+                    raise
+                resumes += 1
+                continue
             finally:
                 await response.aclose()
+            redirects += 1
+            if redirects > self._max_redirects:
+                raise OriginError(f"{without_secrets(url)}: more than {self._max_redirects} redirects")
             if urlsplit(target).scheme not in _PORTS:
                 raise OriginRefused(f"{without_secrets(url)}: redirects to what is neither http nor https")
             url = target
-        raise OriginError(f"{without_secrets(url)}: more than {self._max_redirects} redirects")
 
-    async def _request(self, url: str, byte_range: tuple[int, int] | None) -> httpx2.Response:
-        headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "lockstep"}
+    async def _request(self, url: str, fields: dict[str, str]) -> httpx2.Response:
+        headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "lockstep", **fields}
         extensions: dict[str, object] = {"timeout": self._timeouts}
-        if byte_range is not None:
-            headers["Range"] = f"bytes={byte_range[0]}-{byte_range[0] + byte_range[1] - 1}"
         target = httpx2.URL(url)
         if _place(url) not in self._trusted:
             address = await self._public_address(url)
@@ -189,33 +216,6 @@ class HttpOrigin:
 def _place(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     return (parts.hostname or "").lower(), parts.port or _PORTS.get(parts.scheme, 0)
-
-
-async def _body(response: httpx2.Response, shown: str, limit_bytes: int, byte_range: tuple[int, int] | None) -> bytes:
-    status = response.status_code
-    if status in (404, 410):
-        raise OriginMissing(f"{shown}: the origin answers {status}")
-    if status != 200 and not (status == 206 and byte_range is not None):
-        raise OriginError(f"{shown}: the origin answers {status}")
-    if response.headers.get("content-encoding", "identity").lower() != "identity":
-        raise OriginError(f"{shown}: the origin compresses, though asked not to")
-    announced = response.headers.get("content-length", "0")
-    if announced.isdecimal() and int(announced) > limit_bytes:
-        raise OriginRefused(f"{shown}: {announced} bytes; at most {limit_bytes} are taken")
-    body = bytearray()
-    # Raw: httpx2 would decompress, and a bomb would be as large as it likes.
-    async for piece in response.aiter_raw():
-        body += piece
-        if len(body) > limit_bytes:
-            raise OriginRefused(f"{shown}: more than {limit_bytes} bytes")
-    if byte_range is None:
-        return bytes(body)
-    # RFC 9110, 14.2: a server may ignore Range and send everything with 200.
-    offset, length = byte_range
-    part = bytes(body if status == 206 else body[offset : offset + length])
-    if len(part) != length:
-        raise OriginError(f"{shown}: {len(part)} bytes of a range of {length}")
-    return part
 
 
 def _timeout_text(error: httpx2.TimeoutException, timeouts: dict[str, float]) -> str:

@@ -96,3 +96,18 @@ def test_numbers_never_fall_and_never_repeat(moves: list[tuple[int, bool]]) -> N
         assert all(item.ref.startswith(BASE) for item in found)
     assert seen == sorted(set(seen))
     assert [key.msn for key in seen] == sorted({key.msn for key in seen})
+
+
+def test_a_list_that_moves_is_the_same_list() -> None:
+    """A redirect leads to another host, folder or token: hosts of a CDN take turns."""
+    follower = PlaylistFollower()
+    first = playlist(["v/a.ts", "v/b.ts"])
+    follower.observe(first, ["https://one/x/v/a.ts", "https://one/x/v/b.ts"], 0.0)
+    for names in (["v/a.ts", "v/b.ts"], ["v/a.ts?t=1", "v/b.ts?t=1"], ["https://two/x/v/a.ts", "https://two/x/v/b.ts"]):
+        copy = playlist(names)
+        assert follower.observe(copy, [f"https://two/y/{name}" for name in names], 1.0) == []
+    assert follower.generation == 0
+    # As it is written, it is another.
+    moved = playlist(["w/a.ts", "w/b.ts"])
+    assert len(follower.observe(moved, ["https://one/x/w/a.ts", "https://one/x/w/b.ts"], 2.0)) == 2
+    assert follower.generation == 1

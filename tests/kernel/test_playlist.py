@@ -81,7 +81,7 @@ def test_tolerated(text: str) -> None:
         ("<!DOCTYPE html><html>", "<!DOCTYPE html>"),
         ("#EXTM3U8\n", "not a playlist"),
         ("#EXTM3U\n" + ONE, "no EXT-X-TARGETDURATION"),
-        ("#EXTM3U\n#EXT-X-TARGETDURATION:0\n", "1 to 3600"),
+        ("#EXTM3U\n#EXT-X-TARGETDURATION:3601\n", "1 to 3600"),
         ("#EXTM3U\n#EXT-X-TARGETDURATION:-4\n", "decimal integer"),
         ("#EXTM3U\n#EXT-X-TARGETDURATION:99999\n", "1 to 3600"),
         ("#EXTM3U\n#EXT-X-TARGETDURATION:" + "9" * 5000, "decimal integer"),
@@ -96,7 +96,10 @@ def test_tolerated(text: str) -> None:
         (HEAD + "#EXT-X-STREAM-INF:BANDWIDTH=1\nlow.m3u8\n", "multivariant"),
         (HEAD + '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="b"\n', "multivariant"),
         (HEAD + "#EXT-X-SKIP:SKIPPED-SEGMENTS=3\n" + ONE, "delta update"),
-        (HEAD + "#EXTINF:4,\n{$base}/a.ts\n", "variables"),
+        (HEAD + "#EXTINF:4,\n{$base}/a.ts\n", "line 4: variable {.base} is not defined"),
+        (HEAD + '#EXT-X-DATERANGE:ID="{$base}"\n' + ONE, "line 3: variable {.base} is not defined"),
+        (HEAD + "#EXT-X-MEDIA-SEQUENCE:9\n#EXT-X-BYTERANGE:7\n" + ONE, "line 6: the first byte range"),
+        (HEAD + "".join(f'#EXT-X-KEY:METHOD=X,KEYFORMAT="{n}"\n' for n in range(99)) + ONE, "key formats at once"),
         (HEAD + "#EXT-X-BYTERANGE:x\n" + ONE, "byte range"),
         (HEAD + "#EXTINF:4,\n" + "a" * (MAX_LINE_CHARS + 1), "16384"),
         (HEAD + "#EXTINF:4,\na\0.ts\n", "NUL"),
@@ -112,6 +115,16 @@ def test_segments_have_a_limit() -> None:
     assert len(parse_media_playlist(HEAD + ONE * MAX_SEGMENTS).segments) == MAX_SEGMENTS
     with pytest.raises(PlaylistError, match="100,000"):
         parse_media_playlist(HEAD + ONE * (MAX_SEGMENTS + 1))
+
+
+def test_lines_and_tags_have_limits() -> None:
+    for text, says in (
+        ("\n" * 1_000_001, "more than 1,000,000 lines"),
+        ("#EXT-X-START:TIME-OFFSET=1\n" * 1_001, "1,000 tags of the list itself"),
+        ("#EXT-X-GAP\n" * 1_001, "line 1003: more than 1,000 tags of one segment"),
+    ):
+        with pytest.raises(PlaylistError, match=says):
+            parse_media_playlist(HEAD + text)
 
 
 def test_fractional_target_duration_is_rounded_up() -> None:
@@ -182,6 +195,110 @@ def test_byte_ranges_go_on_where_the_last_one_ended() -> None:
     assert [s.byte_range for s in parse_media_playlist(HEAD + text).segments] == [(5, 10), (15, 20), (0, 7)]
 
 
+def test_variables_are_substituted_and_gone() -> None:
+    """RFC 8216bis, 4.3; what they hold may be the origin's address or the key to it, so no line defines them."""
+    text = (
+        '#EXT-X-DEFINE:NAME="host",VALUE="https://cdn.test"\n#EXT-X-DEFINE:IMPORT="path"\n'
+        '#EXT-X-KEY:METHOD=AES-128,URI="{$host}/k"\n#EXT-X-MAP:URI="{$path}/init.mp4"\n'
+        '#EXT-X-DATERANGE:ID="x",X-ASSET-LIST="{$host}/l"\n#EXT-X-NEW:{$host}\n#EXTINF:4,{$host}\n'
+        '{$path}/a.ts?{$auth}\n#EXT-X-DEFINE:QUERYPARAM="auth"\n'
+    )
+    playlist = parse_media_playlist(HEAD + text, imported={"path": "a/b"}, query="auth=s%3Dx")
+    (segment,) = playlist.segments
+    assert segment.uri == "a/b/a.ts?s=x"
+    assert segment.keys == ('#EXT-X-KEY:METHOD=AES-128,URI="https://cdn.test/k"',)
+    assert segment.map_line == '#EXT-X-MAP:URI="a/b/init.mp4"'
+    assert segment.lines == (
+        '#EXT-X-DATERANGE:ID="x",X-ASSET-LIST="https://cdn.test/l"',
+        "#EXT-X-NEW:{$host}",
+        "#EXTINF:4,{$host}",
+        "{$path}/a.ts?{$auth}",
+    )
+    assert playlist.header == playlist.trailer == ()
+
+
+def test_variables_cannot_make_a_list_too_large() -> None:
+    text = HEAD + f'#EXT-X-DEFINE:NAME="a",VALUE="{"x" * 16_000}"\n' + "#EXTINF:4,\n{$a}\n" * 5_000
+    with pytest.raises(PlaylistError, match="too large"):
+        parse_media_playlist(text)
+
+
+def test_what_stands_behind_the_last_uri_belongs_to_the_next_one() -> None:
+    behind = '#EXT-X-DATERANGE:ID="x"\n#EXT-X-PROGRAM-DATE-TIME:2026-03-27T19:30:00Z\n'
+    assert parse_media_playlist(HEAD + ONE + behind).trailer == tuple(behind.split("\n")[:2])
+    complete = parse_media_playlist(HEAD + ONE + behind + ONE)
+    assert complete.segments[1].lines[:2] == tuple(behind.split("\n")[:2])
+    assert complete.segments[1].pdt is not None
+    assert complete.trailer == ()
+    # A copy that was cut off between EXTINF and its URI.
+    assert parse_media_playlist(HEAD + ONE + behind + "#EXT-X-GAP\n#EXTINF:4,\n").trailer[2:] == ()
+
+
+def test_a_low_latency_list_is_read_segment_by_segment() -> None:
+    """RFC 8216bis, 4.4.4.9 and 4.4.5; a date before the parts is that of the segment they are to become."""
+    text = (
+        "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.0,CAN-SKIP-UNTIL=12\n"
+        "#EXT-X-PART-INF:PART-TARGET=1\n"
+        '#EXT-X-PROGRAM-DATE-TIME:2026-03-27T19:30:00Z\n#EXT-X-PART:DURATION=1,URI="a0.mp4"\n'
+        '#EXT-X-PART:DURATION=1,URI="a1.mp4",INDEPENDENT=YES\n'
+        + ONE
+        + "#EXT-X-PROGRAM-DATE-TIME:2026-03-27T19:30:04Z\n"
+        '#EXT-X-PART:DURATION=1,URI="b0.mp4"\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI="b1.mp4"\n'
+        '#EXT-X-RENDITION-REPORT:URI="../x/live.m3u8",LAST-MSN=1\n'
+    )
+    playlist = parse_media_playlist(HEAD + text)
+    (segment,) = playlist.segments
+    assert segment.lines == ("#EXT-X-PROGRAM-DATE-TIME:2026-03-27T19:30:00Z", "#EXTINF:4,", "a.ts")
+    assert playlist.header == ()
+    assert playlist.trailer == ("#EXT-X-PROGRAM-DATE-TIME:2026-03-27T19:30:04Z",)
+
+
+@pytest.mark.parametrize(
+    ("date", "unix_s"),
+    [
+        ("2026-03-27T19:30:00", 1774639800.0),
+        ("2026-03-27T19:30:00Z", 1774639800.0),
+        ("2026-03-27T21:30:00+02:00", 1774639800.0),
+        ("2026-03-27T21:30:00.5+0200", 1774639800.5),
+        ("2026-03-27T13:00:00-06:30", 1774639800.0),
+        ("2026-03-27T19:30:00.123456789Z", 1774639800.123456),
+        ("2016-12-31T23:59:60Z", 1483228800.0),
+        ("2016-12-31T23:59:60.25Z", 1483228800.25),
+    ],
+)
+def test_dates(date: str, unix_s: float) -> None:
+    assert only(f"#EXTINF:4,\n#EXT-X-PROGRAM-DATE-TIME:{date}\na.ts\n").pdt == unix_s
+
+
+def test_dates_that_go_backwards_are_told_as_they_are() -> None:
+    dated = "#EXT-X-PROGRAM-DATE-TIME:2026-03-27T19:30:0{}Z\n" + ONE
+    first, second = parse_media_playlist(HEAD + dated.format(9) + dated.format(2)).segments
+    assert first.pdt is not None
+    assert second.pdt == first.pdt - 7
+
+
+def test_i_frames_gaps_bit_rates_and_changing_maps() -> None:
+    """RFC 8216, 4.3.2.5 and 4.3.3.6; bis, 4.4.4.7 and 4.4.4.8."""
+    text = (
+        ('#EXT-X-I-FRAMES-ONLY\n#EXT-X-MAP:URI="i",BYTERANGE="9@0"\n#EXT-X-BITRATE:800\n#EXT-X-BYTERANGE:10@9\n' + ONE)
+        + '#EXT-X-MAP:URI="j"\n#EXT-X-GAP\n#EXT-X-BYTERANGE:20\n'
+        + ONE
+    )
+    playlist = parse_media_playlist(HEAD + text)
+    first, second = playlist.segments
+    assert playlist.i_frames_only
+    assert not parse_media_playlist(HEAD).i_frames_only
+    assert (first.map_line, second.map_line) == ('#EXT-X-MAP:URI="i",BYTERANGE="9@0"', '#EXT-X-MAP:URI="j"')
+    assert first.lines[0] == "#EXT-X-BITRATE:800"
+    assert (first.gap, second.gap) == (False, True)
+    assert (first.byte_range, second.byte_range) == ((9, 10), (19, 20))
+
+
+def test_segments_under_the_same_keys_share_them() -> None:
+    first, second = parse_media_playlist(HEAD + '#EXT-X-KEY:METHOD=AES-128,URI="k"\n' + ONE + ONE).segments
+    assert first.keys is second.keys
+
+
 def test_real_recording() -> None:
     path = DATA / "hls-ts-rollover" / "playlist.m3u8"
     if not path.exists():
@@ -199,3 +316,8 @@ def test_any_text_is_read_or_refused(text: str) -> None:
             parse_media_playlist(candidate)
         except PlaylistError as error:
             assert str(error)  # noqa: PT017
+
+
+def test_a_target_duration_of_nothing_is_a_second() -> None:
+    # FFmpeg writes it for segments of less than half a second.
+    assert parse_media_playlist("#EXTM3U\n#EXT-X-TARGETDURATION:0\n#EXTINF:0.4,\na.ts\n").target_duration_s == 1

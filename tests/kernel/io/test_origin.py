@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kernel.errors import OriginError, OriginMissing, OriginRefused, PlaylistError, SettingsError
-from kernel.io.origin import Fetched, Fetcher, FetchLimits, playlist_ref, resolve
+from kernel.errors import OriginError, OriginMissing, OriginRefused, SettingsError
+from kernel.io.origin import Fetcher, FetchLimits, playlist_ref, resolve
+from kernel.io.origin_cache import Fetched, cost_bytes
 from tests.support.canned_http import answer, canned_http, ok
 
 
@@ -40,6 +41,11 @@ def test_playlist_ref_of_folders(tmp_path: Path) -> None:
         playlist_ref(folder("a.ts"))
     with pytest.raises(SettingsError, match="2 playlists"):
         playlist_ref(folder("a.m3u8", "b.m3u8"))
+    assert playlist_ref(folder("index.m3u8", "master.m3u8")).endswith("/master.m3u8")
+    # A packager may start later.
+    assert playlist_ref(only + "/later.m3u8") == (Path(only) / "later.m3u8").as_uri()
+    with pytest.raises(SettingsError, match="no such folder"):
+        playlist_ref(str(tmp_path / "none" / "later.m3u8"))
     with pytest.raises(SettingsError, match="no such folder"):
         playlist_ref(str(tmp_path / "none"))
 
@@ -62,6 +68,9 @@ def test_playlist_ref_of_urls() -> None:
     ("base", "uri", "ref"),
     [
         ("http://h/a/i.m3u8?t=1", "s.ts", "http://h/a/s.ts"),
+        ("http://h", "s.ts", "http://h/s.ts"),
+        ("http://h/a/b/?x=/y", "s.ts", "http://h/a/b/s.ts"),
+        ("http://h/a/i.m3u8", "..", "http://h/"),
         ("http://h/a/i.m3u8", "b/s.ts?x=1", "http://h/a/b/s.ts?x=1"),
         ("http://h/a/i.m3u8", "/s.ts", "http://h/s.ts"),
         ("http://h/a/i.m3u8", "//cdn/s.ts", "http://cdn/s.ts"),
@@ -157,24 +166,143 @@ async def test_closing_ends_what_is_under_way() -> None:
             await asker
 
 
-async def test_a_failure_is_told_to_all_and_not_kept() -> None:
+async def test_a_failure_is_told_to_all_and_kept_for_a_moment() -> None:
     async with canned_http({"/a.ts": answer(500, b"", "Content-Length: 0")}) as canned:
-        fetcher = Fetcher([canned.url], now=Clock())
+        clock = Clock()
+        fetcher = Fetcher([canned.url], now=clock)
         ref = canned.url + "/a.ts"
         failures = await asyncio.gather(fetcher.segment(ref), fetcher.segment(ref), return_exceptions=True)
         assert [type(failure) for failure in failures] == [OriginError, OriginError]
         canned.answers["/a.ts"] = ok(b"now")
+        with pytest.raises(OriginError, match="answers 500"):
+            await fetcher.segment(ref)
+        # Another thing is asked for all the same.
+        assert (await fetcher.segment(ref, generation=1)).body == b"now"
+        assert len(canned.paths) == 2
+        clock.time += 1
         assert (await fetcher.segment(ref)).body == b"now"
         await fetcher.aclose()
 
 
-async def test_the_least_lately_used_goes_when_the_budget_is_spent() -> None:
-    async with canned_http({path: ok(b"12345") for path in ("/a", "/b", "/c")} | {"/big": ok(b"1" * 11)}) as canned:
-        fetcher = Fetcher([canned.url], limits=FetchLimits(cache_bytes=10), now=Clock())
-        for path in ("/a", "/b", "/a", "/c", "/a", "/big", "/a", "/b"):
-            await fetcher.segment(canned.url + path)
-        assert canned.paths == ["/a", "/b", "/c", "/big", "/b"]
+@pytest.mark.parametrize("status", [404, 410, 503])
+async def test_who_paces_himself_may_ask_again(status: int) -> None:
+    async with canned_http({"/a.ts": answer(status, b"", "Content-Length: 0")}) as canned:
+        fetcher = Fetcher([canned.url], now=Clock())
+        ref = canned.url + "/a.ts"
+        for again in (False, True, False):
+            with pytest.raises(OriginError, match=str(status)):
+                await fetcher.segment(ref, again=again)
+        assert len(canned.paths) == 2
+        canned.answers["/a.ts"] = ok(b"now")
+        assert (await fetcher.segment(ref, again=True)).body == b"now"
+        assert (await fetcher.segment(ref)).body == b"now"
         await fetcher.aclose()
+
+
+async def test_a_playlists_failure_is_not_kept() -> None:
+    async with canned_http({"/i.m3u8": answer(404, b"", "Content-Length: 0")}) as canned:
+        fetcher = Fetcher([canned.url], now=Clock())
+        with pytest.raises(OriginMissing):
+            await fetcher.playlist(canned.url + "/i.m3u8")
+        canned.answers["/i.m3u8"] = ok(b"#EXTM3U")
+        assert (await fetcher.playlist(canned.url + "/i.m3u8")).body == b"#EXTM3U"
+        await fetcher.aclose()
+
+
+async def test_the_least_lately_used_goes_when_the_budget_is_spent() -> None:
+    async with canned_http(
+        {path: ok(b"12345") for path in ("/a", "/b", "/c", "/d", "/e")} | {"/big": ok(b"1" * 999)}
+    ) as canned:
+        ref = canned.url + "/a"
+        budget = 4 * cost_bytes(("segment", ref, 0, None), Fetched(ref, b"12345", None, 0.0))
+        fetcher = Fetcher([canned.url], limits=FetchLimits(cache_bytes=budget), now=Clock())
+        for path in ("/a", "/b", "/c", "/d", "/a", "/e", "/a", "/big", "/big", "/b"):
+            await fetcher.segment(canned.url + path)
+        assert canned.paths == ["/a", "/b", "/c", "/d", "/e", "/big", "/big", "/b"]
+        await fetcher.aclose()
+
+
+async def test_a_key_has_a_limit_of_its_own() -> None:
+    async with canned_http({"/k": ok(b"k" * 17)}) as canned:
+        fetcher = Fetcher([canned.url], limits=FetchLimits(max_key_bytes=16), now=Clock())
+        with pytest.raises(OriginRefused, match="17 bytes"):
+            await fetcher.key(canned.url + "/k")
+        canned.answers["/k"] = ok(b"k" * 16)
+        assert (await fetcher.key(canned.url + "/k", again=True)).body == b"k" * 16
+        assert (await fetcher.key(canned.url + "/k")).body == b"k" * 16
+        assert len(canned.paths) == 2
+        await fetcher.aclose()
+
+
+async def test_a_playlist_that_did_not_change_is_not_sent_again() -> None:
+    """RFC 9110, 13.1.2."""
+    async with canned_http({"/i.m3u8": ok(b"1", 'ETag: "a"')}) as canned:
+        clock = Clock()
+        fetcher = Fetcher([canned.url], now=clock)
+        first = await fetcher.playlist(canned.url + "/i.m3u8")
+        canned.answers["/i.m3u8"] = answer(304, b"", 'ETag: "a"')
+        clock.time += 5
+        second = await fetcher.playlist(canned.url + "/i.m3u8")
+        assert second.body is first.body
+        assert second.at == 105.0
+        assert 'if-none-match: "a"' in canned.heads[1].lower()
+        canned.answers["/i.m3u8"] = ok(b"2")
+        assert (await fetcher.playlist(canned.url + "/i.m3u8")).body == b"2"
+        # The newest copy has no version.
+        await fetcher.playlist(canned.url + "/i.m3u8")
+        assert "if-none-match" not in canned.heads[3].lower()
+        await fetcher.aclose()
+
+
+async def test_a_copy_that_is_cut_within_a_line_is_no_copy() -> None:
+    async with canned_http({"/i.m3u8": ok(b"#EXTM3U\nseg1.ts")}) as canned:
+        fetcher = Fetcher([canned.url], now=Clock())
+        ref = canned.url + "/i.m3u8"
+        # An origin that never ends its last line is taken as it is.
+        assert (await fetcher.playlist(ref)).body == b"#EXTM3U\nseg1.ts"
+        canned.answers["/i.m3u8"] = ok(b"#EXTM3U\nseg1.ts\nseg2.ts\n")
+        await fetcher.playlist(ref)
+        canned.answers["/i.m3u8"] = ok(b"#EXTM3U\nseg1.ts\nseg2.ts\nseg")
+        with pytest.raises(OriginError, match="middle of a line"):
+            await fetcher.playlist(ref)
+        canned.answers["/i.m3u8"] = ok(b"#EXTM3U\nseg1.ts\n#EXT-X-ENDLIST")
+        assert (await fetcher.playlist(ref)).body.endswith(b"ENDLIST")
+        await fetcher.aclose()
+
+
+async def test_a_playlist_has_at_most_so_many_segments() -> None:
+    async with canned_http({"/i.m3u8": ok(b"#EXTINF:2,\na.ts\n" * 3)}) as canned:
+        for most in (2, 3):
+            fetcher = Fetcher([canned.url], limits=FetchLimits(max_playlist_segments=most), now=Clock())
+            if most == 3:
+                await fetcher.playlist(canned.url + "/i.m3u8")
+            else:
+                with pytest.raises(OriginRefused, match="3 segments; at most 2"):
+                    await fetcher.playlist(canned.url + "/i.m3u8")
+            await fetcher.aclose()
+
+
+async def test_a_segment_is_looked_up_locally_first(tmp_path: Path) -> None:
+    (tmp_path / "a.ts").write_bytes(b"local")
+    (tmp_path / "i.m3u8").write_bytes(b"an old copy")
+    async with canned_http({"/i.m3u8": ok(b"#EXTM3U"), "/b.ts": ok(b"remote")}) as canned:
+        origin = canned.url + "/i.m3u8"
+        fetcher = Fetcher([origin], local_dirs={origin: str(tmp_path)}, now=Clock())
+        assert (await fetcher.playlist(origin)).body == b"#EXTM3U"
+        ref = canned.url + "/a.ts"
+        assert await fetcher.segment(ref) == Fetched(ref, b"local", None, 100.0)
+        assert (await fetcher.segment(canned.url + "/b.ts")).body == b"remote"
+        assert canned.paths == ["/i.m3u8", "/b.ts"]
+        await fetcher.aclose()
+
+
+async def test_a_disk_has_no_longer_than_a_network(tmp_path: Path) -> None:
+    path = tmp_path / "a.ts"
+    limits = FetchLimits(total_timeout_s=0.1)
+    fetcher = Fetcher([(tmp_path / "index.m3u8").as_uri()], limits=limits, now=Clock())
+    with path.open("wb"), pytest.raises(OriginError, match=r"not read within 0\.1 s"):
+        await fetcher.segment(path.as_uri())
+    await fetcher.aclose()
 
 
 async def test_a_playlist_is_shared_while_it_is_young_enough() -> None:
@@ -200,9 +328,3 @@ async def test_relative_names_count_from_where_a_redirect_led() -> None:
         got = await fetcher.playlist(canned.url + "/i.m3u8")
         assert resolve(got.ref, "s.ts") == canned.url + "/deep/s.ts"
         await fetcher.aclose()
-
-
-def test_text_is_utf8() -> None:
-    assert Fetched("http://h/a", "é".encode(), None, 0.0).text == "é"
-    with pytest.raises(PlaylistError, match="byte 1"):
-        _ = Fetched("http://h/a", b"a\xff", None, 0.0).text

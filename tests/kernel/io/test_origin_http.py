@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import re
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -258,3 +261,104 @@ async def test_errors_hold_no_query(serve: Serve) -> None:
     with pytest.raises(OriginError) as raised:
         await origin.read(canned.url + "/a?token=secret", 10)
     assert "secret" not in str(raised.value)
+
+
+def dying(*answers: bytes) -> Answer:
+    """Give these answers one after another, each cut where it ends."""
+    left = list(answers)
+
+    async def give(_: str, writer: asyncio.StreamWriter) -> None:
+        writer.write(left.pop(0))
+        await writer.drain()
+
+    return give
+
+
+FIRST = answer(200, b"0123", "Content-Length: 10", 'ETag: "v"')
+SECOND = answer(206, b"456", "Content-Length: 6", "Content-Range: bytes 4-9/10", 'ETag: "v"')
+THIRD = answer(206, b"789", "Content-Length: 3", "Content-Range: bytes 7-9/10", 'ETag: "v"')
+
+
+async def test_a_body_that_breaks_off_is_resumed_twice(serve: Serve) -> None:
+    canned, origin = await serve({"/a": dying(FIRST, SECOND, THIRD)})
+    assert (await origin.read(canned.url + "/a", 10)).body == b"0123456789"
+    asked = [re.findall(r"(?:^|\n)((?:if-)?range: [^\r]+)", head.lower()) for head in canned.heads]
+    assert asked == [[], ["range: bytes=4-", 'if-range: "v"'], ["range: bytes=7-", 'if-range: "v"']]
+
+
+async def test_a_body_that_breaks_off_once_more_fails(serve: Serve) -> None:
+    canned, origin = await serve({"/a": dying(FIRST, SECOND, THIRD[:-1])})
+    with pytest.raises(OriginError, match="RemoteProtocolError"):
+        await origin.read(canned.url + "/a", 10)
+    assert len(canned.heads) == 3
+
+
+async def test_a_body_that_is_reset_is_resumed(serve: Serve) -> None:
+    async def reset_once(head: str, writer: asyncio.StreamWriter) -> None:
+        if "Range:" in head or "range:" in head:
+            writer.write(answer(206, b"456789", "Content-Length: 6", "Content-Range: bytes 4-9/10", 'ETag: "v"'))
+            await writer.drain()
+            return
+        writer.write(FIRST)
+        await writer.drain()
+        sock = writer.get_extra_info("socket")
+        # RFC 9293, 3.10.7.4: what is unread is answered with a reset.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    canned, origin = await serve({"/a": reset_once})
+    assert (await origin.read(canned.url + "/a", 10)).body == b"0123456789"
+
+
+async def test_a_body_that_falls_silent_is_resumed(serve: Serve) -> None:
+    async def silent_once(head: str, writer: asyncio.StreamWriter) -> None:
+        if "range:" in head.lower():
+            writer.write(answer(206, b"456789", "Content-Length: 6", "Content-Range: bytes 4-9/10"))
+            await writer.drain()
+            return
+        writer.write(FIRST)
+        await asyncio.Event().wait()
+
+    canned, origin = await serve({"/a": silent_once})
+    assert (await origin.read(canned.url + "/a", 10)).body == b"0123456789"
+
+
+@pytest.mark.parametrize(
+    ("rest", "says"),
+    [
+        (answer(206, b"456789", "Content-Length: 6", "Content-Range: bytes 4-9/10", 'ETag: "w"'), "changed while"),
+        (answer(206, b"0123456789", "Content-Length: 10", "Content-Range: bytes 0-9/10"), "another part"),
+        (answer(404, b"", "Content-Length: 0"), "answers 404"),
+        (answer(416, b"", "Content-Length: 0"), "answers 416"),
+    ],
+)
+async def test_a_rest_that_does_not_fit_fails(serve: Serve, rest: bytes, says: str) -> None:
+    canned, origin = await serve({"/a": dying(FIRST, rest)})
+    with pytest.raises(OriginError, match=says):
+        await origin.read(canned.url + "/a", 100)
+
+
+async def test_a_new_version_is_taken_whole(serve: Serve) -> None:
+    canned, origin = await serve({"/a": dying(FIRST, ok(b"new", 'ETag: "w"'))})
+    got = await origin.read(canned.url + "/a", 10)
+    assert (got.body, got.etag) == (b"new", '"w"')
+
+
+async def test_without_a_version_nothing_is_put_together(serve: Serve) -> None:
+    canned, origin = await serve({"/a": answer(200, b"0123", "Content-Length: 10", 'ETag: W/"v"')})
+    with pytest.raises(OriginError, match="RemoteProtocolError"):
+        await origin.read(canned.url + "/a", 10)
+    assert len(canned.heads) == 1
+
+
+async def test_a_known_answer_is_asked_for_where_it_came_from(serve: Serve) -> None:
+    canned, origin = await serve(
+        {"/a": answer(302, b"", "Location: /b", "Content-Length: 0"), "/b": ok(b"body", 'ETag: W/"v"')}
+    )
+    first = await origin.read(canned.url + "/a", 10)
+    canned.answers["/b"] = answer(304, b"")
+    assert await origin.read(canned.url + "/a", 10, known=first) is first
+    assert "if-none-match" not in canned.heads[2].lower()
+    assert 'if-none-match: w/"v"' in canned.heads[3].lower()
+    # Where nothing was asked under a condition, there is nothing that it could stand for.
+    with pytest.raises(OriginError, match="answers 304"):
+        await origin.read(canned.url + "/b", 10)
