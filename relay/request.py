@@ -1,8 +1,9 @@
 """What an HLS request names: token, showing, and what of it. Paths are matched, never decoded or joined.
 
-/hls/{token}/{event_id}/index.m3u8          /hls/{event_id}/index.m3u8
-/hls/{token}/{event_id}/main/{g}-{msn}.ts   /hls/{event_id}/main/{g}-{msn}.ts
-.../main/key-{digest}.bin                   .../main/init-{digest}.mp4
+/hls/{token}/{event_id}/index.m3u8              /hls/{event_id}/index.m3u8
+.../{rendition}/index.m3u8                      a rendition of a multivariant playlist
+.../{rendition}/{generation}-{msn}.ts           a segment
+.../{rendition}/key-{digest}.bin, init-...      what segments need; data/... what the multivariant playlist names
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import Literal
 
 from kernel.showings import EVENT_ID
 from kernel.timeline import SegmentKey
-from relay.playlist import RENDITION
 
 COOKIE = "lockstep_token"
 """The cookie that may hold the token."""
@@ -21,19 +21,25 @@ COOKIE = "lockstep_token"
 MAX_PATH_CHARS = 8_192
 """A token is at most 4 KiB; nginx and Apache take request lines of 8 KiB."""
 
+_RENDITION = re.compile(r"main|data|[vawsic](?:0|[1-9]\d{0,3})")
 _SEGMENT = re.compile(r"(0|[1-9]\d{0,17})-(0|[1-9]\d{0,17})\.[a-z0-9]{1,5}")
-_ASSET = re.compile(r"(?:key|init)-[0-9a-f]{16}\.[a-z0-9]{1,5}")
+_ASSET = re.compile(r"(?:key|init|data|list)-[0-9a-f]{16}\.[a-z0-9]{1,5}")
 
 Kind = Literal["playlist", "segment", "asset"]
 
 
 @dataclass(frozen=True, slots=True)
 class HlsRequest:
-    """A well-formed request. `token` is the path's, if it holds one; `key` names a segment, `name` an asset."""
+    """A well-formed request.
+
+    `token` is the path's, if it holds one. `rendition` is None for the top playlist; `key` names a segment, `name` an
+    asset.
+    """
 
     event_id: str
     token: str | None
     kind: Kind
+    rendition: str | None = None
     key: SegmentKey | None = None
     name: str = ""
 
@@ -56,10 +62,11 @@ def parse_path(raw_path: str) -> HlsRequest | None:
     event_id, *rest = parts
     if rest == ["index.m3u8"]:
         return HlsRequest(event_id, token, "playlist")
-    if len(rest) != 2 or rest[0] != RENDITION:
+    if len(rest) != 2 or not _RENDITION.fullmatch(rest[0]):
         return None
-    if match := _SEGMENT.fullmatch(rest[1]):
-        return HlsRequest(event_id, token, "segment", key=SegmentKey(int(match[1]), int(match[2])))
-    if _ASSET.fullmatch(rest[1]):
-        return HlsRequest(event_id, token, "asset", name=rest[1])
-    return None
+    rendition, name = rest
+    if name == "index.m3u8":
+        return HlsRequest(event_id, token, "playlist", rendition)
+    if match := _SEGMENT.fullmatch(name):
+        return HlsRequest(event_id, token, "segment", rendition, SegmentKey(int(match[1]), int(match[2])))
+    return HlsRequest(event_id, token, "asset", rendition, name=name) if _ASSET.fullmatch(name) else None

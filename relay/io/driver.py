@@ -1,7 +1,7 @@
-"""Drive one stream's window: follow the origin's playlist, open segments at their bus time, tell the hub.
+"""Drive one stream's presentation: follow the origin's playlists, open segments at their bus time, tell the hub.
 
-In one process the playlist comes from the copy that feeds has just fetched, and a mark that is due opens its segment
-before `publish` returns. Apart from feeds, or without it, the relay follows the origin by itself.
+In one process the lead's playlist comes from the copy that feeds has just fetched, and a mark that is due opens its
+segment before `publish` returns. Apart from feeds, or without it, the relay follows the origin by itself.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import contextlib
 import structlog
 
 from kernel.bus import Bus, Cancel, marks_topic, opened_signal, timings_topic
-from kernel.errors import OriginError, PlaylistError
-from kernel.io.origin import Fetcher, resolve
+from kernel.io.origin import Fetcher
+from kernel.io.playlists import OriginReader, PlaylistReader
 from kernel.marks import ReleaseMark
-from kernel.playlist import parse_media_playlist
 from kernel.showings import Showing
 from kernel.timeline import SegmentTiming
-from relay.window import Window
+from kernel.variables import Variables
+from relay.presentation import Presentation
 
 log = structlog.get_logger("relay")
 
@@ -26,11 +26,14 @@ FIRST_POLL_S = 0.5
 """How often the origin is asked before it has answered once."""
 
 MIN_REFRESH_S = 0.1
-"""How soon the playlist is read again because feeds speaks of a segment that our copy does not list."""
+"""How soon a playlist is read again because feeds speaks of a segment that our copy does not list."""
+
+CATCH_UP_S = 0.25
+"""How often a companion is asked that lags behind the lead: packagers write their renditions one after the other."""
 
 
 class StreamRelay:
-    """Keep one showing's window up to date.
+    """Keep one showing's playlists up to date.
 
     Args:
         showing: what is shown.
@@ -40,61 +43,59 @@ class StreamRelay:
 
     def __init__(self, showing: Showing, *, fetcher: Fetcher, bus: Bus) -> None:
         self.showing = showing
-        self.window = Window(showing.event_id, hold_s=showing.hold_s, max_hold_s=showing.max_hold_s)
+        self.presentation = Presentation(showing)
+        self._window = self.presentation.window
         self._fetcher = fetcher
         self._bus = bus
+        self._reader = OriginReader(fetcher, showing.origin, event_id=showing.event_id, now=bus.now)
         self._poke = asyncio.Event()
-        self._cancels: list[Cancel] = []
+        self._companion_pokes: dict[str, asyncio.Event] = {}
         self._seen_at = float("-inf")
-        self._complaint: str | None = None
-        self._last_body = b""
 
     async def run(self) -> None:
         """Follow and open until cancelled."""
         stream = self.showing.event_id
-        self._cancels.append(self._bus.subscribe(timings_topic(stream), self._on_timing))
-        self._cancels.append(self._bus.subscribe(marks_topic(stream), self._on_mark))
-        try:
-            while True:
-                await self._follow()
-                self._open()
-                await self._wait()
-        finally:
-            for cancel in self._cancels:
-                cancel()
+        cancels: list[Cancel] = []
+        async with asyncio.TaskGroup() as group:
+            try:
+                # Names depend on what the top playlist is: it comes before anything opens.
+                await self._follow(group)
+                cancels.append(self._bus.subscribe(timings_topic(stream), self._on_timing))
+                cancels.append(self._bus.subscribe(marks_topic(stream), self._on_mark))
+                while True:
+                    await self._follow(group)
+                    self._open()
+                    await self._wait()
+            finally:
+                for cancel in cancels:
+                    cancel()
 
-    async def _follow(self) -> None:
-        """Read the playlist if it is time, from the shared copy if that is new enough."""
-        now = self._bus.now()
-        target_s = self.window.target_duration_s
-        poll_s = FIRST_POLL_S if target_s is None else float(target_s)
-        if self.window.wants_playlist:
-            poll_s = MIN_REFRESH_S
-        if self.window.ended or now - self._seen_at < poll_s:
+    async def _follow(self, group: asyncio.TaskGroup) -> None:
+        """Read the origin's playlists if it is time, from the shared copies if those are new enough."""
+        top = await self._reader.read_top(max_age_s=FIRST_POLL_S)
+        if top is not None and top.playlist is not None:
+            for rendition in self.presentation.observe_top(top.playlist, top.resolve):
+                if not rendition.lead and rendition.name not in self._companion_pokes:
+                    self._companion_pokes[rendition.name] = asyncio.Event()
+                    group.create_task(self._accompany(rendition.name, rendition.ref, top.variables))
+        now, poll_s = self._bus.now(), self._poll_s()
+        if self._window.ended or now - self._seen_at < poll_s:
             return
         self._seen_at = now
-        try:
-            copy = await self._fetcher.playlist(self.showing.origin, max_age_s=poll_s)
-            if copy.body == self._last_body:
-                return
-            playlist = parse_media_playlist(copy.text)
-            refs = [resolve(copy.ref, segment.uri) for segment in playlist.segments]
-        except (OriginError, PlaylistError) as error:
-            if str(error) != self._complaint:
-                self._complaint = str(error)
-                log.warning("playlist.unavailable", event_id=self.showing.event_id, error=str(error))
-            return
-        self._complaint = None
-        self._last_body = copy.body
-        self.window.observe(playlist, refs, lambda uri: resolve(copy.ref, uri), now=self._bus.now())
+        copy = await self._reader.read_lead(max_age_s=poll_s)
+        if copy is not None:
+            self._window.observe(copy.playlist, copy.refs, copy.resolve, now=self._bus.now())
+
+    def _poll_s(self) -> float:
+        if self._window.wants_playlist:
+            return MIN_REFRESH_S
+        target_s = self._window.target_duration_s
+        return FIRST_POLL_S if target_s is None else float(target_s)
 
     async def _wait(self) -> None:
         now = self._bus.now()
-        target_s = self.window.target_duration_s
-        due = [self._seen_at + (FIRST_POLL_S if target_s is None else target_s)]
-        if self.window.wants_playlist:
-            due.append(self._seen_at + MIN_REFRESH_S)
-        deadline = self.window.next_deadline()
+        due = [max(self._seen_at + self._poll_s(), now + MIN_REFRESH_S)]
+        deadline = self._window.next_deadline()
         if deadline is not None:
             due.append(deadline)
         self._poke.clear()
@@ -102,27 +103,48 @@ class StreamRelay:
             async with asyncio.timeout(max(0.0, min(due) - now)):
                 await self._poke.wait()
 
+    async def _accompany(self, name: str, ref: str, variables: Variables) -> None:
+        """Follow one companion until cancelled."""
+        reader = PlaylistReader(self._fetcher, self.showing.event_id)
+        poke = self._companion_pokes[name]
+        while True:
+            copy = await reader.read(ref, max_age_s=MIN_REFRESH_S, variables=variables)
+            if copy is not None:
+                self.presentation.observe(name, copy.playlist, copy.refs, copy.resolve, now=self._bus.now())
+            target_s = self._window.target_duration_s
+            behind = self.presentation.is_behind(name) or target_s is None
+            poke.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CATCH_UP_S if behind else target_s):
+                    await poke.wait()
+
     def _on_timing(self, _: int, timing: SegmentTiming) -> None:
-        self.window.on_timing(timing)
-        if self.window.wants_playlist:
+        self._window.on_timing(timing)
+        if self._window.wants_playlist:
             # Feeds has seen a newer copy than ours: it lies in the fetcher's cache.
             self._seen_at = min(self._seen_at, self._bus.now() - MIN_REFRESH_S)
             self._poke.set()
 
     def _on_mark(self, _: int, mark: ReleaseMark) -> None:
-        self.window.on_mark(mark)
+        self._window.on_mark(mark)
         self._open()
         self._poke.set()
 
     def _open(self) -> None:
-        first = self.window.text() is None
-        for opened in self.window.handle_timer(now=self._bus.now()):
+        first = self._window.listing.last is None
+        opened = self._window.handle_timer(now=self._bus.now())
+        if opened:
+            self.presentation.open_companions()
+        for one in opened:
             if first:
                 first = False
-                log.info("picture.out", event_id=opened.stream, generation=opened.generation, msn=opened.msn)
-            if opened.upto is None:
-                log.warning("segment.opened_unsynchronised", event_id=opened.stream, msn=opened.msn)
+                log.info("picture.out", event_id=one.stream, generation=one.generation, msn=one.msn)
+            if one.upto is None:
+                log.warning("segment.opened_unsynchronised", event_id=one.stream, msn=one.msn)
             else:
-                log.debug("segment.opened", event_id=opened.stream, msn=opened.msn)
+                log.debug("segment.opened", event_id=one.stream, msn=one.msn)
             # The hub flushes its cues before this returns.
-            self._bus.signal(opened_signal(self.showing.event_id), opened)
+            self._bus.signal(opened_signal(self.showing.event_id), one)
+        if opened:
+            for poke in self._companion_pokes.values():
+                poke.set()

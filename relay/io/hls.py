@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Callable, Mapping
+from urllib.parse import urljoin
 
 import structlog
 from starlette.requests import Request
@@ -15,14 +16,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from kernel.decisions import Admit, Decision, Scope
-from kernel.errors import OriginError, OriginMissing
+from kernel.errors import DecodeError, OriginError, OriginMissing
 from kernel.io.http import bearer_token, problem
 from kernel.io.origin import Fetcher
 from kernel.showings import Showing
+from kernel.strict_json import VENDOR_LIMITS, decode, encode
 from relay.gate import decide
 from relay.io.body import GrantedBody
 from relay.io.driver import StreamRelay
-from relay.playlist import Listed, extension
+from relay.playlist import Asset, Listed, extension
+from relay.presentation import Presentation
 from relay.ranges import ByteRange, Unsatisfiable, parse_range
 from relay.request import COOKIE, HlsRequest, parse_path
 
@@ -40,6 +43,7 @@ MEDIA_TYPES = {
     ".cmfa": "audio/mp4",
     ".vtt": "text/vtt",
     ".bin": "application/octet-stream",
+    ".json": "application/json",
 }
 
 SEGMENT_MAX_AGE_S = 3_600
@@ -97,34 +101,37 @@ class Hls:
         if relay is None:
             return problem(404, "Not Found", detail=f"there is no showing {named.event_id!r} here")
         if named.kind == "playlist":
-            return _playlist(request, relay)
+            return _playlist(relay.presentation, named.rendition)
 
         def granted() -> bool:
             assert decision.claims is not None
             return decide(decision.claims, named.event_id, Scope.WATCH, now=self._wall()).admitted
 
+        rendition = named.rendition or ""
         if named.kind == "asset":
-            ref = relay.window.asset(named.name)
-            if ref is None:
-                return problem(404, "Not Found", detail="no such key or init section is out")
-            return await self._media(request, ref, None, 0, granted)
+            asset = relay.presentation.asset(rendition, named.name)
+            if asset is None:
+                return problem(404, "Not Found", detail="nothing that is out needs that")
+            return await self._media(request, asset, 0, granted)
         assert named.key is not None
-        listed = relay.window.find(named.key)
-        if listed is None or not _is_named(request, listed):
+        listed = relay.presentation.find(rendition, *named.key)
+        if listed is None or listed.segment.gap or not _is_named(request, listed):
             # Unknown, gone and not yet released look the same: what is coming is nobody's business.
             return problem(404, "Not Found", detail="no such segment is out")
-        return await self._media(request, listed.ref, listed.segment.byte_range, listed.key.generation, granted)
+        return await self._media(request, Asset(listed.ref, listed.segment.byte_range), listed.key.generation, granted)
 
     async def _media(
         self,
         request: Request,
-        ref: str,
-        byte_range: tuple[int, int] | None,
+        asset: Asset,
         generation: int,
         granted: Callable[[], bool],
     ) -> Response:
         try:
-            fetched = await self._fetcher.segment(ref, generation=generation, byte_range=byte_range)
+            if asset.is_key:
+                fetched = await self._fetcher.key(asset.ref, generation=generation)
+            else:
+                fetched = await self._fetcher.segment(asset.ref, generation=generation, byte_range=asset.byte_range)
         except OriginMissing:
             return problem(404, "Not Found", detail="the origin no longer has it")
         except OriginError as error:
@@ -132,10 +139,10 @@ class Hls:
             return problem(502, "Bad Gateway", detail="the origin did not deliver", headers={"Retry-After": "1"})
         if not granted():
             return problem(403, "Forbidden", detail="the grant ended while the origin was asked")
-        body = memoryview(fetched.body)
+        body = memoryview(fetched.body if asset.base is None else absolute_assets(fetched.body, asset.base))
         etag = f'"{generation}-{len(body):x}-{request.url.path.rsplit("/", 1)[-1]}"'
         headers = {
-            "Content-Type": _media_type(ref, fetched.content_type),
+            "Content-Type": _media_type(asset.ref, fetched.content_type),
             "Cache-Control": f"private, max-age={SEGMENT_MAX_AGE_S}, immutable",
             "Accept-Ranges": "bytes",
             "ETag": etag,
@@ -153,13 +160,33 @@ class Hls:
         return GrantedBody(body, granted=granted, status_code=200, headers=headers)
 
 
-def _playlist(request: Request, relay: StreamRelay) -> Response:
-    text = relay.window.text()
-    if text is None:
-        return problem(
-            503, "Service Unavailable", detail="nothing of this showing is out yet", headers={"Retry-After": "1"}
-        )
-    return Response(text, media_type=PLAYLIST_TYPE, headers={"Cache-Control": "private, no-cache"})
+def _playlist(presentation: Presentation, rendition: str | None) -> Response:
+    text = presentation.text(rendition)
+    if text is not None:
+        return Response(text, media_type=PLAYLIST_TYPE, headers={"Cache-Control": "private, no-cache"})
+    if not presentation.knows(rendition):
+        return problem(404, "Not Found", detail="there is no such rendition")
+    return problem(
+        503, "Service Unavailable", detail="nothing of this showing is out yet", headers={"Retry-After": "1"}
+    )
+
+
+def absolute_assets(body: bytes, base: str) -> bytes:
+    """Return an asset list (RFC 8216bis, appendix D.2) whose URIs no longer depend on where it stood.
+
+    What is no such list goes out as it came: it is the player's to make sense of.
+    """
+    try:
+        content = decode(body, VENDOR_LIMITS)
+    except DecodeError:
+        return body
+    assets = content.get("ASSETS") if isinstance(content, dict) else None
+    if not isinstance(assets, list):
+        return body
+    for asset in assets:
+        if isinstance(asset, dict) and isinstance(asset.get("URI"), str):
+            asset["URI"] = urljoin(base, asset["URI"])
+    return encode(content).encode()
 
 
 def _is_named(request: Request, listed: Listed) -> bool:

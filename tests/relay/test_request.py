@@ -13,15 +13,17 @@ TOKEN = "eyJh.eyJq.c2ln"
     [
         ("/hls/game/index.m3u8", HlsRequest("game", None, "playlist")),
         (f"/hls/{TOKEN}/game/index.m3u8", HlsRequest("game", TOKEN, "playlist")),
-        ("/hls/game/main/0-12.ts", HlsRequest("game", None, "segment", key=SegmentKey(0, 12))),
-        (f"/hls/{TOKEN}/game/main/3-0.m4s", HlsRequest("game", TOKEN, "segment", key=SegmentKey(3, 0))),
+        ("/hls/game/main/0-12.ts", HlsRequest("game", None, "segment", "main", SegmentKey(0, 12))),
+        (f"/hls/{TOKEN}/game/main/3-0.m4s", HlsRequest("game", TOKEN, "segment", "main", SegmentKey(3, 0))),
+        ("/hls/game/v0/index.m3u8", HlsRequest("game", None, "playlist", "v0")),
+        ("/hls/game/a12/1-2.aac", HlsRequest("game", None, "segment", "a12", SegmentKey(1, 2))),
         (
             "/hls/game/main/key-0123456789abcdef.bin",
-            HlsRequest("game", None, "asset", name="key-0123456789abcdef.bin"),
+            HlsRequest("game", None, "asset", "main", name="key-0123456789abcdef.bin"),
         ),
         (
             "/hls/g-_9/main/init-0123456789abcdef.mp4",
-            HlsRequest("g-_9", None, "asset", name="init-0123456789abcdef.mp4"),
+            HlsRequest("g-_9", None, "asset", "main", name="init-0123456789abcdef.mp4"),
         ),
     ],
 )
@@ -37,7 +39,7 @@ def test_what_a_path_names(path: str, expected: HlsRequest) -> None:
         "/hls/game/",
         "/hls/game/main/",
         "/hls/game/other.m3u8",
-        "/hls/game/main/index.m3u8",
+        "/hls/game/x0/index.m3u8",
         "/hls/ga me/index.m3u8",
         f"/hls/{TOKEN}/index.m3u8",
         "/hls/" + "a" * 65 + "/index.m3u8",

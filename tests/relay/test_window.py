@@ -18,6 +18,7 @@ class Relay:
 
     def __init__(self, *, hold_s: float = 0.0, max_hold_s: float = 15.0) -> None:
         self.window = Window("game", hold_s=hold_s, max_hold_s=max_hold_s)
+        self.window.listing.prefix = "main/"
         self.now = 0.0
 
     def copy(self, names: Sequence[str], first: int = 0, **more: Any) -> None:
@@ -49,7 +50,7 @@ def test_nothing_is_out_before_a_mark() -> None:
     relay.copy(["a.ts", "b.ts"])
     assert relay.tick() == []
     assert relay.window.text() is None
-    assert relay.window.find(SegmentKey(0, 0)) is None
+    assert relay.window.listing.find(SegmentKey(0, 0)) is None
 
 
 def test_a_mark_opens_its_segment_and_all_before_it() -> None:
@@ -58,7 +59,7 @@ def test_a_mark_opens_its_segment_and_all_before_it() -> None:
     (opened,) = relay.mark(6)
     assert (opened.key, opened.upto, opened.at) == (SegmentKey(0, 6), timing(6, "x").upto, 0.0)
     assert relay.names() == ["0-5.ts", "0-6.ts"]
-    assert relay.window.find(SegmentKey(0, 7)) is None
+    assert relay.window.listing.find(SegmentKey(0, 7)) is None
     assert relay.header("MEDIA-SEQUENCE") == 5
 
 
@@ -126,8 +127,8 @@ def test_a_window_slides_and_its_numbers_with_it() -> None:
     assert relay.names() == ["0-16.ts", "0-17.ts", "0-18.ts"]
     assert relay.header("MEDIA-SEQUENCE") == 16
     # RFC 8216, 6.2.2: what left the list stays available for a while, then goes.
-    assert relay.window.find(SegmentKey(0, 13)) is not None
-    assert relay.window.find(SegmentKey(0, 3)) is None
+    assert relay.window.listing.find(SegmentKey(0, 13)) is not None
+    assert relay.window.listing.find(SegmentKey(0, 3)) is None
 
 
 def test_a_short_list_is_kept_longer_than_the_origins() -> None:

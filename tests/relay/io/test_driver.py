@@ -53,7 +53,7 @@ async def test_a_marked_segment_opens(stage: Stage) -> None:
     stage.release(1, "b.ts")
     opened = await stage.opened.get()
     assert (opened.msn, opened.upto) == (1, timing(1, "b.ts").upto)
-    assert "main/0-1.ts" in (stage.relay.window.text() or "")
+    assert "main/0-1.ts" in (stage.relay.presentation.text(None) or "")
 
 
 async def test_a_mark_for_a_segment_not_yet_seen_makes_it_look_again(stage: Stage) -> None:
@@ -91,7 +91,7 @@ async def test_an_origin_that_is_not_there_is_asked_again(tmp_path: Path) -> Non
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(0.05):
             await stage.opened.get()
-    assert stage.relay.window.text() is None
+    assert stage.relay.presentation.text(None) is None
     (tmp_path / "gone.m3u8").rename(tmp_path / "index.m3u8")
     assert (await stage.opened.get()).msn == 0
     running.cancel()

@@ -41,11 +41,11 @@ class Site:
         self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://relay.test")
         copy = parse_media_playlist(Path(path).read_text("utf-8"))
         refs = [resolve(ref, segment.uri) for segment in copy.segments]
-        self.relay.window.observe(copy, refs, lambda uri: resolve(ref, uri), now=0.0)
+        self.relay.presentation.window.observe(copy, refs, lambda uri: resolve(ref, uri), now=0.0)
 
     def open(self, msn: int) -> None:
-        self.relay.window.on_mark(ReleaseMark("game", 0, msn, None, timing(msn, "x").upto, 0.0))
-        self.relay.window.handle_timer(now=0.0)
+        self.relay.presentation.window.on_mark(ReleaseMark("game", 0, msn, None, timing(msn, "x").upto, 0.0))
+        self.relay.presentation.window.handle_timer(now=0.0)
 
     async def aclose(self) -> None:
         await self.http.aclose()
@@ -167,8 +167,11 @@ async def test_a_grant_that_ends_cuts_the_body(site: Site, tmp_path: Path) -> No
 async def test_an_origin_that_lost_a_segment(site: Site, tmp_path: Path) -> None:
     (tmp_path / "a.ts").unlink()
     assert (await site.http.get(f"{MAIN}/main/0-0.ts")).status_code == 404
-    (tmp_path / "a.ts").symlink_to("/etc/hostname")
-    answer = await site.http.get(f"{MAIN}/main/0-0.ts")
+    # What lies outside the folder is not the origin's, whatever its name leads to.
+    site.open(1)
+    (tmp_path / "b.ts").unlink()
+    (tmp_path / "b.ts").symlink_to("/etc/hostname")
+    answer = await site.http.get(f"{MAIN}/main/0-1.ts")
     assert answer.status_code == 502
     assert answer.headers["retry-after"] == "1"
 

@@ -1,0 +1,135 @@
+"""Every rendition but the lead: cut where the lead is, by the common axis.
+
+Rules:
+* A segment is listed if it ends no later than what is out of the lead, plus one audio frame; all of it once the lead
+  has ended.
+* A discontinuity stands where the origin marks one, where its numbers begin anew, and where one was put into the lead;
+  the discontinuity sequence is the lead's (RFC 8216, 6.2.4: it matches across renditions).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kernel.follow import PlaylistFollower
+from kernel.playlist import MediaPlaylist, PlaylistSegment
+from kernel.timeline import SegmentKey
+from relay.axis import SLACK_S, Place, PlaylistAxis, find
+from relay.listing import Listing
+from relay.playlist import Resolve, listed
+from relay.window import Window, loses_map
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A segment that is not out."""
+
+    key: SegmentKey
+    ref: str
+    segment: PlaylistSegment
+    resolve: Resolve
+    place: Place
+
+
+class Companion:
+    """Hold the segments of one further rendition and keep its listing.
+
+    Args:
+        lead: the stream's lead rendition.
+    """
+
+    def __init__(self, lead: Window) -> None:
+        self._lead = lead
+        self._follower = PlaylistFollower()
+        self._axis = PlaylistAxis()
+        self._waiting: list[Waiting] = []
+        self._shift: float | None = None
+        self._last_at = 0.0
+        self.listing = Listing()
+
+    @property
+    def ended(self) -> bool:
+        """Return whether everything is out and nothing will be added."""
+        origin = self.listing.origin
+        return origin is not None and origin.ended and not self._waiting and self.listing.last is not None
+
+    @property
+    def behind(self) -> bool:
+        """Return whether the lead is out further than this rendition is known."""
+        if self.ended or self._lead.listing.last is None:
+            return False
+        return not self._waiting or self._lead.ended
+
+    def observe(self, playlist: MediaPlaylist, refs: list[str], resolve: Resolve, *, now: float) -> None:
+        """Take in a copy of the origin's playlist; arguments as for `Window.observe`."""
+        generation = self._follower.generation
+        found = sorted(self._follower.observe(playlist, refs, now), key=lambda item: item.key)
+        if found or self.listing.origin is None or playlist.ended:
+            self.listing.take(playlist)
+        for item in found:
+            restarted = item.key.generation != generation
+            if restarted:
+                self._shift = None
+            generation = item.key.generation
+            place = self._axis.add(item.segment, restarted=restarted)
+            self._waiting.append(Waiting(item.key, item.ref, item.segment, resolve, place))
+        if self._shift is None and found:
+            self._shift = self._aligned(playlist)
+        self.open()
+
+    def open(self) -> None:
+        """List what the lead's progress allows."""
+        if self._lead.listing.last is None:
+            return
+        limit = self._lead.opened_end + SLACK_S
+        while self._waiting:
+            waiting = self._waiting[0]
+            at = find(self._lead.axis, waiting.place, self._shift or 0.0)
+            if at + waiting.place.duration_s > limit and not self._lead.ended:
+                break
+            self._waiting.pop(0)
+            self._list(waiting, at)
+        self.listing.trim()
+
+    def text(self) -> str | None:
+        """Return the playlist as it stands, None as long as nothing is out."""
+        return self.listing.text(ended=self.ended and self._lead.ended)
+
+    def _aligned(self, playlist: MediaPlaylist) -> float:
+        """Return the shift onto the lead's axis where neither dates nor discontinuities tell."""
+        if playlist.ended or playlist.playlist_type is not None:
+            return 0.0  # Whole lists begin together.
+        for waiting in self._waiting:
+            known = self._lead.axis.of_msn(waiting.segment.msn)
+            if known is not None:
+                return known - waiting.place.at
+        return self._lead.axis.end - self._axis.end
+
+    def _list(self, waiting: Waiting, at: float) -> None:
+        before = self.listing.last
+        discontinuity, broken = waiting.segment.discontinuity, False
+        # A discontinuity of the lead's belongs to the segment that begins nearest to it.
+        middle = at + waiting.place.duration_s / 2
+        passed = [sequence for start, sequence in self._lead.breaks if start <= middle]
+        if before is None:
+            sequence = passed[-1] if passed else waiting.segment.discontinuity_sequence
+        else:
+            broken = waiting.key.msn != before.key.msn + 1 or loses_map(before.segment, waiting.segment)
+            inserted = any(self._last_at < start <= middle for start, _ in self._lead.breaks)
+            fresh = waiting.key.generation != before.key.generation
+            discontinuity = discontinuity or broken or inserted or fresh
+            sequence = before.discontinuity_sequence + discontinuity
+        self._last_at = middle
+        self.listing.append(
+            listed(
+                waiting.segment,
+                waiting.key,
+                waiting.ref,
+                waiting.resolve,
+                discontinuity=discontinuity,
+                discontinuity_sequence=sequence,
+                broken=broken,
+                prefix="",
+                wall=waiting.place.wall,
+            )
+        )

@@ -1,0 +1,127 @@
+"""What stands in one of the relay's media playlists: it grows at its end, shrinks at its start, and never changes.
+
+Numbers and the discontinuity sequence never fall; what left the list stays available for a while and then goes.
+"""
+
+from __future__ import annotations
+
+from kernel.playlist import MediaPlaylist
+from kernel.timeline import SegmentKey
+from relay.playlist import Asset, Head, Listed, head_of, head_text, item_text
+
+MIN_WINDOW_TARGETS = 3
+"""RFC 8216, 6.2.2: a live list holds at least three target durations."""
+
+
+class Listing:
+    """Hold the released segments of one rendition."""
+
+    def __init__(self) -> None:
+        self.prefix = ""
+        """Stands before names in the playlist: empty, or a folder with its slash; set before anything is listed."""
+        self._items: list[Listed] = []
+        # What each item says behind the one before it: a list of 100,000 is not written anew for each segment.
+        self._texts: list[str] = []
+        self._by_key: dict[SegmentKey, Listed] = {}
+        self._assets: dict[str, Asset] = {}
+        self._first_shown: SegmentKey | None = None
+        self._origin: MediaPlaylist | None = None
+        self._head: Head | None = None
+        self._text: str | None = None
+        self._ended = False
+
+    @property
+    def origin(self) -> MediaPlaylist | None:
+        """Return the origin's newest copy, None before the first."""
+        return self._origin
+
+    @property
+    def last(self) -> Listed | None:
+        """Return the newest listed segment, None before the first."""
+        return self._items[-1] if self._items else None
+
+    def take(self, origin: MediaPlaylist) -> None:
+        """Take in a copy of the origin's playlist; its playlist-level tags count at first sight (RFC 8216, 6.2.1)."""
+        self._origin = origin
+        if self._head is None:
+            self._head = head_of(origin)
+
+    def append(self, item: Listed) -> None:
+        """List the next segment; nothing is listed behind an end."""
+        assert self._head is not None
+        if self._ended:
+            return
+        self._texts.append(item_text(self.last, item, prefix=self.prefix))
+        self._items.append(item)
+        self._by_key[item.key] = item
+        self._assets.update(item.assets)
+        # 4.3.3.1 outweighs 6.2.1: the target duration rises for a segment that is longer, and for nothing else.
+        self._head.target_s = max(self._head.target_s, int(item.segment.duration_s + 0.5))
+        self._text = None
+
+    def find(self, key: tuple[int, int]) -> Listed | None:
+        """Return a segment by generation and number that is out and still kept, or None."""
+        return self._by_key.get(SegmentKey(*key))
+
+    def asset(self, name: str) -> Asset | None:
+        """Return a key, init section or asset list that a kept segment needs, or None."""
+        return self._assets.get(name)
+
+    def text(self, *, ended: bool) -> str | None:
+        """Return the playlist as it stands, None as long as nothing is out; the same text until something changes.
+
+        Args:
+            ended: whether nothing will be added any more. Once it was True the text stays what it then was (6.2.1).
+        """
+        if self._head is None or not self._items:
+            return None
+        if self._text is None or (ended and not self._ended):
+            if self._head.kind == "VOD" and not ended:
+                # 4.3.3.5: a VOD playlist cannot change; one that is not all out only grows, which is an EVENT.
+                self._head.kind = "EVENT"
+            self._ended = ended
+            first = len(self._items) - self._count_shown()
+            self._text = "".join(
+                [
+                    head_text(self._head, self._items[first]),
+                    # The first in the list says all that it needs.
+                    item_text(None, self._items[first], prefix=self.prefix),
+                    *self._texts[first + 1 :],
+                    "#EXT-X-ENDLIST\n" if ended else "",
+                ]
+            )
+        return self._text
+
+    def trim(self) -> None:
+        """Forget what left the list long enough ago."""
+        if self._origin is None or not self._items:
+            return
+        # 6.2.2: a segment stays available, after it left the list, as long as the list is plus its own duration.
+        keep = 2 * self._count_shown() + 2
+        if len(self._items) > keep:
+            for item in self._items[:-keep]:
+                del self._by_key[item.key]
+            del self._items[:-keep]
+            del self._texts[:-keep]
+            self._assets = dict(pair for item in self._items for pair in item.assets)
+
+    def _count_shown(self) -> int:
+        """Return how many segments the list has; the first of them never goes back."""
+        assert self._origin is not None
+        assert self._head is not None
+        wanted_s = max(
+            MIN_WINDOW_TARGETS * self._head.target_s,
+            sum(segment.duration_s for segment in self._origin.segments),
+        )
+        count, length_s = 0, 0.0
+        for item in reversed(self._items):
+            enough = length_s >= wanted_s and not self._head.whole
+            # 6.2.2: what was removed from a list never comes back, or its media sequence number would fall.
+            if enough or (self._first_shown is not None and item.key < self._first_shown):
+                break
+            count += 1
+            length_s += item.segment.duration_s
+            if item.broken:
+                break
+        self._first_shown = self._items[-count].key
+        return count

@@ -1,0 +1,102 @@
+"""All of one showing's video as players see it: the top playlist, the lead rendition, and its companions."""
+
+from __future__ import annotations
+
+from kernel.multivariant import MultivariantPlaylist
+from kernel.playlist import MediaPlaylist
+from kernel.showings import Showing
+from relay.companion import Companion
+from relay.playlist import Asset, Listed, Resolve
+from relay.variants import Rendition, Variants
+from relay.window import Window
+
+SINGLE = "main"
+"""The folder of a stream whose origin serves one media playlist, which then is the top playlist itself."""
+
+
+class Presentation:
+    """Hold one stream's playlists.
+
+    Args:
+        showing: what is shown.
+    """
+
+    def __init__(self, showing: Showing) -> None:
+        self.window = Window(showing.event_id, hold_s=showing.hold_s, max_hold_s=showing.max_hold_s)
+        self.window.listing.prefix = f"{SINGLE}/"
+        self._lead_name = SINGLE
+        self._variants: Variants | None = None
+        self._companions: dict[str, Companion] = {}
+
+    def observe_top(self, playlist: MultivariantPlaylist, resolve: Resolve) -> tuple[Rendition, ...]:
+        """Take in a copy of the origin's multivariant playlist and return what it is made of, the lead included.
+
+        Args:
+            playlist: the copy.
+            resolve: turns a URI of this copy into an absolute one.
+        """
+        if self._variants is None:
+            self._variants = Variants()
+            self.window.listing.prefix = ""
+        self._variants.observe(playlist, resolve)
+        for rendition in self._variants.renditions:
+            if rendition.lead:
+                self._lead_name = rendition.name
+            elif rendition.name not in self._companions:
+                self._companions[rendition.name] = Companion(self.window)
+        return self._variants.renditions
+
+    def observe(
+        self, rendition: str, playlist: MediaPlaylist, refs: list[str], resolve: Resolve, *, now: float
+    ) -> None:
+        """Take in a copy of a companion's media playlist; arguments as for `Window.observe`."""
+        self._companions[rendition].observe(playlist, refs, resolve, now=now)
+
+    def is_behind(self, rendition: str) -> bool:
+        """Return whether the lead is out further than a companion is known."""
+        return self._companions[rendition].behind
+
+    def open_companions(self) -> None:
+        """List of every companion what the lead's progress allows."""
+        for companion in self._companions.values():
+            companion.open()
+
+    def text(self, rendition: str | None) -> str | None:
+        """Return a playlist as it stands, None if nothing of it is out.
+
+        Args:
+            rendition: its name, None for the top playlist.
+        """
+        if rendition is None:
+            if self._variants is None:
+                return self.window.text()
+            # Players take a missing media playlist for the end: the top one comes when the lead is out.
+            return self._variants.text() if self.window.listing.last is not None else None
+        if self._variants is None:
+            return None
+        if rendition == self._lead_name:
+            return self.window.text()
+        companion = self._companions.get(rendition)
+        return companion.text() if companion is not None else None
+
+    def knows(self, rendition: str | None) -> bool:
+        """Return whether there is such a playlist, be it that nothing of it is out yet."""
+        if rendition is None or self._variants is None:
+            return rendition is None
+        return rendition == self._lead_name or rendition in self._companions
+
+    def find(self, rendition: str, generation: int, msn: int) -> Listed | None:
+        """Return a segment that is out and still kept, or None."""
+        if rendition == self._lead_name:
+            return self.window.listing.find((generation, msn))
+        companion = self._companions.get(rendition)
+        return companion.listing.find((generation, msn)) if companion is not None else None
+
+    def asset(self, rendition: str, name: str) -> Asset | None:
+        """Return what a listed segment or the top playlist needs under a name, or None."""
+        if rendition == "data":
+            return self._variants.asset(name) if self._variants is not None else None
+        if rendition == self._lead_name:
+            return self.window.listing.asset(name)
+        companion = self._companions.get(rendition)
+        return companion.listing.asset(name) if companion is not None else None

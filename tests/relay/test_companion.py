@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import re
+
+from kernel.marks import ReleaseMark
+from kernel.playlist import MediaPlaylist, parse_media_playlist
+from relay.companion import Companion
+from relay.window import Window
+from tests.support.playlists import BASE, refs, timing
+
+
+def copy_of(
+    durations: list[float], *, first: int = 0, start_s: float | None = None, breaks: dict[int, int] | None = None,
+    sequence: int = 0, ended: bool = False, kind: str = "",
+) -> MediaPlaylist:  # fmt: skip
+    """Return a list of segments; `start_s` dates the first, `breaks` put a discontinuity before an index."""
+    lines = ["#EXTM3U", "#EXT-X-TARGETDURATION:6", f"#EXT-X-MEDIA-SEQUENCE:{first}"]
+    lines += [f"#EXT-X-DISCONTINUITY-SEQUENCE:{sequence}", *([f"#EXT-X-PLAYLIST-TYPE:{kind}"] if kind else [])]
+    for index, duration_s in enumerate(durations):
+        if breaks and index in breaks:
+            lines.append("#EXT-X-DISCONTINUITY")
+        if start_s is not None and index == 0:
+            lines.append(f"#EXT-X-PROGRAM-DATE-TIME:2026-01-01T00:00:{start_s:06.3f}Z")
+        lines += [f"#EXTINF:{duration_s},", f"{first + index}.ts"]
+    return parse_media_playlist("\n".join([*lines, *(["#EXT-X-ENDLIST"] if ended else [])]) + "\n")
+
+
+class Pair:
+    """A lead and a companion."""
+
+    def __init__(self) -> None:
+        self.lead = Window("game", hold_s=0.0, max_hold_s=15.0)
+        self.other = Companion(self.lead)
+
+    def show(self, copy: MediaPlaylist) -> None:
+        self.lead.observe(copy, refs(copy), lambda uri: BASE + uri, now=0.0)
+
+    def accompany(self, copy: MediaPlaylist) -> None:
+        self.other.observe(copy, refs(copy), lambda uri: BASE + uri, now=0.0)
+
+    def open(self, msn: int, *, generation: int = 0) -> None:
+        self.lead.on_mark(ReleaseMark("game", generation, msn, None, timing(msn, "x").upto, 0.0))
+        self.lead.handle_timer(now=0.0)
+        self.other.open()
+
+    def numbers(self) -> list[int]:
+        return [int(match) for match in re.findall(r"^\d+-(\d+)\.ts", self.other.text() or "", re.MULTILINE)]
+
+    def header(self, tag: str) -> int:
+        match = re.search(rf"#EXT-X-{tag}:(\d+)", self.other.text() or "")
+        assert match
+        return int(match[1])
+
+
+def test_nothing_is_out_before_the_lead() -> None:
+    pair = Pair()
+    pair.accompany(copy_of([2, 2], start_s=10))
+    assert pair.other.text() is None
+    assert not pair.other.behind
+
+
+def test_it_is_cut_where_the_lead_is_by_dates() -> None:
+    pair = Pair()
+    pair.show(copy_of([2, 2, 2, 2], first=50, start_s=10))
+    # Audio: other numbers, other durations, begun 20 ms later.
+    pair.accompany(copy_of([1.98, 2.02, 1.98, 2.02], first=7, start_s=10.02))
+    pair.open(51)
+    assert pair.numbers() == [7, 8]
+    pair.open(52)
+    assert pair.numbers() == [7, 8, 9]
+
+
+def test_a_segment_that_ends_a_frame_later_is_listed_and_one_that_ends_later_is_not() -> None:
+    pair = Pair()
+    pair.show(copy_of([2, 2], start_s=10))
+    pair.accompany(copy_of([2.04, 2], start_s=10))
+    pair.open(0)
+    assert pair.numbers() == [0]
+    late = Pair()
+    late.show(copy_of([2, 2], start_s=10))
+    late.accompany(copy_of([2.2, 2], start_s=10))
+    late.open(0)
+    assert late.numbers() == []
+
+
+def test_without_dates_it_is_cut_by_the_sum_since_a_discontinuity() -> None:
+    pair = Pair()
+    pair.show(copy_of([2, 2, 2, 2], first=30, breaks={1: 1}))
+    pair.accompany(copy_of([3, 2, 2, 2], first=90, breaks={1: 1}))
+    pair.open(31)
+    assert pair.numbers() == [90, 91]
+
+
+def test_without_either_a_common_number_is_a_common_time() -> None:
+    pair = Pair()
+    pair.show(copy_of([2, 2, 2], first=30))
+    pair.accompany(copy_of([2, 2, 2, 2], first=29))
+    pair.open(31)
+    assert pair.numbers() == [29, 30, 31]
+
+
+def test_failing_all_both_end_together() -> None:
+    pair = Pair()
+    pair.show(copy_of([2, 2, 2], first=30))
+    pair.accompany(copy_of([4, 4], first=900))
+    pair.open(31)
+    assert pair.numbers() == [900]
+
+
+def test_whole_lists_begin_together() -> None:
+    pair = Pair()
+    pair.show(copy_of([2, 2, 2], kind="EVENT"))
+    pair.accompany(copy_of([6, 6], first=5, kind="EVENT"))
+    pair.open(1)
+    assert pair.numbers() == []
+    pair.open(2)
+    assert pair.numbers() == [5]
+
+
+def test_at_the_end_everything_is_out() -> None:
+    pair = Pair()
+    pair.show(copy_of([2, 2], ended=True))
+    pair.accompany(copy_of([2, 9], ended=True))
+    pair.open(0)
+    assert pair.numbers() == [0]
+    assert "ENDLIST" not in (pair.other.text() or "")
+    pair.open(1)
+    assert pair.numbers() == [0, 1]
+    assert (pair.other.text() or "").endswith("#EXT-X-ENDLIST\n")
+    assert not pair.other.behind
+
+
+def test_it_knows_when_it_lags() -> None:
+    pair = Pair()
+    pair.show(copy_of([2, 2, 2], start_s=10))
+    pair.accompany(copy_of([2], start_s=10))
+    pair.open(1)
+    assert pair.numbers() == [0]
+    assert pair.other.behind
+    pair.accompany(copy_of([2, 2, 2], start_s=10))
+    assert pair.numbers() == [0, 1]
+    assert not pair.other.behind
+
+
+def test_discontinuities_of_ours_stand_in_it_too() -> None:
+    pair = Pair()
+    pair.show(copy_of([2, 2, 2], start_s=10, sequence=4))
+    pair.accompany(copy_of([2, 2, 2], start_s=10, sequence=9))
+    # Feeds found that the timestamps were reset before the third segment.
+    for msn, timeline in ((0, 0), (1, 0), (2, 1)):
+        told = timing(msn, f"{msn}.ts", timeline=timeline)
+        pair.lead.on_timing(told)
+    pair.open(1)
+    pair.open(2)
+    lines = (pair.other.text() or "").splitlines()
+    assert lines.index("0-1.ts") + 1 == lines.index("#EXT-X-DISCONTINUITY") == lines.index("0-2.ts") - 3
+    # RFC 8216, 6.2.4: the sequence is the lead's.
+    assert pair.header("DISCONTINUITY-SEQUENCE") == 4
+
+
+def test_an_origin_that_began_anew_goes_on_under_new_numbers() -> None:
+    pair = Pair()
+    pair.show(copy_of([2, 2], first=80, start_s=10))
+    pair.accompany(copy_of([2, 2], first=80, start_s=10))
+    pair.open(81)
+    pair.show(copy_of([2, 2], first=0, start_s=20))
+    pair.accompany(copy_of([2, 2], first=0, start_s=20))
+    pair.open(83, generation=1)
+    text = pair.other.text() or ""
+    assert "#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME" in text
+    assert "1-83.ts" in text

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from kernel.marks import ReleaseMark
+from kernel.multivariant import parse_multivariant
+from kernel.showings import Showing
+from relay.presentation import Presentation
+from tests.relay.test_variants import TOP, resolve
+from tests.support.playlists import BASE, playlist, refs, timing
+
+
+def open_lead(presentation: Presentation, msn: int) -> None:
+    presentation.window.on_mark(ReleaseMark("game", 0, msn, None, timing(msn, "x").upto, 0.0))
+    presentation.window.handle_timer(now=0.0)
+    presentation.open_companions()
+
+
+def test_a_single_media_playlist_is_the_top_one() -> None:
+    presentation = Presentation(Showing("game", "http://origin.test/x.m3u8"))
+    copy = playlist(["a.ts"])
+    presentation.window.observe(copy, refs(copy), lambda uri: BASE + uri, now=0.0)
+    assert presentation.text(None) is None
+    open_lead(presentation, 0)
+    assert "main/0-0.ts" in (presentation.text(None) or "")
+    assert presentation.text("main") is None
+    assert [presentation.knows(name) for name in (None, "main", "v0")] == [True, False, False]
+    assert presentation.find("main", 0, 0) is not None
+    assert presentation.find("v0", 0, 0) is None
+    assert presentation.asset("main", "key-0000000000000000.bin") is None
+    assert presentation.asset("data", "key-0000000000000000.bin") is None
+
+
+def test_a_multivariant_one_has_all_renditions_behind_it() -> None:
+    presentation = Presentation(Showing("game", "http://origin.test/x.m3u8"))
+    found = presentation.observe_top(parse_multivariant(TOP), resolve)
+    assert len(found) == 6
+    lead = playlist(["a.ts", "b.ts"])
+    presentation.window.observe(lead, refs(lead), lambda uri: BASE + uri, now=0.0)
+    audio = playlist(["a.aac", "b.aac"])
+    presentation.observe("a0", audio, refs(audio), lambda uri: BASE + uri, now=0.0)
+    # The top playlist comes when the lead is out: players take a missing media playlist for the end.
+    assert presentation.text(None) is None
+    open_lead(presentation, 0)
+    assert "v0/index.m3u8" in (presentation.text(None) or "")
+    assert (presentation.text("v0") or "").endswith("\n0-0.ts\n")
+    assert (presentation.text("a0") or "").endswith("\n0-0.aac\n")
+    assert presentation.text("v1") is None
+    assert presentation.knows("v1")
+    assert not presentation.knows("v9")
+    assert presentation.is_behind("v1")
+    assert not presentation.is_behind("a0")
+    assert presentation.find("a0", 0, 0) is not None
+    assert presentation.find("a0", 0, 1) is None
+    assert presentation.asset("a0", "key-0000000000000000.bin") is None
+    assert presentation.asset("v9", "key-0000000000000000.bin") is None
