@@ -23,7 +23,7 @@ from hub.io.driver import Hub
 from hub.settings import HubSettings
 from kernel.io.http import AccessLog, exception_handlers
 from kernel.io.memory_bus import MemoryBus
-from kernel.io.origin import Fetcher, FetchLimits
+from kernel.io.origin import Fetcher
 from kernel.io.system_time import new_id, wall
 from kernel.showings import Showing
 from lockstep.front_door import socket_route
@@ -47,9 +47,13 @@ class Deployment:
         self._showings = showings
         self._journal = journal
         self.bus = MemoryBus(loop.time)
-        limits = FetchLimits(max_segment_bytes=settings.max_segment_bytes, cache_bytes=settings.cache_bytes)
-        self._fetcher = Fetcher([showing.origin for showing in showings.values()], limits=limits, now=loop.time)
-        self._demuxer = Demuxer(limits=DemuxLimits(max_segment_bytes=settings.max_segment_bytes))
+        self._fetcher = Fetcher(
+            [showing.origin for showing in showings.values()],
+            limits=settings.limits.to_fetch_limits(),
+            local_dirs={showing.origin: showing.local_dir for showing in showings.values() if showing.local_dir},
+            now=loop.time,
+        )
+        self._demuxer = Demuxer(limits=DemuxLimits(max_segment_bytes=settings.limits.max_segment_bytes))
         self._ingests = {
             event_id: StreamIngest(
                 showing,
@@ -141,7 +145,7 @@ class Deployment:
             return JSONResponse({"status": "alive"}, headers={"Cache-Control": "no-store"})
 
         async def readyz(_: Request) -> Response:
-            waiting = [event_id for event_id, relay in self._relays.items() if relay.window.text() is None]
+            waiting = [event_id for event_id, relay in self._relays.items() if relay.presentation.text(None) is None]
             ready = self._recovered and not waiting
             body = {
                 "status": "ready" if ready else "starting",

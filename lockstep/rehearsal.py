@@ -6,6 +6,8 @@ window has just happened, so that a player can begin at once. At speed 1 all dat
 the wall clock; at other speeds the recorded dates stand. A further loop goes on where the one before it ended, with
 dates advanced by the recording's length, behind EXT-X-DISCONTINUITY, under names of its own (`{loop}/{name}`).
 
+Renditions of one presentation play in step: the same loop, the same head start, the window of the leading one.
+
 All of it is arithmetic on `now`: nothing is kept between two questions.
 """
 
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -22,12 +24,16 @@ from kernel.attributes import attribute_list, with_attribute, with_iv
 from kernel.dates import format_date, parse_date
 from kernel.errors import PlaylistError, SettingsError
 from kernel.playlist import MediaPlaylist, PlaylistSegment, parse_media_playlist
+from kernel.variables import NO_VARIABLES, Variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _US = 1_000_000
+
+_ROUNDING_US = 10_000
+"""Dates have milliseconds, and renditions are cut at frames of their own: what overlaps by less lies apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +57,18 @@ class Recording:
     names: Mapping[str, int]
 
     @classmethod
-    def read(cls, text: str, folder: Path) -> Recording:
+    def read(cls, text: str, folder: Path, *, imported: Variables = NO_VARIABLES) -> Recording:
         """Read a recording.
 
         Args:
             text: its media playlist.
             folder: where the playlist lies. Nothing is read from it here.
+            imported: the variables of the multivariant playlist that names it.
 
         Raises:
             PlaylistError: the text is no media playlist, holds no segment, or names what does not lie in the folder.
         """
-        recorded = parse_media_playlist(text)
+        recorded = parse_media_playlist(text, imported=imported)
         if not recorded.segments:
             raise PlaylistError("the recording holds no segment")
         first_date, dates_us = _dates(recorded.segments)
@@ -78,6 +85,18 @@ class Recording:
         longest_s = max(int(segment.duration_s + 0.5) for segment in self.list.segments)
         return max(self.list.target_duration_s, longest_s)
 
+    def beside(self, lead: Recording) -> Recording:
+        """Return the recording with its dates counted from the first one of another rendition."""
+        offset_us = 0
+        if self.first_date is not None and lead.first_date is not None:
+            offset_us = round((self.first_date - lead.first_date) * _US)
+        return replace(
+            self,
+            dates_us=tuple(date_us + offset_us for date_us in self.dates_us),
+            ends_us=tuple(end_us + offset_us for end_us in self.ends_us),
+            first_date=self.first_date if lead.first_date is None else lead.first_date,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
@@ -89,6 +108,8 @@ class Rehearsal:
         loop: begin anew at the end, for ever; otherwise the list ends.
         window: how many segments are listed.
         speed: how fast it plays; 2 is twice as fast.
+        period_us: how long a loop lasts; None: as long as the recording.
+        head_start_us: how much has happened at the start; None: the first window.
     """
 
     recording: Recording
@@ -96,17 +117,43 @@ class Rehearsal:
     loop: bool = False
     window: int = 6
     speed: float = 1.0
+    period_us: int | None = None
+    head_start_us: int | None = None
 
     def __post_init__(self) -> None:
         """Check what would otherwise surface as an empty list."""
         if self.window < 1 or not 0 < self.speed <= 1000:
             raise SettingsError("a rehearsal lists 1 segment or more, at a speed above 0 and up to 1000")
 
-    def playlist(self, now: float) -> str:
-        """Return the media playlist at `now`, in Unix seconds."""
+    @property
+    def period(self) -> int:
+        """Return how long a loop lasts, in microseconds."""
+        return self.recording.ends_us[-1] if self.period_us is None else self.period_us
+
+    @property
+    def head_start(self) -> int:
+        """Return how much of the stream has happened when it starts, in microseconds: the first window."""
+        if self.head_start_us is not None:
+            return self.head_start_us
+        return self._end_us((self.window if self.loop else min(self.window, len(self.recording.ends_us))) - 1)
+
+    def window_start_us(self, now: float) -> int:
+        """Return where the first of the listed segments begins, in microseconds after the stream's zero."""
+        loop, index = divmod(max(0, self._count(now) - self.window), len(self.recording.ends_us))
+        return loop * self.period + self.recording.dates_us[index]
+
+    def playlist(self, now: float, *, since_us: int | None = None) -> str:
+        """Return the media playlist at `now`, in Unix seconds.
+
+        Args:
+            now: Unix seconds.
+            since_us: segments that end before are not listed, but for the last; None: the window.
+        """
         recorded = self.recording.list
         count = self._count(now)
         first = max(0, count - self.window)
+        if since_us is not None:
+            first = max(0, min(count - 1, self._happened(since_us + _ROUNDING_US)))
         own = self._discontinuous(first)
         lines = [
             "#EXTM3U",
@@ -142,29 +189,28 @@ class Rehearsal:
 
     def _count(self, now: float) -> int:
         """Return how many segments have been listed from the start up to `now`."""
-        ends_us = self.recording.ends_us
         elapsed_us = round(max(0.0, now - self.started_at) * self.speed * _US)
-        loops, rest_us = divmod(self._head_start_us() + elapsed_us, ends_us[-1])
-        count = loops * len(ends_us) + bisect_right(ends_us, rest_us)
-        return count if self.loop else min(count, len(ends_us))
+        count = self._happened(self.head_start + elapsed_us)
+        return count if self.loop else min(count, len(self.recording.ends_us))
 
-    def _head_start_us(self) -> int:
-        """Return how much of the stream has happened when it starts: the first window."""
-        return self._end_us((self.window if self.loop else min(self.window, len(self.recording.ends_us))) - 1)
+    def _happened(self, at_us: int) -> int:
+        """Return how many segments have happened at a time after the stream's zero."""
+        loops, rest_us = divmod(at_us, self.period)
+        return loops * len(self.recording.ends_us) + bisect_right(self.recording.ends_us, rest_us)
 
     def _end_us(self, number: int) -> int:
         loop, index = divmod(number, len(self.recording.ends_us))
-        return loop * self.recording.ends_us[-1] + self.recording.ends_us[index]
+        return loop * self.period + self.recording.ends_us[index]
 
     def _date(self, number: int) -> float:
         loop, index = divmod(number, len(self.recording.ends_us))
-        return self._zero() + (loop * self.recording.ends_us[-1] + self.recording.dates_us[index]) / _US
+        return self._zero() + (loop * self.period + self.recording.dates_us[index]) / _US
 
     def _zero(self) -> float:
         """Return the date of the very first segment, in Unix seconds."""
         if self.speed != 1 and self.recording.first_date is not None:
             return self.recording.first_date
-        return self.started_at - self._head_start_us() / _US
+        return self.started_at - self.head_start / _US
 
     def _discontinuous(self, number: int) -> bool:
         loop, index = divmod(number, len(self.recording.ends_us))

@@ -16,8 +16,10 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from feeds.vendors.registry import ADAPTERS
 from kernel.errors import SettingsError
-from kernel.io.origin import playlist_ref
+from kernel.io.origin import FetchLimits, playlist_ref
 from kernel.showings import Showing, Source
+
+_FETCH = FetchLimits()
 
 
 class SourceSettings(BaseModel):
@@ -37,6 +39,9 @@ class ShowingSettings(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     origin: str = Field(description="A folder that holds one playlist, or the http(s) URL of one.")
+    local_dir: str | None = Field(
+        default=None, description="Folder where segments of an http(s) origin are looked up before it is asked."
+    )
     sources: dict[str, SourceSettings] = Field(default_factory=dict, description="Vendor feeds by source name.")
     hold_s: float = Field(default=0.0, ge=0, le=60, description="Constant delay of the picture, in seconds.")
     max_hold_s: float = Field(
@@ -59,6 +64,47 @@ class ShowingSettings(BaseModel):
     )
 
 
+class LimitsSettings(BaseModel):
+    """What is taken from origins, and what is kept of it; FetchLimits says where the figures come from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_playlist_bytes: int = Field(
+        default=_FETCH.max_playlist_bytes, ge=1024, description="Largest playlist taken from an origin."
+    )
+    max_playlist_segments: int = Field(
+        default=_FETCH.max_playlist_segments, ge=1, le=100_000, description="Most segments in one playlist."
+    )
+    max_segment_bytes: int = Field(
+        default=_FETCH.max_segment_bytes, ge=1024, description="Largest segment taken from an origin."
+    )
+    max_key_bytes: int = Field(default=_FETCH.max_key_bytes, ge=16, description="Largest key taken from an origin.")
+    connect_timeout_s: float = Field(
+        default=_FETCH.connect_timeout_s, gt=0, le=60, description="Seconds to connect, with TLS."
+    )
+    read_timeout_s: float = Field(
+        default=_FETCH.read_timeout_s, gt=0, le=60, description="Seconds that an origin may be silent."
+    )
+    total_timeout_s: float = Field(
+        default=_FETCH.total_timeout_s, gt=0, le=300, description="Seconds for an answer, redirects included."
+    )
+    max_redirects: int = Field(
+        default=_FETCH.max_redirects, ge=0, le=20, description="Redirects that are followed, one after another."
+    )
+    cache_bytes: int = Field(
+        default=_FETCH.cache_bytes,
+        ge=0,
+        description="Memory for what was fetched, with all that keeping it costs.",
+    )
+    negative_s: float = Field(
+        default=_FETCH.negative_s, ge=0, le=60, description="Seconds for which a segment's failure is remembered."
+    )
+
+    def to_fetch_limits(self) -> FetchLimits:
+        """Return the limits as the fetcher knows them."""
+        return FetchLimits(**self.model_dump())
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -78,17 +124,16 @@ class Settings(BaseSettings):
     heartbeat_ms: int = Field(
         default=2_000, ge=500, le=30_000, description="Interval of heartbeats unless a client asks, in ms."
     )
-    max_segment_bytes: int = Field(
-        default=64 * 1024 * 1024, ge=1024, description="Largest segment taken from an origin."
+    limits: LimitsSettings = Field(
+        default_factory=LimitsSettings, description="What is taken from origins, and what is kept of it."
     )
-    cache_bytes: int = Field(default=256 * 1024 * 1024, ge=0, description="Memory for segments kept at hand.")
     showings: dict[str, ShowingSettings] = Field(default_factory=dict, description="What is shown, by event id.")
 
     def to_showings(self) -> dict[str, Showing]:
         """Return the showings as the kernel knows them, origins resolved.
 
         Raises:
-            SettingsError: a source serves two showings, names no known vendor, or an origin is not there.
+            SettingsError: a source serves two showings, names no known vendor, or an origin or a folder is not there.
         """
         showings: dict[str, Showing] = {}
         owners: dict[str, str] = {}
@@ -103,9 +148,11 @@ class Settings(BaseSettings):
                         f"source {name!r}: no vendor {source.vendor!r}; there are {', '.join(sorted(ADAPTERS))}"
                     )
                 owners[name] = event_id
+            origin = playlist_ref(wanted.origin)
             showings[event_id] = Showing(
                 event_id=event_id,
-                origin=playlist_ref(wanted.origin),
+                origin=origin,
+                local_dir=_local_dir(event_id, origin, wanted.local_dir),
                 sources=tuple(Source(name, source.vendor, source.audience) for name, source in wanted.sources.items()),
                 hold_s=wanted.hold_s,
                 max_hold_s=wanted.max_hold_s,
@@ -114,6 +161,18 @@ class Settings(BaseSettings):
                 allowed_origins=tuple(wanted.allowed_origins),
             )
         return showings
+
+
+def _local_dir(event_id: str, origin: str, folder: str | None) -> str | None:
+    if folder is None:
+        return None
+    if origin.startswith("file:"):
+        raise SettingsError(f"showing {event_id!r}: local_dir goes with an http(s) origin; this one is local already")
+    if not Path(folder).is_dir():
+        raise SettingsError(
+            f"showing {event_id!r}: local_dir {folder!r} is no folder: make it, or leave the setting out"
+        )
+    return str(Path(folder).absolute())
 
 
 def load_settings(config: Path | None, overrides: Mapping[str, Any] | None = None) -> Settings:

@@ -43,7 +43,10 @@ def demo(
         if not path.exists():
             raise SettingsError(f"{path} is not there: run `make setup`, or name a recording of your own")
     with tempfile.TemporaryDirectory(prefix="lockstep-demo-") as folder:
-        code = asyncio.run(_run(media, feed, port, count, Path(folder)))
+        try:
+            code = asyncio.run(_run(media, feed, port, count, Path(folder)))
+        except KeyboardInterrupt:
+            code = 0
     raise typer.Exit(code)
 
 
@@ -86,6 +89,8 @@ async def _part(
         stdin=DEVNULL,
         stdout=PIPE if answers else None,
         stderr=DEVNULL if quiet else None,
+        # Ctrl-C reaches the demo alone, which ends its parts in their order.
+        start_new_session=True,
     )
     parts.push_async_callback(_end, process)
     return process

@@ -7,11 +7,12 @@ import socket
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
 
 import typer
 
 from kernel.errors import LockstepError, SettingsError
-from lockstep.rehearsal import Recording, Rehearsal
+from lockstep.ensemble import Ensemble, Programme
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
-
-PLAYLIST = "index.m3u8"
 
 _TYPES = {
     ".ts": "video/mp2t",  # RFC 3555
@@ -33,7 +32,7 @@ _TYPES = {
 }
 
 
-def read_recording(folder: str) -> Recording:
+def read_programme(folder: str) -> Programme:
     """Read a recorded folder (or the playlist in it that is named), and see that all its files are there.
 
     Raises:
@@ -46,19 +45,23 @@ def read_recording(folder: str) -> Recording:
     if not ref.startswith("file:"):
         raise SettingsError(f"{folder!r} is no folder: a rehearsal plays a recording that lies here")
     files = FileOrigin([ref])
-    body = files.read(ref, FetchLimits().max_playlist_bytes)
     path = Path(files.path_of(ref))
-    recording = Recording.read(body.decode("utf-8", "replace"), path.parent)
-    for name in recording.names:
-        file = (path.parent / name).resolve()
+
+    def text_of(playlist: Path) -> str:
+        return files.read(playlist.as_uri(), FetchLimits().max_playlist_bytes).decode("utf-8", "replace")
+
+    programme = Programme.read(path, text_of)
+    for named in programme.files:
+        file = named.resolve()
         # A link that leads out of the folder is served to nobody.
         if not file.is_file() or not file.is_relative_to(path.parent):
+            name = str(named.relative_to(path.parent))
             raise SettingsError(f"{path.name} names {name!r}, which is not in its folder")
-    return recording
+    return programme
 
 
 def make_app(
-    recording: Recording,
+    programme: Programme,
     started_at: float,
     *,
     loop: bool = False,
@@ -68,7 +71,7 @@ def make_app(
 ) -> Starlette:
     """Return an application that serves a recording as a live stream from `started_at` (Unix seconds) on.
 
-    Its playlist is `/index.m3u8`. `wall` is the clock, the machine's own by default.
+    A player begins at the programme's entry. `wall` is the clock, the machine's own by default.
     """
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
@@ -79,22 +82,22 @@ def make_app(
     from kernel.io import system_time
     from kernel.io.http import exception_handlers, problem
 
-    rehearsal = Rehearsal(recording, started_at, loop=loop, window=window, speed=speed)
+    ensemble = Ensemble(programme, started_at, loop=loop, window=window, speed=speed)
     now = wall or system_time.wall
 
-    async def playlist(_: Request) -> Response:
-        text = rehearsal.playlist(now())
-        return Response(text, media_type="application/vnd.apple.mpegurl", headers={"Cache-Control": "no-cache"})
-
-    async def file(request: Request) -> Response:
+    async def answer(request: Request) -> Response:
         # Looked up in the recording's index, never joined from what was asked.
-        path = rehearsal.file(request.path_params["path"], now())
+        wanted = request.path_params["path"]
+        text = ensemble.playlist(wanted, now())
+        if text is not None:
+            return Response(text, media_type="application/vnd.apple.mpegurl", headers={"Cache-Control": "no-cache"})
+        path = ensemble.file(wanted, now())
         if path is None:
             return problem(404, "Not Found", detail="no such file, or not yet out")
         kind = _TYPES.get(path.suffix.lower(), "application/octet-stream")
         return FileResponse(path, media_type=kind, headers={"Cache-Control": "public, max-age=3600"})
 
-    routes = [Route(f"/{PLAYLIST}", playlist), Route("/{path:path}", file)]
+    routes = [Route("/{path:path}", answer)]
     exposed = ["Content-Length", "Content-Range", "Date"]
     cors = Middleware(CORSMiddleware, allow_origins=["*"], allow_headers=["*"], expose_headers=exposed)
     return Starlette(routes=routes, middleware=[cors], exception_handlers=exception_handlers)
@@ -122,14 +125,14 @@ def origin(
             print(url, flush=True)  # noqa: T201 - scripts read it
 
     try:
-        recording = read_recording(folder)
-        app = make_app(recording, system_time.wall(), loop=loop, window=window, speed=speed)
+        programme = read_programme(folder)
+        app = make_app(programme, system_time.wall(), loop=loop, window=window, speed=speed)
         listener = _listen(host, port)
     except LockstepError as error:
         typer.echo(f"lockstep origin: {error}", err=True)
         raise typer.Exit(1) from None
     shown_host = f"[{host}]" if ":" in host else host
-    url = f"http://{shown_host}:{listener.getsockname()[1]}/{PLAYLIST}"
+    url = f"http://{shown_host}:{listener.getsockname()[1]}/{quote(programme.entry)}"
     # uvicorn raises the signal once more when it has shut down; then we are done, and all is well.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)

@@ -49,6 +49,13 @@ class Command:
                 return told
         raise AssertionError(f"it ended without saying {event}:\n{self.log}")
 
+    async def says_often(self, event: str, count: int) -> None:
+        """Wait until its log holds an event so many times."""
+        wanted = f'"event": "{event}"'
+        async with asyncio.timeout(PATIENCE_S), self._grew:
+            await self._grew.wait_for(lambda: self.log.count(wanted) >= count or self._log_ended)
+        assert self.log.count(wanted) >= count, self.log
+
     async def line(self) -> str:
         """Return the next line of its output; an empty string when there is none any more."""
         assert self.process.stdout is not None

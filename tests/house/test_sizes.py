@@ -27,8 +27,17 @@ def test_a_file_and_its_functions_are_short(path: Path) -> None:
 
 
 def test_the_kernel_keeps_to_its_budget() -> None:
-    code = 0
-    for path in (ROOT / "kernel").rglob("*.py"):
-        lines = path.read_text("utf-8").splitlines()
-        code += sum(bool(line.strip()) and not line.strip().startswith("#") for line in lines)
-    assert code <= MAX_KERNEL_LINES, f"{code} lines: what only one house needs belongs there"
+    lines = sum(_code_lines(path) for path in (ROOT / "kernel").rglob("*.py"))
+    assert lines <= MAX_KERNEL_LINES, f"{lines} lines of code: what only one house needs belongs there"
+
+
+def _code_lines(path: Path) -> int:
+    """Count the lines that are code: explaining more must never be what breaks the budget."""
+    text = path.read_text("utf-8")
+    told: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            assert node.end_lineno is not None
+            told.update(range(node.lineno, node.end_lineno + 1))
+    lines = enumerate(text.splitlines(), 1)
+    return sum(bool(line.strip()) and not line.strip().startswith("#") and n not in told for n, line in lines)

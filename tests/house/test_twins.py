@@ -23,8 +23,16 @@ def test_a_source_file_has_its_twin(source: Path) -> None:
     assert "def test_" in twin.read_text("utf-8")
 
 
+BEYOND_ONE_FILE = {
+    "tests/feeds/test_utc_simulated.py",
+    "tests/relay/test_random_origins.py",
+}
+"""Tests of what several files do together."""
+
+
 def test_no_twin_outlives_its_source() -> None:
     for house in HOUSES:
         for twin in (ROOT / "tests" / house).rglob("test_*.py"):
             source = ROOT / twin.parent.relative_to(ROOT / "tests") / twin.name.removeprefix("test_")
-            assert source.exists(), f"{twin.relative_to(ROOT)} tests nothing that is there"
+            name = str(twin.relative_to(ROOT))
+            assert source.exists() or name in BEYOND_ONE_FILE, f"{name} tests nothing that is there"

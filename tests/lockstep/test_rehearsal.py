@@ -241,3 +241,28 @@ def test_recordings_that_cannot_be_played(body: str, says: str) -> None:
 def test_settings_that_make_no_stream(window: int, speed: float) -> None:
     with pytest.raises(SettingsError):
         Rehearsal(plain(3), START, window=window, speed=speed)
+
+
+def test_a_loop_may_last_longer_than_the_recording() -> None:
+    """Another rendition is longer: this one waits for it."""
+    rehearsal = Rehearsal(plain(2), START, loop=True, window=1, period_us=5_000_000, head_start_us=4_000_000)
+    uris = [parse_media_playlist(rehearsal.playlist(START + s)).segments[-1].uri for s in (0, 2.9, 3, 5)]
+    assert uris == ["0/s1.ts", "0/s1.ts", "1/s0.ts", "1/s1.ts"]
+
+
+def test_a_window_may_be_somebody_elses() -> None:
+    rehearsal = Rehearsal(plain(5), START, loop=True, window=2)
+    assert rehearsal.window_start_us(START) == 0
+    assert rehearsal.window_start_us(START + 8) == 8_000_000
+    for since_us, first in ((0, "0/s0.ts"), (1_995_000, "0/s1.ts"), (2_000_000, "0/s1.ts"), (99_000_000, "0/s2.ts")):
+        text = rehearsal.playlist(START + 2, since_us=since_us)
+        assert parse_media_playlist(text).segments[0].uri == first
+
+
+def test_a_recording_counts_from_the_leading_one() -> None:
+    lead, other = plain(2), recording("#EXT-X-PROGRAM-DATE-TIME:2024-03-04T23:02:17.704Z\n#EXTINF:2,\ns.ts\n")
+    assert other.beside(lead).dates_us == (20_000,)
+    assert other.beside(lead).ends_us == (2_020_000,)
+    assert other.beside(lead).first_date == lead.first_date
+    assert other.beside(plain(2, dated=False)).dates_us == (0,)
+    assert plain(1, dated=False).beside(lead).dates_us == (0,)

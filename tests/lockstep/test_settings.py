@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from kernel.errors import SettingsError
+from kernel.io.origin import FetchLimits
 from kernel.showings import Source
-from lockstep.settings import load_settings
+from lockstep.settings import LimitsSettings, load_settings
 from tests.support.origins import write_list
 
 CONFIG = """
@@ -97,3 +99,26 @@ def test_an_event_id_and_an_origin_are_checked(tmp_path: Path) -> None:
         load_settings(None, {"showings": {"a b": {"origin": origin}}}).to_showings()
     with pytest.raises(SettingsError):
         load_settings(None, {"showings": {"a": {"origin": str(tmp_path / "none")}}}).to_showings()
+
+
+def test_limits_are_the_fetchers_own_unless_set(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings(None).limits.to_fetch_limits() == FetchLimits()
+    config.write_text(config.read_text("utf-8") + "[limits]\nmax_redirects = 1\n", "utf-8")
+    monkeypatch.setenv("LOCKSTEP_LIMITS__CACHE_BYTES", "1000")
+    limits = load_settings(config).limits.to_fetch_limits()
+    assert (limits.max_redirects, limits.cache_bytes, limits.negative_s) == (1, 1000, 1.0)
+    assert {field.name for field in fields(FetchLimits)} == set(LimitsSettings.model_fields)
+    with pytest.raises(SettingsError, match=r"limits\.read_timeout_s"):
+        load_settings(None, {"limits": {"read_timeout_s": 0}})
+
+
+def test_a_local_folder_goes_with_an_origin_elsewhere(tmp_path: Path) -> None:
+    def local_dir(origin: str, folder: str) -> str | None:
+        showings = {"game": {"origin": origin, "local_dir": folder}}
+        return load_settings(None, {"showings": showings}).to_showings()["game"].local_dir
+
+    assert local_dir("http://127.0.0.1/index.m3u8", str(tmp_path)) == str(tmp_path)
+    with pytest.raises(SettingsError, match="is no folder"):
+        local_dir("http://127.0.0.1/index.m3u8", str(tmp_path / "none"))
+    with pytest.raises(SettingsError, match="local already"):
+        local_dir(write_list(tmp_path, ["a.ts"]), str(tmp_path))

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from kernel.errors import LockstepError
 from kernel.playlist import parse_media_playlist
-from lockstep.commands.origin import make_app, read_recording
+from lockstep.commands.origin import make_app, read_programme
 
 START = 2_000_000_000.0
 COMMAND = "import typer; from lockstep.commands.origin import origin; typer.run(origin)"
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_serves_the_list_and_what_is_out(folder: Path) -> None:
-    app = make_app(read_recording(str(folder)), START, loop=True, window=2, wall=lambda: START + 2)
+    app = make_app(read_programme(str(folder)), START, loop=True, window=2, wall=lambda: START + 2)
     client = TestClient(app, headers={"Origin": "https://page.example"})
     answer = client.get("/index.m3u8")
     assert answer.headers["content-type"] == "application/vnd.apple.mpegurl"
@@ -51,30 +51,50 @@ def test_serves_the_list_and_what_is_out(folder: Path) -> None:
 
 
 def test_answers_a_pages_preflight(folder: Path) -> None:
-    client = TestClient(make_app(read_recording(str(folder)), START))
+    client = TestClient(make_app(read_programme(str(folder)), START))
     asked = {"Origin": "https://p", "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "range"}
     assert client.options("/0/s0.ts", headers=asked).status_code == 200
 
 
 def test_a_playlist_may_be_named(folder: Path) -> None:
     (folder / "index.m3u8").rename(folder / "video.m3u8")
-    assert len(read_recording(str(folder / "video.m3u8")).names) == 4
+    assert len(read_programme(str(folder / "video.m3u8")).files) == 4
 
 
 def test_recordings_that_are_refused(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     outside = tmp_path_factory.mktemp("outside") / "s0.ts"
     outside.touch()
     with pytest.raises(LockstepError, match="no folder"):
-        read_recording("http://127.0.0.1/index.m3u8")
+        read_programme("http://127.0.0.1/index.m3u8")
     (folder / "s0.ts").unlink()
     with pytest.raises(LockstepError, match=r"index\.m3u8 names 's0\.ts'"):
-        read_recording(str(folder))
+        read_programme(str(folder))
     (folder / "s0.ts").symlink_to(outside)
     with pytest.raises(LockstepError, match=r"index\.m3u8 names 's0\.ts'"):
-        read_recording(str(folder))
+        read_programme(str(folder))
     (folder / "index.m3u8").write_text("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n")
-    with pytest.raises(LockstepError, match="multivariant"):
-        read_recording(str(folder))
+    with pytest.raises(LockstepError, match=r"a\.m3u8' is not there"):
+        read_programme(str(folder))
+
+
+def test_serves_all_renditions_of_a_multivariant_playlist(folder: Path) -> None:
+    (folder / "audio").mkdir()
+    (folder / "audio" / "en.m3u8").write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.aac\n#EXTINF:2,\nb.aac\n"
+    )
+    for name in ("a.aac", "b.aac"):
+        (folder / "audio" / name).write_bytes(name.encode())
+    top = '#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="en",URI="audio/en.m3u8"\n'
+    (folder / "master.m3u8").write_text(top + '#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO="a"\nindex.m3u8\n')
+    programme = read_programme(str(folder))
+    assert programme.entry == "master.m3u8"
+    client = TestClient(make_app(programme, START, loop=True, window=2, wall=lambda: START))
+    assert client.get("/master.m3u8").text == (folder / "master.m3u8").read_text()
+    assert "\n0/s1.ts\n" in client.get("/index.m3u8").text
+    assert "\n0/b.aac\n" in client.get("/audio/en.m3u8").text
+    assert client.get("/audio/0/b.aac").content == b"b.aac"
+    assert client.get("/0/s1.ts").status_code == 200
+    assert client.get("/0/b.aac").status_code == 404
 
 
 @pytest.mark.e2e
