@@ -44,6 +44,10 @@ STEP_SIGMAS = 4.0
 FIRST_STEP_S = 0.5
 """Of two first dates, whichever is right: so far apart they are no jitter."""
 
+LATE_START_S = 2.0
+"""By how much later than usual the first segment of an encoder that starts again may come, with its date right all the
+same: it writes several before it lists one. None can come earlier than it happened."""
+
 HONESTY = 1.3
 """What the standard deviation of read dates is multiplied by: their scatter is not as independent and as constant as a
 filter takes it to be. Measured on simulated days: the truth lies within two of these for 98 % of the segments."""
@@ -202,7 +206,8 @@ class DatesFit:
         if self.prior.offset is None:
             return True
         _, offset, variance = self.prior.offset
-        return abs(first[1] - offset) <= COMPUTED_SPAN_S + 3 * math.sqrt(variance)
+        late_s, limit_s = offset - first[1], COMPUTED_SPAN_S + 3 * math.sqrt(variance)
+        return -limit_s <= late_s <= max(limit_s, LATE_START_S)
 
     def _scatter(self, kept: list[tuple[float, float]]) -> float:
         n = len(kept)

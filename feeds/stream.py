@@ -47,7 +47,7 @@ class StreamFeed:
 
     def __init__(self, showing: Showing, *, next_offset: int = 0) -> None:
         self.stream = showing.event_id
-        self._follower = PlaylistFollower()
+        self._follower = PlaylistFollower(hold_s=showing.hold_s)
         self._tracker: TimelineTracker | None = None
         self._utc = UtcModel(program_delay_ms=showing.program_delay_ms or 0)
         self.map = TimelineMap(due_sigma=showing.due_sigma)
@@ -113,7 +113,7 @@ class StreamFeed:
                 skipped_s=self._unread_s or max(0, missed) * float(self.target_duration_s),
             )
             self._unread_s, self._boundary, self._last_placed = 0.0, False, key
-        arrival = wall - (now - found.arrived) if self.live and not found.older else None
+        arrival = wall - (now - found.arrived) if self.live and found.seen else None
         self._utc.observe_media(placed, media, pdt=segment.pdt, arrival=arrival)
         utc = self._utc.wall_at(placed.timeline, placed.start)
         timing = SegmentTiming(
@@ -145,7 +145,8 @@ class StreamFeed:
 
         Ask for it last: from then on what belongs to its picture counts as late.
         """
-        return self.release.mark(timing, arrived=found.arrived, now=now)
+        # A recording has waited long enough, whatever the hold.
+        return self.release.mark(timing, arrived=found.arrived if self.live else float("-inf"), now=now)
 
     def unmarked(self, *, now: float) -> ReleaseMark | None:
         """Return a mark for the newest timed segment if it has none: after a restart it counts as arriving now."""

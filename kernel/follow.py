@@ -7,8 +7,8 @@ Rules:
 * A copy whose segments are known ones under their own numbers is merely old (a cache in between answered with an
   older copy) and is passed over. A copy that names other URIs under known or lower numbers is a rewind. A URI is the
   same if its path is, as the playlist writes it: hosts, tokens and folders change with every redirect.
-* At start-up the newest segment comes first, so that everything before it can open at once; older ones follow,
-  newest first. After that segments come in the order of the list.
+* At start-up the newest segment that may go out at once comes first, so that everything before it opens with it. Then
+  come those behind it, in order, then the older ones, newest first. After that segments come in the order of the list.
 """
 
 from __future__ import annotations
@@ -23,28 +23,38 @@ from kernel.timeline import SegmentKey, SegmentTiming
 REMEMBERED_SEGMENTS = 10_000
 """Numbers whose URI is remembered, to tell an old copy from a rewind: five hours of 2 s segments."""
 
+MAX_TOGETHER = 1_000
+"""Segments first seen in one copy whose arrivals are told apart; of more it does not matter."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A segment that was not known before.
 
     `ref` is its absolute URI. `arrived` is the bus time at which it was first listed; for segments that were listed
-    before we came, when they must have been. `older` says that it lies before those already known: start-up works
-    backwards. `boundary` says that a discontinuity lies between it and its neighbour in the direction of work.
+    before we came, or are first seen together with newer ones, when they must have been: `seen` tells the one from the
+    other. `older` says that it lies before those already known: start-up works backwards. `boundary` says that a
+    discontinuity lies between it and its neighbour in the direction of work.
     """
 
     key: SegmentKey
     segment: PlaylistSegment
     ref: str
     arrived: float
+    seen: bool
     older: bool
     boundary: bool
 
 
 class PlaylistFollower:
-    """Give each segment of one stream its number, once."""
+    """Give each segment of one stream its number, once.
 
-    def __init__(self) -> None:
+    Args:
+        hold_s: the constant delay of the picture, in seconds: segments younger than that do not go out at once.
+    """
+
+    def __init__(self, *, hold_s: float = 0.0) -> None:
+        self._hold_s = hold_s
         self.generation = 0
         self._offset = 0
         self._uris: dict[int, str] = {}
@@ -83,7 +93,7 @@ class PlaylistFollower:
         if not listed:
             return []
         if self._last is None:
-            return self._start(listed, refs, now)
+            return self._start(listed, refs, now, hold_s=0.0 if playlist.ended else self._hold_s)
         if self._is_rewound(listed, refs):
             self.generation += 1
             self._offset = self._last + 1 - listed[0].msn
@@ -93,17 +103,22 @@ class PlaylistFollower:
         else:
             forced = False
         found = []
-        for segment, ref in zip(listed, refs, strict=True):
+        for index, (segment, ref) in enumerate(zip(listed, refs, strict=True)):
             msn = segment.msn + self._offset
             if msn <= self._last:
                 continue
             self._remember(msn, ref)
+            # What is first seen together came one after the other, each when the one after it began.
+            behind = (
+                sum(later.duration_s for later in listed[index + 1 :]) if len(listed) - index < MAX_TOGETHER else 0.0
+            )
             found.append(
                 Found(
                     SegmentKey(self.generation, msn),
                     segment,
                     ref,
-                    now,
+                    now - behind,
+                    seen=index == len(listed) - 1,
                     older=False,
                     boundary=segment.discontinuity or forced,
                 )
@@ -111,20 +126,19 @@ class PlaylistFollower:
             forced = False
         return found
 
-    def _start(self, listed: tuple[PlaylistSegment, ...], refs: list[str], now: float) -> list[Found]:
-        behind = 0.0
+    def _start(self, listed: tuple[PlaylistSegment, ...], refs: list[str], now: float, *, hold_s: float) -> list[Found]:
+        """Return the first copy's segments: the newest that may go out at once, those behind it, those before it."""
+        behind = [0.0] * len(listed)
+        for index in range(len(listed) - 2, -1, -1):
+            behind[index] = behind[index + 1] + listed[index + 1].duration_s
+        first = max((index for index in range(len(listed)) if behind[index] >= hold_s), default=0)
         found = []
-        for index in range(len(listed) - 1, -1, -1):
-            segment = listed[index]
-            newest = index == len(listed) - 1
+        for index in (*range(first, len(listed)), *range(first - 1, -1, -1)):
+            segment, older = listed[index], index < first
             # Working backwards, the boundary between this one and the next is the next one's tag.
-            boundary = segment.discontinuity if newest else listed[index + 1].discontinuity
-            found.append(
-                Found(
-                    SegmentKey(0, segment.msn), segment, refs[index], now - behind, older=not newest, boundary=boundary
-                )
-            )
-            behind += segment.duration_s
+            boundary = listed[index + 1].discontinuity if older else segment.discontinuity
+            key, arrived = SegmentKey(0, segment.msn), now - behind[index]
+            found.append(Found(key, segment, refs[index], arrived, seen=False, older=older, boundary=boundary))
         for segment, ref in zip(listed, refs, strict=True):
             self._remember(segment.msn, ref)
         return found

@@ -250,7 +250,18 @@ class StreamIngest:
             log.info(
                 "timeline.began", event_id=self.stream, timeline=timing.timeline, msn=timing.msn, why=timed.why_new
             )
-        log.debug("segment.timed", event_id=self.stream, msn=timed.timing.msn, start=timed.timing.start)
+        timing, segment = timed.timing, found.segment
+        log.debug(
+            "segment.timed",
+            event_id=self.stream,
+            msn=timing.msn,
+            start=timing.start,
+            wall=timing.wall,
+            sigma_ms=timing.sigma_ms,
+            method=timing.method,
+            pdt=segment.pdt,
+            arrived_s=round(self._wall() - (self._bus.now() - found.arrived), 3) if found.seen else None,
+        )
         await self._publish(found, timed)
 
     async def _measured(self, found: Found) -> SegmentMedia:

@@ -13,7 +13,7 @@ import structlog
 
 from kernel.bus import Bus, Cancel, marks_topic, opened_signal, timings_topic
 from kernel.io.origin import Fetcher
-from kernel.io.playlists import OriginReader, PlaylistReader
+from kernel.io.playlists import TOP_REFRESH_S, OriginReader, PlaylistReader
 from kernel.marks import ReleaseMark
 from kernel.showings import Showing
 from kernel.timeline import SegmentTiming
@@ -94,7 +94,8 @@ class StreamRelay:
 
     async def _wait(self) -> None:
         now = self._bus.now()
-        due = [max(self._seen_at + self._poll_s(), now + MIN_REFRESH_S)]
+        # Behind an end nothing changes but the top playlist, perhaps.
+        due = [now + TOP_REFRESH_S if self._window.ended else max(self._seen_at + self._poll_s(), now + MIN_REFRESH_S)]
         deadline = self._window.next_deadline()
         if deadline is not None:
             due.append(deadline)

@@ -148,10 +148,12 @@ class Stage:
 
     async def aclose(self) -> None:
         """End whatever still runs, the last one first."""
-        for command in reversed(self._commands):
+        for number, command in reversed(list(enumerate(self._commands))):
             if command.process.returncode is None:
                 command.process.kill()
             await command.exit_code()
+            # For whoever looks into a failure; pytest keeps the folders of the last runs.
+            (self.folder / f"{number}.log").write_text(command.log, "utf-8")
 
 
 def is_cue(frame: dict[str, Any]) -> bool:

@@ -37,7 +37,7 @@ class Watcher:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         if kind is None:
-            assert self.problems == []
+            assert not self.problems, "\n".join(self.problems)
             assert self.copies, "there was never a playlist"
 
     async def _run(self) -> None:

@@ -145,6 +145,13 @@ def test_a_first_date_that_is_unexpected_tells_its_own_scatter() -> None:
     assert fed([5.001], DatesFit(DatesPrior(offset=(0.0, 5.0, 0.003**2)))).computed
 
 
+def test_a_first_segment_that_comes_late_does_not_make_its_date_doubtful() -> None:
+    # By its arrival it would be 0.4 s later; but a segment may come late, and dates were computed so far.
+    fit = fed([5.0], DatesFit(DatesPrior(offset=(0.0, 5.4, 0.01**2))))
+    assert fit.computed
+    assert offset(fit, 0) == pytest.approx(5.0, abs=0.001)
+
+
 def test_after_read_dates_three_that_agree_are_computed() -> None:
     fit = DatesFit(DatesPrior(jitter_var=0.058**2))
     assert [fed([5.0], fit, first=index).computed for index in range(3)] == [False, False, True]

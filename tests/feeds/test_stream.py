@@ -55,6 +55,25 @@ def test_it_starts_with_the_newest_and_works_backwards_on_one_timeline() -> None
     assert timed[0].why_new == "first"
 
 
+def test_with_a_hold_a_start_up_opens_what_is_old_enough() -> None:
+    source = Source(StreamFeed(Showing("game", "http://origin.test/live.m3u8", hold_s=3.0)))
+    found = source.list(0, 5, now=100.0)
+    timed = [source.time(item, now=100.0) for item in found]
+    marks = [source.feed.mark(item, told.timing, now=100.0) for item, told in zip(found, timed, strict=True)]
+    assert [(mark.msn, mark.at) for mark in marks if mark] == [(2, 100.0), (3, 101.0), (4, 103.0)]
+    assert {told.timing.timeline for told in timed} == {0}
+    starts = sorted(told.timing.start for told in timed)
+    assert [later - earlier for earlier, later in pairwise(starts)] == [180_000] * 4
+
+
+def test_a_recording_is_not_held() -> None:
+    source = Source(StreamFeed(Showing("game", "http://origin.test/live.m3u8", hold_s=20.0)))
+    (item,) = source.list(0, 1, now=100.0, ended=True)
+    mark = source.feed.mark(item, source.time(item, now=100.0).timing, now=100.0)
+    assert mark is not None
+    assert mark.at == 100.0
+
+
 def test_what_follows_goes_on_and_is_marked() -> None:
     source = Source(StreamFeed(Showing("game", "http://origin.test/live.m3u8", hold_s=6.0)))
     for item in source.list(0, 2, now=100.0):

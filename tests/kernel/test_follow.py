@@ -24,6 +24,20 @@ def test_at_start_up_the_newest_comes_first() -> None:
     assert [item.boundary for item in found] == [True, True, False]
 
 
+def test_with_a_hold_the_newest_that_may_go_out_comes_first() -> None:
+    copy = playlist(["a", "b", "c", "d", "e"], discontinuities=[1, 4])
+    found = PlaylistFollower(hold_s=3.0).observe(copy, refs(copy), 100.0)
+    # c ended four seconds before the list's end; d and e have to wait for their time.
+    assert [item.key.msn for item in found] == [2, 3, 4, 1, 0]
+    assert [item.older for item in found] == [False, False, False, True, True]
+    assert [item.boundary for item in found] == [False, False, True, False, True]
+    assert [item.arrived for item in found] == [96.0, 98.0, 100.0, 94.0, 92.0]
+    young = PlaylistFollower(hold_s=60.0).observe(copy, refs(copy), 100.0)
+    assert [item.key.msn for item in young] == [0, 1, 2, 3, 4]
+    ended = playlist(["a", "b"], ended=True)
+    assert [item.key.msn for item in PlaylistFollower(hold_s=60.0).observe(ended, refs(ended), 0.0)] == [1, 0]
+
+
 def test_later_copies_give_only_what_is_new_in_order() -> None:
     follower = PlaylistFollower()
     observe(follower, ["a", "b"])
