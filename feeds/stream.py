@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from feeds.align import TimedSegment, TimelineMap
+from feeds.markets import Markets
 from feeds.release import ReleaseSchedule
 from feeds.sequencer import Sequencer
+from feeds.skew import Skews
 from feeds.timing import TimelineTracker, TrackerState
 from feeds.ts import SegmentMedia
 from feeds.utc import UtcModel
@@ -51,8 +53,16 @@ class StreamFeed:
         self._delay_s = (showing.program_delay_ms or 0) / 1000
         self._utc = UtcModel(program_delay_ms=showing.program_delay_ms or 0)
         self.map = TimelineMap(due_sigma=showing.due_sigma)
-        self.release = ReleaseSchedule(self.stream, hold_s=showing.hold_s)
-        self.sequencer = Sequencer(self.map, self.release, next_offset=next_offset)
+        self.learns_hold = showing.auto_hold
+        self._max_hold_s = showing.hold_s
+        self.release = ReleaseSchedule(self.stream, hold_s=0.0 if showing.auto_hold else showing.hold_s)
+        markets = Markets(
+            scope=showing.suspend_scope,
+            invalidate=showing.price_invalidation,
+            binds={source.name: source.binds for source in showing.sources},
+        )
+        skews = Skews({source.name: source.latency_s for source in showing.sources})
+        self.sequencer = Sequencer(self.map, self.release, markets=markets, skews=skews, next_offset=next_offset)
         self.target_duration_s: int | None = None
         self.live: bool | None = None
         self._ended = False
@@ -144,6 +154,8 @@ class StreamFeed:
 
         Ask for it last: from then on what belongs to its picture counts as late.
         """
+        if self.learns_hold:
+            self.release.aim(min(self._max_hold_s, self.sequencer.lag.hold_s()))
         return self.release.mark(timing, arrived=found.arrived, now=now)
 
     def unmarked(self, *, now: float) -> ReleaseMark | None:

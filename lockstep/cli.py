@@ -7,7 +7,7 @@ import sys
 import typer
 
 from kernel.errors import LockstepError, SettingsError
-from lockstep.commands import config, demo, origin, probe, replay, serve, subscribe, token
+from lockstep.commands import config, demo, feed, origin, probe, replay, serve, subscribe, token
 from lockstep.logs import configure_logs
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command()(replay.replay)
 app.command()(origin.origin)
 app.command()(probe.probe)
 app.command()(demo.demo)
+app.add_typer(feed.commands, name="feed")
 app.add_typer(config.commands, name="config")
 
 

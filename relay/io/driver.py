@@ -91,15 +91,17 @@ class StreamRelay:
     async def _wait(self) -> None:
         now = self._bus.now()
         target_s = self.window.target_duration_s
-        due = [self._seen_at + (FIRST_POLL_S if target_s is None else target_s)]
-        if self.window.wants_playlist:
-            due.append(self._seen_at + MIN_REFRESH_S)
+        due = []
+        if not self.window.ended:
+            due.append(self._seen_at + (FIRST_POLL_S if target_s is None else target_s))
+            if self.window.wants_playlist:
+                due.append(self._seen_at + MIN_REFRESH_S)
         deadline = self.window.next_deadline()
         if deadline is not None:
             due.append(deadline)
         self._poke.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, min(due) - now)):
+            async with asyncio.timeout(max(0.0, min(due) - now) if due else None):
                 await self._poke.wait()
 
     def _on_timing(self, _: int, timing: SegmentTiming) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from feeds.lag import MAX_HOLD_S
 from kernel.errors import SettingsError
 from kernel.showings import Source
 from lockstep.settings import load_settings
@@ -97,3 +98,29 @@ def test_an_event_id_and_an_origin_are_checked(tmp_path: Path) -> None:
         load_settings(None, {"showings": {"a b": {"origin": origin}}}).to_showings()
     with pytest.raises(SettingsError):
         load_settings(None, {"showings": {"a": {"origin": str(tmp_path / "none")}}}).to_showings()
+
+
+def test_a_learned_hold_and_watched_sources(tmp_path: Path) -> None:
+    write_list(tmp_path, ["a.ts"])
+    config = tmp_path / "lockstep.toml"
+    config.write_text(
+        f"""
+[showings.game]
+origin = "{tmp_path}"
+hold_s = "auto"
+suspend_scope = "market"
+price_invalidation = true
+[showings.game.sources.desk]
+vendor = "lockstep"
+interval_s = 2
+down_after_s = 5
+binds = "own"
+latency_s = 8
+""",
+        "utf-8",
+    )
+    showing = load_settings(config).to_showings()["game"]
+    # The relay waits for a mark as long as the hold may become.
+    assert (showing.auto_hold, showing.hold_s) == (True, MAX_HOLD_S)
+    assert (showing.suspend_scope, showing.price_invalidation) == ("market", True)
+    assert showing.sources == (Source("desk", "lockstep", "public", 2.0, 5.0, "own", 8.0),)
