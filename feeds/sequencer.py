@@ -1,65 +1,61 @@
-"""Turn facts into sealed entries: the only place that assigns revisions, classes and offsets.
+"""Turn facts into sealed entries: the only place that assigns classes and offsets.
 
 Rules:
-* A fact is known by (source, id). What repeats a known revision, or is older than it, is dropped.
-* A data-entry correction (an amend or retract without a time, or with the original's) stands where its original stands.
-  A reversal in the game (with a later time) stands at its own picture.
 * Safety is sealed at once. Everything else is sealed when the picture it belongs to is known.
+* What a word about a market leads to is numbered with it (`ver`), in the order in which the messages came; what waits
+  for its picture keeps that number, so a suspend that came after it outranks it.
 * An entry never changes after it is sealed; offsets rise by one and are never used again.
+* Of one message all that belongs to one picture is sealed together: a crash keeps all of it or none.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from feeds.align import Placement, TimelineMap
+from feeds.lag import LagGauge
+from feeds.market_book import Kept
+from feeds.markets import STATEFUL, Change, Markets
 from feeds.release import ReleaseSchedule
-from kernel import strict_json
+from feeds.revisions import Known, Revision, Revisions
+from feeds.skew import Skews
 from kernel.cues import Body, Cue, CueClass, CueType, Entry, Fact, Op
 from kernel.timeline import MediaTime
-
-MAX_KNOWN_FACTS = 200_000
-"""Facts whose revisions are remembered: a game has 600 plays, an odds feed some tens of thousands of prices."""
-
-
-@dataclass(slots=True)
-class Known:
-    """What is remembered of a fact: enough to number its next revision and to place its corrections."""
-
-    rev: int
-    stamp: int | None
-    digest: str
-    wall: float
-    sigma_s: float
-    body: Body
-    retracted: bool = False
-    placement: Placement | None = None
 
 
 @dataclass(slots=True)
 class Waiting:
-    """A revision that is numbered, but whose picture is not known yet."""
+    """A cue that is numbered, but whose picture is not known yet. `fact_id` is None for what we say ourselves."""
 
-    fact: Fact
+    source: str
+    fact_id: str | None
+    id: str
     rev: int
     op: Op
+    type: CueType
+    cls: CueClass
+    body: Body
     before: Body | None
     known: Known
     message_seq: int
+    received: float
+    ver: int = 0
+    kept: tuple[Kept, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """An entry, the vendor's fact and message it came from, and what `Sequencer.restore` wants to know of it."""
+    """An entry, the vendor's fact and message it came from, what `restore` wants to know of it, and what to keep."""
 
     entry: Entry
-    source: str
-    fact_id: str
+    source: str | None
+    fact_id: str | None
     message_seq: int
     note: dict[str, Any]
+    ver: int = 0
+    kept: tuple[Kept, ...] = ()
 
 
 @dataclass(slots=True)
@@ -68,9 +64,6 @@ class Counts:
 
     sealed: int = 0
     late: int = 0
-    duplicates: int = 0
-    stale: int = 0
-    retracted: int = 0
     absurd: int = 0
     waiting: int = 0
 
@@ -89,36 +82,38 @@ class Sequencer:
     Args:
         map_: the stream's timed segments.
         release: the stream's release schedule, which tells how late a fact is.
+        markets: what is known of markets.
         next_offset: the first offset to be used.
     """
 
-    def __init__(self, map_: TimelineMap, release: ReleaseSchedule, *, next_offset: int = 0) -> None:
+    def __init__(
+        self,
+        map_: TimelineMap,
+        release: ReleaseSchedule,
+        *,
+        markets: Markets | None = None,
+        skews: Skews | None = None,
+        next_offset: int = 0,
+    ) -> None:
         self._map = map_
         self._release = release
-        self._known: dict[tuple[str, str], Known] = {}
         self._waiting: list[Waiting] = []
         self._open: dict[int, int] = {}
+        self._seq = 0
+        self.markets = markets or Markets()
+        self.skews = skews or Skews()
+        self.revisions = Revisions()
+        self.lag = LagGauge()
+        self.lags: dict[str, LagGauge] = {}
+        """By source what `lag` is of all."""
         self.next_offset = next_offset
         self.counts = Counts()
 
     def restore(self, entry: Entry, source: str, fact_id: str, note: Mapping[str, Any]) -> None:
         """Take in an entry sealed before a restart, in the order of offsets; `note` is what `Sealed` said of it."""
-        cue = entry.cue
-        known = Known(
-            rev=cue.rev,
-            stamp=note["stamp"],
-            digest=note["digest"],
-            wall=note["wall"],
-            sigma_s=note["sigma_s"],
-            body=cue.body,
-            retracted=cue.op is Op.RETRACT,
-        )
-        if cue.at is not None and entry.due is not None and cue.msn is not None:
-            wall = (cue.wall_ms or 0) / 1000
-            known.placement = Placement(cue.at, entry.due, cue.msn, cue.off or 0, wall, cue.sigma_ms)
-        self._remember((source, fact_id), known)
+        self.revisions.restore(entry, source, fact_id, note)
 
-    def offer(self, facts: list[Fact], *, message_seq: int, received: float, live: bool) -> Offer:
+    def offer(self, facts: list[Fact], *, message_seq: int, received: float, live: bool, now: float = 0.0) -> Offer:
         """Take in the facts of one message and number them; those that need a picture wait for `seal`.
 
         Args:
@@ -126,20 +121,22 @@ class Sequencer:
             message_seq: the message's number in the journal.
             received: when it was received, in Unix seconds.
             live: whether the stream is live, so that a clock can be told to be absurd.
+            now: bus time at which it was received.
         """
+        self._seq = max(self._seq, message_seq)
         offer = Offer()
         for fact in facts:
-            waiting = self._number(fact, message_seq, received, live=live)
-            if waiting is None:
-                continue
-            if _class_of(waiting.fact) is CueClass.SAFETY:
-                offer.safety.append(self._sealed(waiting, None, now=0.0))
-                continue
-            self._waiting.append(waiting)
-            self._open[message_seq] = self._open.get(message_seq, 0) + 1
-            offer.settled = False
+            self._take(offer, self._numbered(fact, message_seq, received, live=live, now=now), message_seq)
         self.counts.waiting = len(self._waiting)
         return offer
+
+    def fall(self, source: str, *, wall: float) -> list[Sealed]:
+        """Suspend what a source binds, now that it is down; `wall` is Unix seconds."""
+        return self._ours(self.markets.fall(source, seq=self._seq, at=wall), wall)
+
+    def distrust(self, *, wall: float) -> list[Sealed]:
+        """Suspend every market known, because what was said last may be lost; `wall` is Unix seconds."""
+        return self._ours(self.markets.distrust(at=wall), wall)
 
     def seal(self, *, now: float) -> tuple[list[Sealed], list[int]]:
         """Seal what has its picture by now.
@@ -170,118 +167,117 @@ class Sequencer:
         self.counts.waiting = len(still)
         return sealed, settled
 
-    def _number(self, fact: Fact, message_seq: int, received: float, *, live: bool) -> Waiting | None:
-        key = (fact.source, fact.id)
-        known = self._known.get(key)
-        digest = _digest(fact.type, fact.body)
-        op = self._op_of(fact, known, digest)
-        if op is None:
-            return None
-        rev = fact.rev if fact.rev is not None else (known.rev + 1 if known else 1)
-        wall, sigma_s = self._when(fact, received, live=live)
-        if known is None:
-            known = Known(rev, fact.stamp, digest, wall, sigma_s, fact.body, retracted=op is Op.RETRACT)
-            self._remember(key, known)
-            if op is Op.RETRACT:
-                # Its target has not come yet; when it does, it is retracted already.
-                self.counts.retracted += 1
-                return None
-            return Waiting(fact, rev, op, None, known, message_seq)
-        before = known.body if op in (Op.AMEND, Op.RETRACT) else None
-        reversal = fact.occurred_at is not None and wall > known.wall and op is not Op.CONFIRM
-        known.rev, known.digest = rev, digest
-        known.stamp = fact.stamp if fact.stamp is not None else known.stamp
-        known.retracted = op is Op.RETRACT
-        if op is not Op.RETRACT:
-            known.body = fact.body
-        if reversal:
-            # From here on corrections of the verdict stand with the verdict.
-            known = replace(known, wall=wall, sigma_s=sigma_s, placement=None)
-            self._known[key] = known
-        return Waiting(fact, rev, op, before, known, message_seq)
+    def _take(self, offer: Offer, numbered: Iterable[Waiting], message_seq: int) -> None:
+        for waiting in numbered:
+            if waiting.cls is CueClass.SAFETY:
+                offer.safety.append(self._sealed(waiting, None, now=0.0))
+                continue
+            self._waiting.append(waiting)
+            self._open[message_seq] = self._open.get(message_seq, 0) + 1
+            offer.settled = False
 
-    def _op_of(self, fact: Fact, known: Known | None, digest: str) -> Op | None:
-        """Return what a fact does to what is known, or None if there is nothing left for it to do."""
-        if known is None:
-            # A correction that comes before its target is all we know of it.
-            return Op.NEW if fact.op in (Op.AMEND, Op.CONFIRM) else fact.op
-        if known.retracted:
-            self.counts.retracted += 1
-            return None
-        if fact.rev is not None and fact.rev <= known.rev:
-            self.counts.duplicates += 1
-            return None
-        if fact.stamp is not None and known.stamp is not None and fact.stamp < known.stamp:
-            self.counts.stale += 1
-            return None
-        if fact.op is Op.RETRACT:
-            return Op.RETRACT
-        if digest != known.digest:
-            return Op.AMEND
-        newer = fact.rev is not None or (fact.stamp is not None and fact.stamp != known.stamp)
-        if newer or fact.op is Op.CONFIRM:
-            return Op.CONFIRM
-        self.counts.duplicates += 1
-        return None
+    def _numbered(self, fact: Fact, message_seq: int, received: float, *, live: bool, now: float) -> Iterable[Waiting]:
+        wall, sigma_s, said = self._when(fact, received, live=live)
+        if live and said is not None and fact.op is Op.NEW and not self.revisions.knows(fact):
+            for gauge in (self.lag, self._lag_of(fact.source)):
+                gauge.add(received - said)
+        revision = self.revisions.number(fact, wall=wall, sigma_s=sigma_s)
+        if revision is None:
+            return []
+        if fact.type not in STATEFUL:
+            body = revision.known.body if revision.op is Op.CONFIRM else fact.body
+            own = Change(fact.source, None, fact.type, CueClass.LOCKED, 0, body)
+            return [self._waits(own, fact, revision, message_seq, now)]
+        said_fact = replace(fact, occurred_at=said)
+        changes = self.markets.read(said_fact, revision.op, seq=message_seq, at=wall)
+        return [self._waits(change, fact, revision, message_seq, now) for change in changes]
 
-    def _when(self, fact: Fact, received: float, *, live: bool) -> tuple[float, float]:
+    def _waits(self, change: Change, fact: Fact, revision: Revision, message_seq: int, received: float) -> Waiting:
+        known = revision.known
+        if change.id is None:
+            if change.not_before is not None:
+                # From here on it stands there, and what corrects it does.
+                known.wall = max(known.wall, change.not_before)
+            if revision.op in (Op.NEW, Op.AMEND):
+                known.body = change.body
+            id_, rev, op, before = fact.id, revision.rev, revision.op, revision.before
+        else:
+            wall = max(known.wall, change.not_before or known.wall)
+            known = Known(change.ver, None, "", None, wall, known.sigma_s, change.body)
+            id_, rev, op, before = change.id, change.ver, Op.NEW, None
+        return Waiting(
+            change.source, None if change.id else fact.id, f"{change.source}:{id_}", rev, op, change.type, change.cls,
+            change.body, before, known, message_seq, received, change.ver, change.kept,
+        )  # fmt: skip
+
+    def _ours(self, changes: list[Change], wall: float) -> list[Sealed]:
+        """Return what we say by ourselves: no message is behind it, and no picture."""
+        sealed = []
+        for change in changes:
+            known = Known(change.ver, None, "", None, wall, 0.0, change.body)
+            waiting = Waiting(
+                change.source, None, f"{change.source}:{change.id}", change.ver, Op.NEW, change.type, change.cls,
+                change.body, None, known, 0, 0.0, change.ver, change.kept,
+            )  # fmt: skip
+            sealed.append(self._sealed(waiting, None, now=0.0))
+        return sealed
+
+    def _when(self, fact: Fact, received: float, *, live: bool) -> tuple[float, float, float | None]:
+        """Return when a fact happened, how uncertain that is, and the vendor's word on it, corrected, if usable."""
         if fact.occurred_at is None:
             # Nothing happens after it is told: the time of receipt errs on the safe side.
-            return received, 0.0
+            return received, 0.0, None
+        if not live:
+            # What was recorded has no "now" to compare its clock with.
+            return fact.occurred_at, fact.sigma_s, fact.occurred_at
         if self._map.is_absurd(fact.occurred_at, received, live=live):
             self.counts.absurd += 1
-            return received, 0.0
-        return fact.occurred_at, fact.sigma_s
-
-    def _remember(self, key: tuple[str, str], known: Known) -> None:
-        self._known[key] = known
-        if len(self._known) > MAX_KNOWN_FACTS:
-            del self._known[next(iter(self._known))]
+            self.skews.absurd(fact.source, fact.occurred_at - received)
+            return received, 0.0, None
+        if fact.op is Op.NEW and not self.revisions.knows(fact):
+            self.skews.observe(fact.source, fact.occurred_at, received)
+        said = self.skews.correct(fact.source, fact.occurred_at)
+        return said, fact.sigma_s, said
 
     def _sealed(self, waiting: Waiting, placement: Placement | None, *, now: float) -> Sealed:
-        fact = waiting.fact
         offset = self.next_offset
         self.next_offset += 1
         due = placement.due if placement else None
         late_ms = self._late_ms(due, now)
         cue = Cue(
-            id=f"{fact.source}:{fact.id}",
+            id=waiting.id,
             rev=waiting.rev,
             op=waiting.op,
-            type=fact.type,
-            cls=_class_of(fact),
+            type=waiting.type,
+            cls=waiting.cls,
             at=placement.at if placement else None,
             msn=placement.msn if placement else None,
             part=None,
             off=placement.off if placement else None,
             wall_ms=round(placement.wall * 1000) if placement else None,
             sigma_ms=placement.sigma_ms if placement else 0,
-            # Safety tells no sporting detail: even which market closes is a leak.
-            body=fact.body if placement else {},
+            body=waiting.body,
             late_ms=late_ms,
             before=waiting.before if placement else None,
         )
         self.counts.sealed += 1
         self.counts.late += late_ms is not None
-        known = waiting.known
-        note = {"stamp": known.stamp, "digest": known.digest, "wall": known.wall, "sigma_s": known.sigma_s}
-        return Sealed(Entry(offset, cue, due), fact.source, fact.id, waiting.message_seq, note)
+        if due is not None:
+            needed_s = self._release.needed_hold_s(due, received=waiting.received)
+            for gauge in (self.lag, self._lag_of(waiting.source)):
+                gauge.needed(needed_s, late=late_ms is not None)
+        own = waiting.fact_id is None
+        return Sealed(
+            Entry(offset, cue, due), None if own else waiting.source, waiting.fact_id, waiting.message_seq,
+            {} if own else waiting.known.note(), waiting.ver, waiting.kept,
+        )  # fmt: skip
+
+    def _lag_of(self, source: str) -> LagGauge:
+        # Sources are those of the settings: there are few.
+        return self.lags.setdefault(source, LagGauge())
 
     def _late_ms(self, due: MediaTime | None, now: float) -> int | None:
         if due is None:
             return None
         since = self._release.out_since(due, now=now)
         return None if since is None else round((now - since) * 1000)
-
-
-def _class_of(fact: Fact) -> CueClass:
-    if fact.type in (CueType.SUSPEND, CueType.INV):
-        return CueClass.SAFETY
-    market: Any = fact.body.get("market")
-    if fact.type is CueType.MARKET and isinstance(market, Mapping) and market.get("st") == "open":
-        return CueClass.REOPEN
-    return CueClass.LOCKED
-
-
-def _digest(type_: CueType, body: Body) -> str:
-    return hashlib.sha256(f"{type_}\n{strict_json.encode(body)}".encode()).hexdigest()

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from feeds.align import TimedSegment, TimelineMap
+from feeds.markets import Markets
 from feeds.media import SegmentMedia
 from feeds.published import Wall
 from feeds.release import ReleaseSchedule
 from feeds.sequencer import Sequencer
+from feeds.skew import Skews
 from feeds.timing import TimelineTracker, TrackerState
 from feeds.utc import UtcModel
 from kernel.follow import Found, PlaylistFollower
@@ -51,8 +53,16 @@ class StreamFeed:
         self._tracker: TimelineTracker | None = None
         self._utc = UtcModel(program_delay_ms=showing.program_delay_ms or 0)
         self.map = TimelineMap(due_sigma=showing.due_sigma)
-        self.release = ReleaseSchedule(self.stream, hold_s=showing.hold_s)
-        self.sequencer = Sequencer(self.map, self.release, next_offset=next_offset)
+        self.learns_hold = showing.auto_hold
+        self._max_hold_s = showing.hold_s
+        self.release = ReleaseSchedule(self.stream, hold_s=0.0 if showing.auto_hold else showing.hold_s)
+        markets = Markets(
+            scope=showing.suspend_scope,
+            invalidate=showing.price_invalidation,
+            binds={source.name: source.binds for source in showing.sources},
+        )
+        skews = Skews({source.name: source.latency_s for source in showing.sources})
+        self.sequencer = Sequencer(self.map, self.release, markets=markets, skews=skews, next_offset=next_offset)
         self.target_duration_s: int | None = None
         self.live: bool | None = None
         self._ended = False
@@ -145,6 +155,8 @@ class StreamFeed:
 
         Ask for it last: from then on what belongs to its picture counts as late.
         """
+        if self.learns_hold:
+            self.release.aim(min(self._max_hold_s, self.sequencer.lag.hold_s()))
         # A recording has waited long enough, whatever the hold.
         return self.release.mark(timing, arrived=found.arrived if self.live else float("-inf"), now=now)
 

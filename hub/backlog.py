@@ -1,4 +1,8 @@
-"""The log of one stream as the hub keeps it: by offset, and by the media time at which entries fall due."""
+"""The log of one stream as the hub keeps it: by offset, and by the media time at which entries fall due.
+
+What is forgotten is remembered as a bound, so that a cursor either is owed what is here, or is told that it cannot be.
+Prices alone are thinned out instead of counted: of what everyone has passed, the newest of each market and while stays.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,27 @@ from itertools import islice
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from hub.floors import market_of
+from kernel.cues import CueType, Op
+from kernel.pts import TICKS_PER_S
+from kernel.timeline import BEGINNING, MediaTime
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from hub.cursor import Cursor
     from kernel.cues import Entry
-    from kernel.timeline import MediaTime
 
+MAX_SAFETY = 10_000
+"""How many safety entries are kept for who comes back: one a second for three hours."""
+
+Place = tuple[MediaTime, int]
 _offset = attrgetter("o")
 
 
-def _place(entry: Entry) -> tuple[MediaTime, int]:
-    assert entry.due is not None  # only entries that have one are kept by due
+def place_of(entry: Entry) -> Place:
+    """Return where an entry stands in the order of delivery: (due, o)."""
+    assert entry.due is not None  # safety has no place in that order
     return (entry.due, entry.o)
 
 
@@ -26,17 +39,25 @@ class Backlog:
     """Keep a stream's entries and answer what of them is owed.
 
     Args:
-        max_entries: how many entries are kept; the oldest go first.
+        max_entries: how many entries are kept, prices not counted; the oldest go first.
         max_age_s: how long an entry is kept after it arrived, in seconds.
+        max_prices: beyond how many prices they are thinned out.
     """
 
-    def __init__(self, *, max_entries: int, max_age_s: float) -> None:
+    def __init__(self, *, max_entries: int, max_age_s: float, max_prices: int = 20_000) -> None:
         self._max_entries = max_entries
         self._max_age_s = max_age_s
+        self._max_prices = self._thin_beyond = max_prices
         self._log: list[Entry] = []
         self._arrivals: list[float] = []
         self._by_due: list[Entry] = []
-        self._safety_head = -1
+        self._revisions: dict[str, list[Entry]] = {}
+        self._n_prices = 0
+        self._safety: list[Entry] = []
+        self._base: dict[tuple[str, str | None, str, str], Entry] = {}
+        # The highest that was forgotten: a cursor at or below any of these cannot be served whole.
+        self._lost_o = self._lost_safety_o = -1
+        self._lost_due = BEGINNING
         self.head = -1
         """The highest offset of the log, safety aside."""
         self.through = -1
@@ -49,9 +70,11 @@ class Backlog:
     def append(self, entry: Entry, now: float) -> bool:
         """Take in an entry that arrived at `now`; return False for one whose offset is known already."""
         if entry.due is None:
-            if entry.o <= self._safety_head:
+            if self._safety and entry.o <= self._safety[-1].o:
                 return False
-            self._safety_head = entry.o
+            self._safety.append(entry)
+            if len(self._safety) > MAX_SAFETY:
+                self._lost_safety_o = self._safety.pop(0).o
             if entry.o == self.through + 1:
                 self.through = entry.o
             return True
@@ -61,58 +84,160 @@ class Backlog:
         self.through = max(self.through, entry.o)
         self._log.append(entry)
         self._arrivals.append(now)
-        insort(self._by_due, entry, key=_place)
+        if not self._by_due or place_of(self._by_due[-1]) < place_of(entry):
+            self._by_due.append(entry)
+        else:
+            insort(self._by_due, entry, key=place_of)
+        if entry.cue.type is CueType.PRICE:
+            self._n_prices += 1
+        elif entry.cue.op is not Op.NEW or entry.cue.id in self._revisions:
+            self._revisions.setdefault(entry.cue.id, []).append(entry)
         self._trim(now)
         return True
 
     def owed(self, since: Cursor, frontier: MediaTime) -> list[Entry]:
         """Return what may be seen before `frontier` and does not count as sent, in the order of (due, o).
 
-        Safety is not among it: it was sent when it arrived.
+        Safety is not among it: see `safety_after`.
         """
-        low = bisect_left(self._by_due, (since.upto, -1), key=_place)
-        high = bisect_left(self._by_due, (frontier, -1), key=_place)
+        low = bisect_left(self._by_due, (since.upto, -1), key=place_of)
+        high = bisect_left(self._by_due, (frontier, -1), key=place_of)
         owed = self._by_due[low:high]
+        if since.seen >= self.head:
+            return owed
         # Sealed after its picture was out: due already, but not known when the cursor was taken.
-        late = [entry for entry in self._after(since.seen) if _place(entry)[0] < min(since.upto, frontier)]
-        return sorted(late, key=_place) + owed if late else owed
+        bound = min(since.upto, frontier)
+        late = [entry for entry in self._after(since.seen) if place_of(entry)[0] < bound]
+        return sorted(late, key=place_of) + owed if late else owed
+
+    def safety_after(self, offset: int) -> list[Entry]:
+        """Return the safety entries beyond an offset, of `inv` only the last of each market."""
+        after = self._safety[bisect_right(self._safety, offset, key=_offset) :]
+        last = {market_of(entry.cue.body): entry.o for entry in after if entry.cue.type is CueType.INV}
+        return [one for one in after if one.cue.type is not CueType.INV or last[market_of(one.cue.body)] == one.o]
+
+    def is_superseded(self, entry: Entry, frontier: MediaTime) -> bool:
+        """Return whether a newer revision of the same fact lies before `frontier`: then this one is told no more."""
+        revisions = self._revisions.get(entry.cue.id)
+        return revisions is not None and any(
+            _supersedes(other, entry) and other.due is not None and other.due < frontier for other in revisions
+        )
+
+    def covers(self, since: Cursor) -> bool:
+        """Return whether everything that the cursor may be owed is still here."""
+        if since.o < self._lost_safety_o:
+            return False
+        return self._lost_o < 0 or (since.o >= self._lost_o and since.upto > self._lost_due)
+
+    def before(self, frontier: MediaTime) -> list[Entry]:
+        """Return what a state as of `frontier` is made of: all that is due, and the last of what was forgotten."""
+        high = bisect_left(self._by_due, (frontier, -1), key=place_of)
+        base = [entry for entry in self._base.values() if entry.due is not None and entry.due < frontier]
+        return sorted(base, key=place_of) + self._by_due[:high]
 
     def next_due(self, frontier: MediaTime) -> MediaTime | None:
         """Return the due time of the first entry at or beyond `frontier`, or None if nothing waits."""
-        index = bisect_left(self._by_due, (frontier, -1), key=_place)
+        index = bisect_left(self._by_due, (frontier, -1), key=place_of)
         return self._by_due[index].due if index < len(self._by_due) else None
+
+    def thin(self, passed: MediaTime) -> None:
+        """Thin out the prices before `passed`, which everyone has passed, if there are too many of them.
+
+        Of each market the newest price of a while stays, the while being as long as it must be. Amortised: it runs when
+        the number has doubled since.
+        """
+        if self._n_prices <= self._thin_beyond:
+            return
+        kept: frozenset[int] = frozenset()
+        for while_s in (1, 4, 16, 64, 256, 1024, 1 << 20):
+            kept = self._newest_prices(passed, while_s * TICKS_PER_S)
+            if len(kept) <= self._max_prices // 2:
+                break
+        self._keep([one.cue.type is not CueType.PRICE or one.o in kept for one in self._log])
+        self._thin_beyond = max(self._max_prices, 2 * self._n_prices)
 
     def clear(self) -> None:
         """Forget everything: the log's epoch has changed."""
-        self._log.clear()
-        self._arrivals.clear()
-        self._by_due.clear()
-        self.head = self.through = self._safety_head = -1
+        self.__init__(  # type: ignore[misc]
+            max_entries=self._max_entries, max_age_s=self._max_age_s, max_prices=self._max_prices
+        )
 
     def _after(self, offset: int) -> Iterator[Entry]:
         return islice(self._log, bisect_right(self._log, offset, key=_offset), None)
 
+    def _newest_prices(self, passed: MediaTime, while_ticks: int) -> frozenset[int]:
+        newest: dict[tuple[str | None, int, int], int] = {}
+        kept = []
+        for entry in self._by_due:
+            if entry.cue.type is not CueType.PRICE:
+                continue
+            due, o = place_of(entry)
+            if due >= passed:
+                kept.append(o)
+            else:
+                newest[market_of(entry.cue.body), due.timeline, due.pts // while_ticks] = o
+        return frozenset(kept).union(newest.values())
+
     def _trim(self, now: float) -> None:
         stale = bisect_left(self._arrivals, now - self._max_age_s)
-        surplus = len(self._log) - self._max_entries
+        surplus = len(self._log) - self._n_prices - self._max_entries
         # A tenth at a time: the index by due is rebuilt once for many entries, not shifted for each.
         if max(stale, surplus) <= self._max_entries // 10:
             return
-        keep = max(stale, surplus)
-        del self._log[:keep]
-        del self._arrivals[:keep]
-        self._by_due = sorted(self._log, key=_place)
+        gone = stale
+        surplus -= sum(one.cue.type is not CueType.PRICE for one in self._log[:gone])
+        while surplus > 0:
+            surplus -= self._log[gone].cue.type is not CueType.PRICE
+            gone += 1
+        for entry in sorted(self._log[:gone], key=place_of):
+            self._base[_subject(entry)] = entry
+            self._lost_o = max(self._lost_o, entry.o)
+            self._lost_due = max(self._lost_due, place_of(entry)[0])
+        self._keep([index >= gone for index in range(len(self._log))])
+
+    def _keep(self, wanted: list[bool]) -> None:
+        self._arrivals = [at for at, keep in zip(self._arrivals, wanted, strict=True) if keep]
+        self._log = [entry for entry, keep in zip(self._log, wanted, strict=True) if keep]
+        self._by_due = sorted(self._log, key=place_of)
+        self._n_prices = sum(entry.cue.type is CueType.PRICE for entry in self._log)
+        oldest = self._log[0].o if self._log else self.head + 1
+        self._revisions = {
+            id_: known
+            for id_, revisions in self._revisions.items()
+            if (known := [one for one in revisions if one.o >= oldest])
+        }
 
 
-def newest_revisions(entries: Iterable[Entry]) -> list[Entry]:
+def _subject(entry: Entry) -> tuple[str, str | None, str, str]:
+    """Return what filters may tell an entry by: of what was forgotten the last of each is enough for any state."""
+    team = entry.cue.body.get("team")
+    return (
+        entry.cue.type.value,
+        market_of(entry.cue.body),
+        team if isinstance(team, str) else "",
+        entry.cue.id.partition(":")[0],
+    )
+
+
+def _is_nod(entry: Entry) -> bool:
+    """Return whether an entry only says that what was told holds; whoever was not told still needs the telling."""
+    return entry.cue.op is Op.CONFIRM and not entry.cue.body
+
+
+def _supersedes(newer: Entry, older: Entry) -> bool:
+    return not _is_nod(newer) and (newer.cue.rev, newer.o) > (older.cue.rev, older.o)
+
+
+def newest_revisions(entries: list[Entry]) -> list[Entry]:
     """Return, of entries that fall due together, only the newest revision of each id, in their order.
 
     What is left out counts as sent: whoever sees them together would only be told what no longer holds.
     """
-    entries = list(entries)
+    if len(entries) < 2:
+        return entries
     newest: dict[str, Entry] = {}
     for entry in entries:
         known = newest.get(entry.cue.id)
-        if known is None or (known.cue.rev, known.o) < (entry.cue.rev, entry.o):
+        if known is None or _supersedes(entry, known):
             newest[entry.cue.id] = entry
-    return [entry for entry in entries if newest[entry.cue.id] is entry]
+    return [entry for entry in entries if not _supersedes(newest[entry.cue.id], entry)]

@@ -1,77 +1,189 @@
-"""Those who share one frontier and have been sent the same: computed once, encoded once per filter."""
+"""Those who share one frontier and have been sent the same: computed once, encoded once per format and filter."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hub.backlog import Backlog, newest_revisions
-from hub.cursor import NOTHING_SENT, Cursor
+from hub.backlog import Backlog, newest_revisions, place_of
+from hub.cursor import NOTHING_SENT, Cursor, cursor_text
+from hub.floors import market_of, version_of
+from hub.group import Group
+from hub.snapshot import Batch, Message, batches, snapshot
+from hub.state import State
+from hub.subscriber import wish_mark
+from kernel.cues import CueType
 
 if TYPE_CHECKING:
+    from hub.backlog import Place
+    from hub.floors import Floors
     from hub.frontier import Clock
-    from hub.subscriber import Filter, Subscriber
+    from hub.subscriber import Filter, Format, Subscriber
     from kernel.cues import Entry
     from kernel.timeline import MediaTime
+
+MAX_STATES = 64
+"""How many filters' states are kept up to date for a cohort that may grow: beyond it, those without members go."""
+
+MAX_CHUNKS = 64
+"""How many replays are kept at hand: those who lose one server together come back from a few places."""
+
+CHUNK = 4_096
+"""How many entries somebody who is behind is handed at a time: 32 KiB of references."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What goes to whom in one flush; all of `to` have the same filter.
+    """What goes to whom in one flush; all of `to` have the same filter and format.
 
-    `before` is where they stood, for those who cannot take it all at once. `safety` goes to paused sockets too.
+    `before` is where they stood, for those who cannot take it all at once; `frontier` is what nothing in it may lie
+    at or beyond. `safety` goes to paused sockets too. `trading` says that the one rule does not hold for them.
     """
 
     to: tuple[Subscriber, ...]
     entries: tuple[Entry, ...]
     before: Cursor
+    frontier: MediaTime
+    format: Format = "json"
     safety: bool = False
+    trading: bool = False
+    group: Group | None = None
 
 
 class Cohort:
-    """Deliver by the one rule: an entry is owed when its due time lies before the frontier."""
+    """Deliver by the one rule: an entry is owed when its due time lies before the frontier.
 
-    def __init__(self, number: int, clock: Clock, backlog: Backlog) -> None:
+    Args:
+        number: ties between cohorts are settled by it.
+        clock: tells the frontier.
+        backlog: the stream's log.
+        floors: what is not sent any more.
+        conflate_ms: how long a price may wait for a newer one of its market; 0: none waits.
+        shared: whether it is kept when nobody is in it, and keeps states up to date.
+        trading: whether its members see everything at once.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        clock: Clock,
+        backlog: Backlog,
+        floors: Floors,
+        *,
+        conflate_ms: int = 0,
+        shared: bool = True,
+        trading: bool = False,
+    ) -> None:
         self.number = number
         self.clock = clock
         self.cursor: Cursor = NOTHING_SENT
+        self.lagging = False
+        self.is_due_sooner = False
+        """Whether the last entry changed `next_instant`."""
+        self._next_due: MediaTime | None = None
         self._backlog = backlog
-        self._members: dict[Filter, dict[int, Subscriber]] = {}
+        self._floors = floors
+        self._conflate_s = conflate_ms / 1000
+        self.shared = shared
+        self._trading = trading
+        self._members: dict[tuple[Filter, Format], Group] = {}
+        self._states: dict[Filter, State] = {}
+        self._chunks: dict[object, tuple[Place | None, list[Batch]]] = {}
+        self._snapshots: dict[Filter, tuple[object, list[Message]]] = {}
+        # Prices that wait to be conflated, by market; the due time that none of them lies before.
+        self._waiting: dict[str, Entry] = {}
+        self._held: MediaTime | None = None
+        self._flush_at = 0.0
 
     def __bool__(self) -> bool:
         return bool(self._members)
 
+    def members(self) -> list[Subscriber]:
+        """Return everybody who is in the hot set."""
+        return [one for group in self._members.values() for one in group.to]
+
     def add(self, subscriber: Subscriber) -> None:
         """Make somebody a member who has been sent what this cohort has."""
-        self._members.setdefault(subscriber.filter, {})[subscriber.number] = subscriber
+        key = (subscriber.filter, subscriber.format)
+        group = self._members.get(key)
+        if group is None:
+            group = self._members[key] = Group()
+        group.add(subscriber)
 
     def remove(self, subscriber: Subscriber) -> None:
         """Let somebody go; who is no member stays none."""
-        members = self._members.get(subscriber.filter)
-        if members is not None:
-            members.pop(subscriber.number, None)
-            if not members:
-                del self._members[subscriber.filter]
+        key = (subscriber.filter, subscriber.format)
+        group = self._members.get(key)
+        if group is not None:
+            group.remove(subscriber)
+            if not group:
+                del self._members[key]
+
+    @property
+    def holds_prices(self) -> bool:
+        """Return whether prices wait here to be conflated."""
+        return bool(self._waiting)
+
+    @property
+    def told(self) -> Cursor:
+        """Return the cursor that members are told: it never passes a price that waits to be conflated."""
+        if self._held is None or self._held >= self.cursor.upto:
+            return self.cursor
+        return self.cursor._replace(upto=self._held)
 
     def advance(self, now: float) -> list[Delivery]:
         """Move to the frontier at `now`; return what the members are owed for it."""
-        before, frontier = self.cursor, self.clock.frontier(now)
-        owed = self._backlog.owed(before, frontier)
-        self.cursor = self._moved(before, owed, frontier)
-        if not owed or not self._members:
-            return []
-        newest = newest_revisions(owed)
-        return [
-            Delivery(tuple(members.values()), chosen, before)
-            for wanted, members in self._members.items()
-            if (chosen := tuple(entry for entry in newest if wanted.passes(entry)))
-        ]
+        before, frontier = self.told, self.clock.frontier(now)
+        owed = self._backlog.owed(self.cursor, frontier)
+        highest = max((entry.o for entry in owed), default=-1)
+        self.cursor = Cursor(max(self.cursor.o, highest), frontier, self._backlog.head)
+        return self._send(owed, before, now)
 
-    def owed_to(self, subscriber: Subscriber) -> tuple[list[Entry], Cursor]:
-        """Return what one who is behind needs to stand where the cohort stands, and that place."""
-        assert subscriber.behind is not None  # asked only for those outside the cohort
-        owed = self._backlog.owed(subscriber.behind, self.cursor.upto)
-        return [entry for entry in newest_revisions(owed) if subscriber.filter.passes(entry)], self.cursor
+    def take(self, entry: Entry, now: float) -> list[Delivery]:
+        """Take in the newest entry of the log; return what the members are owed for it, if it is due already."""
+        cursor = self.cursor
+        assert entry.due is not None  # safety has a lane of its own
+        if entry.due >= cursor.upto:
+            self.is_due_sooner = self._next_due is None or entry.due < self._next_due
+            return []
+        before, idle = self.told, not self._waiting
+        self.cursor = Cursor(max(cursor.o, entry.o), cursor.upto, entry.o)
+        deliveries = self._send([entry], before, now)
+        self.is_due_sooner = idle and bool(self._waiting)
+        return deliveries
+
+    def waiting(self, subscriber: Subscriber) -> list[Entry]:
+        """Return the prices that wait here for newer ones and are for this subscriber, in the order of (due, o)."""
+        return sorted((entry for entry in self._waiting.values() if subscriber.filter.passes(entry)), key=place_of)
+
+    def chunk(self, subscriber: Subscriber, target: Cursor) -> list[Batch]:
+        """Return the next of what one who is behind needs to stand at `target`; none: it has had all of it.
+
+        Made once for all who come back from the same place.
+        """
+        since, place, wanted = subscriber.behind, subscriber.place, subscriber.filter
+        assert since is not None  # asked only for those outside the hot set
+        key = (since, place, wanted, target, self._floors.version)
+        known = self._chunks.get(key)
+        if known is None:
+            known = self._chunk(since, place, wanted, target)
+            if len(self._chunks) >= MAX_CHUNKS:
+                self._chunks.clear()
+            self._chunks[key] = known
+        subscriber.place, made = known
+        return made
+
+    def _chunk(
+        self, since: Cursor, place: Place | None, wanted: Filter, target: Cursor
+    ) -> tuple[Place | None, list[Batch]]:
+        owed = self._backlog.owed(since, target.upto)
+        if place is not None:
+            owed = [entry for entry in owed if place_of(entry) > place]
+        owed = [entry for entry in owed if entry.o <= target.seen][:CHUNK]
+        if owed:
+            place = place_of(owed[-1])
+        chosen = [entry for entry in self._choose(owed, target.upto) if wanted.passes(entry)]
+        return place, batches(_newest_prices(chosen) if self._conflate_s else chosen, self._floors.version)
 
     def count_safety(self, entry: Entry) -> None:
         """Take note that safety was sent to all."""
@@ -79,9 +191,134 @@ class Cohort:
 
     def next_instant(self) -> float | None:
         """Return when the frontier passes the next waiting entry, None if that takes another opening."""
-        due = self._backlog.next_due(self.cursor.upto) if self._members else None
-        return self.clock.passes_at(due) if due is not None else None
+        self.is_due_sooner = False
+        if not self._members and not self._states:
+            self._next_due = None
+            return None
+        due = self._next_due = self._backlog.next_due(self.cursor.upto)
+        instant = self.clock.passes_at(due) if due is not None else None
+        if self._waiting and (instant is None or self._flush_at < instant):
+            return self._flush_at
+        return instant
 
-    def _moved(self, before: Cursor, owed: list[Entry], frontier: MediaTime) -> Cursor:
-        highest = max((entry.o for entry in owed), default=-1)
-        return Cursor(max(before.o, highest), frontier, self._backlog.head)
+    # What the members know.
+
+    def state_of(self, wanted: Filter) -> State:
+        """Return what subscribers with this filter know who have been sent all up to the cursor."""
+        state = self._states.get(wanted)
+        if state is None:
+            state = State(self._floors)
+            waiting = {entry.o for entry in self._waiting.values()}
+            due = [entry for entry in self._backlog.before(self.cursor.upto) if entry.o not in waiting]
+            for entry in self._choose(due, self.cursor.upto):
+                if wanted.passes(entry):
+                    state.fold(entry)
+            if self.shared:
+                self._forget_states()
+                self._states[wanted] = state
+        return state
+
+    def snapshot_for(self, subscriber: Subscriber, epoch: str, piece_bytes: int) -> list[Message]:
+        """Return what a joiner is sent first; made once for all who come while nothing changes."""
+        state = self.state_of(subscriber.filter)
+        told = self.told
+        mark = (told.o, told.upto, state.version, self._floors.version)
+        known = self._snapshots.get(subscriber.filter)
+        if known is not None and known[0] == mark:
+            return known[1]
+        cur = cursor_text(epoch, told, wish_mark(subscriber.mode, subscriber.filter))
+        made = snapshot(state, self.cursor.upto, cur, piece_bytes)
+        if self.shared:
+            self._snapshots = {wanted: old for wanted, old in self._snapshots.items() if wanted in self._states}
+            self._snapshots[subscriber.filter] = (mark, made)
+        return made
+
+    def begin_anew(self) -> None:
+        """Forget what was sent: the log's epoch has changed."""
+        self.cursor = Cursor(-1, self.cursor.upto, -1)
+        self._states.clear()
+        self._chunks.clear()
+        self._snapshots.clear()
+        self._waiting.clear()
+        self._held = None
+
+    # Within.
+
+    def _choose(self, owed: list[Entry], frontier: MediaTime) -> list[Entry]:
+        """Leave out what counts as sent because it is superseded or below its floor."""
+        backlog, withhold = self._backlog, self._floors.withhold
+        return [
+            entry
+            for entry in newest_revisions(owed)
+            if not withhold(entry.cue.type, entry.cue.cls, entry.cue.body)
+            and not backlog.is_superseded(entry, frontier)
+        ]
+
+    def _send(self, owed: list[Entry], before: Cursor, now: float) -> list[Delivery]:
+        if not self._members and not self._states:
+            return []
+        chosen = self._choose(owed, self.cursor.upto) if owed else owed
+        if self._conflate_s:
+            chosen = self._conflated(chosen, now)
+        if not chosen:
+            return []
+        for wanted, state in self._states.items():
+            for entry in chosen:
+                if wanted.passes(entry):
+                    state.fold(entry)
+        deliveries = []
+        passed: dict[Filter, tuple[Entry, ...]] = {}
+        for (wanted, format_), group in self._members.items():
+            if wanted not in passed:
+                passed[wanted] = tuple(entry for entry in chosen if wanted.passes(entry))
+            if entries := passed[wanted]:
+                upto, trading = self.cursor.upto, self._trading
+                deliveries.append(Delivery(group.to, entries, before, upto, format_, trading=trading, group=group))
+        return deliveries
+
+    def _conflated(self, chosen: list[Entry], now: float) -> list[Entry]:
+        """Keep prices back for up to the interval, the newest of each market; everything else goes on."""
+        at_once = []
+        for entry in chosen:
+            mid = market_of(entry.cue.body) if entry.cue.type is CueType.PRICE else None
+            if mid is None:
+                at_once.append(entry)
+                continue
+            if not self._waiting:
+                self._flush_at = max(now, self._flush_at)
+            due = place_of(entry)[0]
+            self._held = due if self._held is None else min(due, self._held)
+            known = self._waiting.get(mid)
+            if known is None or _age(known) < _age(entry):
+                self._waiting[mid] = entry
+        if self._waiting and now >= self._flush_at:
+            waited = self._choose(list(self._waiting.values()), self.cursor.upto)
+            self._waiting.clear()
+            self._held = None
+            self._flush_at = now + self._conflate_s
+            at_once = sorted([*at_once, *waited], key=place_of)
+        return at_once
+
+    def _forget_states(self) -> None:
+        """Make room for one more state; a flood of filters must not make every cue dear."""
+        if len(self._states) < MAX_STATES:
+            return
+        wanted_by_members = {wanted for wanted, _ in self._members}
+        for wanted in [one for one in self._states if one not in wanted_by_members]:
+            del self._states[wanted]
+
+
+def _age(price: Entry) -> tuple[int, int]:
+    """Order the prices of one market: by `ver`, whichever comes or is due first."""
+    return (version_of(price.cue.body), price.o)
+
+
+def _newest_prices(entries: list[Entry]) -> list[Entry]:
+    """Return the entries without the prices that a newer one of the same market among them replaces."""
+    newest: dict[str | None, Entry] = {}
+    for entry in entries:
+        if entry.cue.type is CueType.PRICE:
+            mid = market_of(entry.cue.body)
+            if mid not in newest or _age(newest[mid]) < _age(entry):
+                newest[mid] = entry
+    return [one for one in entries if one.cue.type is not CueType.PRICE or newest[market_of(one.cue.body)] is one]

@@ -7,9 +7,13 @@ The rest is owed (DESIGN 7).
 from __future__ import annotations
 
 import base64
+import binascii
 from typing import NamedTuple
 
+from kernel.pts import Ticks
 from kernel.timeline import BEGINNING, MediaTime
+
+_INTEGERS = range(-(1 << 63), 1 << 63)
 
 
 class Cursor(NamedTuple):
@@ -29,7 +33,32 @@ NOTHING_SENT = Cursor(-1, BEGINNING, -1)
 """The cursor of somebody to whom the whole log is owed."""
 
 
-def cursor_text(epoch: str, cursor: Cursor) -> str:
-    """Return the cursor as the opaque string that stands on the wire."""
-    text = f"{epoch}\n{cursor.o}\n{cursor.upto.timeline}\n{cursor.upto.pts}"
+class Told(NamedTuple):
+    """What a client's cursor says: of which log it is, what was wanted when it was taken, and the place."""
+
+    epoch: str
+    wanted: str
+    cursor: Cursor
+
+
+def cursor_text(epoch: str, cursor: Cursor, wanted: str = "") -> str:
+    """Return the cursor as the opaque string that stands on the wire.
+
+    `wanted` names the subscription's filter: a cursor says nothing of what another filter would have passed.
+    """
+    text = f"{epoch}\n{cursor.o}\n{cursor.upto.timeline}\n{cursor.upto.pts}\n{wanted}"
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def read_cursor(text: str) -> Told | None:
+    """Return what a cursor says, None if it is none of ours. Whatever it claims, nothing is sent early for it."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
+        epoch, o, timeline, pts, wanted = raw.split("\n")
+        numbers = [int(number) for number in (o, timeline, pts) if len(number) <= 20]
+    except (ValueError, binascii.Error):
+        return None
+    if len(numbers) != 3 or any(number not in _INTEGERS for number in numbers):
+        return None
+    offset = max(-1, numbers[0])
+    return Told(epoch, wanted, Cursor(offset, MediaTime(numbers[1], Ticks(numbers[2])), offset))

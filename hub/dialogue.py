@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from hub.close_codes import CloseCode, code_of
 from hub.cursor import cursor_text
-from hub.messages import VERSION, Auth, Fault, Ping, Sub, Unsub, parse
+from hub.messages import VERSION
+from hub.requests import Auth, Fault, Ping, Sub, Unsub, Update, Wish, default_wish, parse, revised
 from hub.subscriber import Filter, Phase, Subscriber
 from kernel.decisions import Admit, Decision, Scope
 from kernel.errors import DecodeError
+from kernel.feed_state import Health
 from kernel.tokens import Reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hub.settings import HubSettings
     from hub.stream import Stream
+    from hub.subscriber import Mode
+    from kernel.feed_state import FeedState
+
+log = structlog.get_logger("hub")
 
 _SCOPES = (Scope.WATCH, Scope.WAGER, Scope.SERVER, Scope.TRADING)
 """Any of them opens the socket; what may be subscribed depends on which."""
+
+_MODE_SCOPES: Mapping[Mode, Scope] = {"edge": Scope.SERVER, "realtime": Scope.TRADING}
+"""What a mode takes beyond what opens the socket."""
 
 _MS = 1000
 
@@ -36,9 +49,26 @@ Reply = Mapping[str, Any] | Bye
 
 
 class Dialogue:
-    """Answer clients by the protocol. `now` is bus time, `wall` Unix time, both in seconds."""
+    """Answer clients by the protocol. `now` is bus time, `wall` Unix time, both in seconds.
 
-    def __init__(self, streams: Mapping[str, Stream], admit: Admit, settings: HubSettings, node: str) -> None:
+    Args:
+        streams: by event id.
+        admit: decides on tokens.
+        settings: limits and intervals.
+        node: the name by which this hub goes on the wire.
+        is_full: whether as many replays and snapshots wait as may.
+    """
+
+    def __init__(
+        self,
+        streams: Mapping[str, Stream],
+        admit: Admit,
+        settings: HubSettings,
+        node: str,
+        *,
+        is_full: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._is_full = is_full
         self._streams = streams
         self._admit = admit
         self._settings = settings
@@ -61,20 +91,21 @@ class Dialogue:
             "epoch": known.epoch if known is not None else None,
             "now": round(wall * _MS),
             "heartbeat_ms": settings.heartbeat_ms,
-            "resume_s": 0,
+            "resume_s": int(settings.backlog_s),
             "limits": {
                 "message_bytes": settings.max_message_bytes,
                 "frames_per_s": settings.frames_per_s,
                 "heartbeat_ms": [settings.min_heartbeat_ms, settings.max_heartbeat_ms],
                 "auth_timeout_s": settings.auth_timeout_s,
+                "resume_entries": settings.backlog_entries,
             },
         }
         return [hello]
 
     def receive(self, subscriber: Subscriber, data: bytes, *, now: float, wall: float) -> list[Reply]:
-        """Answer one text frame."""
+        """Answer one message."""
         try:
-            message = parse(data, self._settings)
+            message = parse(data, subscriber.format, self._settings)
         except DecodeError as error:
             return [Bye(CloseCode.BAD_FRAME, f"bad_frame: {error}")]
         match message:
@@ -89,25 +120,35 @@ class Dialogue:
         stream = self._streams[subscriber.event_id]
         if isinstance(message, Unsub):
             return self._unsubscribe(subscriber, stream)
+        if self._is_full():
+            return [Bye(CloseCode.OVERLOADED)]
+        if isinstance(message, Update):
+            return self._update(subscriber, stream, message, now, wall)
         return self._subscribe(subscriber, stream, message, now, wall)
 
-    def heartbeat(self, subscriber: Subscriber, *, now: float, wall: float) -> dict[str, Any]:
+    def heartbeat(self, subscriber: Subscriber, *, now: float, wall: float, hashed: bool = False) -> dict[str, Any]:
         """Return the `hb` of a subscriber; what it says is its own, never the stream's."""
         stream = self._streams[subscriber.event_id]
-        cursor = stream.cursor_of(subscriber)
-        subscriber.told_may_wager = stream.may_wager and subscriber.may_wager
-        hidden = subscriber.filter.hidden
-        return {
+        subscriber.told_may_wager = stream.may_wager_of(subscriber)
+        hidden, known = subscriber.filter.hidden, stream.feeds
+        message = {
             "op": "hb",
             "now": round(wall * _MS),
-            "cur": cursor_text(stream.epoch or "", cursor) if cursor is not None else None,
-            "sent": subscriber.sent,
+            "cur": _cur(stream, subscriber),
+            "sent": subscriber.sent_in_all,
             # A source is monitored only once it says how often it speaks.
-            "feeds": {source.name: "unmonitored" for source in stream.showing.sources if source.name not in hidden},
+            "feeds": {
+                source.name: known[source.name].state.value if source.name in known else Health.UNMONITORED.value
+                for source in stream.showing.sources
+                if source.name not in hidden
+            },
             "sync": stream.sync,
             "behind_ms": stream.behind_ms(subscriber, now),
             "may_wager": subscriber.told_may_wager,
         }
+        if hashed and (known_hash := stream.hash_of(subscriber)) is not None:
+            message["hash"] = known_hash
+        return message
 
     def bye(self, subscriber: Subscriber, bye: Bye, retry_ms: int | None = None) -> dict[str, Any]:
         """Return the frame that precedes every close that we start."""
@@ -115,9 +156,8 @@ class Dialogue:
         if bye.code.reconnects:
             message["retry_ms"] = retry_ms if retry_ms is not None else self._settings.retry_ms
         stream = self._streams.get(subscriber.event_id)
-        cursor = stream.cursor_of(subscriber) if stream is not None else None
-        if stream is not None and cursor is not None:
-            message["cur"] = cursor_text(stream.epoch or "", cursor)
+        if stream is not None and (cur := _cur(stream, subscriber)) is not None:
+            message["cur"] = cur
         return message
 
     def _authenticate(self, subscriber: Subscriber, token: str, now: float, wall: float) -> list[Reply]:
@@ -126,10 +166,13 @@ class Dialogue:
             return [refusal]
         if subscriber.phase is not Phase.SUBSCRIBED:
             return []
-        if subscriber.mode == "edge" and Scope.SERVER not in subscriber.scopes:
+        if subscriber.mode in _MODE_SCOPES and _MODE_SCOPES[subscriber.mode] not in subscriber.scopes:
             return [Bye(CloseCode.UNAUTHORIZED, Reason.SCOPE_MISSING.value)]
+        if subscriber.filter.hidden != self._hidden_from(subscriber):
+            # It may see less than before, or more: what it has been sent is another's.
+            return [Bye(CloseCode.INSUFFICIENT_STATE, "scopes_changed")]
         stream = self._streams[subscriber.event_id]
-        if subscriber.told_may_wager is not (stream.may_wager and subscriber.may_wager):
+        if subscriber.told_may_wager is not stream.may_wager_of(subscriber):
             return [self.heartbeat(subscriber, now=now, wall=wall)]
         return []
 
@@ -158,32 +201,97 @@ class Dialogue:
 
     def _subscribe(self, subscriber: Subscriber, stream: Stream, message: Sub, now: float, wall: float) -> list[Reply]:
         if subscriber.phase is Phase.SUBSCRIBED:
-            return [_error("already_subscribed", "one socket, one subscription: send `unsub` first")]
-        if message.mode == "edge" and Scope.SERVER not in subscriber.scopes:
-            return [_error("scope_missing", "mode: edge takes a token with the scope `server`; use viewer")]
-        sources = stream.showing.sources
-        hidden = frozenset(source.name for source in sources if source.audience == "trading")
-        subscriber.mode = message.mode
-        subscriber.filter = Filter(message.types, frozenset() if subscriber.sees_trading else hidden)
-        subscriber.heartbeat_s = message.heartbeat_ms / _MS
+            return [_error("already_subscribed", "one socket, one subscription: send `update`, or `unsub` first")]
+        if (refusal := self._refusal(subscriber, message.wish)) is not None:
+            return [refusal]
+        self._apply(subscriber, message.wish)
         subscriber.phase = Phase.SUBSCRIBED
         # Spread by the golden ratio: ten thousand who came at once do not beat at once.
         subscriber.heartbeat_at = now + subscriber.heartbeat_s * (0.5 + subscriber.number * 0.618034 % 1 / 2)
+        subscriber.hash_at = now + self._settings.hash_interval_s * (subscriber.number * 0.618034 % 1)
+        why = stream.join(subscriber, now, message.cur)
+        resumed = message.cur is not None and why is None
+        return [
+            self._applied(subscriber, stream, message.wish, resumed=resumed, why=why),
+            self.heartbeat(subscriber, now=now, wall=wall),
+        ]
+
+    def _update(self, subscriber: Subscriber, stream: Stream, message: Update, now: float, wall: float) -> list[Reply]:
+        if subscriber.phase is not Phase.SUBSCRIBED:
+            return [_error("not_subscribed", "there is nothing to update: send `sub`")]
+        wish = revised(self._wish_of(subscriber), message.changes, self._settings)
+        if (refusal := self._refusal(subscriber, wish)) is not None:
+            return [refusal]
+        was = (subscriber.mode, subscriber.filter)
+        if subscriber.based and was == (wish.mode, self._filter_of(subscriber, wish)):
+            stream.change_rate(subscriber, wish.conflate_ms, now)
+            self._apply(subscriber, wish)
+            subscriber.heartbeat_at = min(subscriber.heartbeat_at, now + subscriber.heartbeat_s)
+            return [self._applied(subscriber, stream, wish, resumed=True, why=None)]
+        # What the new filter would have passed before is not known to have been sent: a snapshot says it.
+        stream.leave(subscriber)
+        self._apply(subscriber, wish)
+        subscriber.heartbeat_at = min(subscriber.heartbeat_at, now + subscriber.heartbeat_s)
         stream.join(subscriber, now)
-        cursor = stream.cursor_of(subscriber)
-        assert cursor is not None  # it has just joined
+        return [
+            self._applied(subscriber, stream, wish, resumed=False, why="filter_changed"),
+            self.heartbeat(subscriber, now=now, wall=wall),
+        ]
+
+    def _refusal(self, subscriber: Subscriber, wish: Wish) -> dict[str, Any] | None:
+        scope = _MODE_SCOPES.get(wish.mode)
+        if scope is None or scope in subscriber.scopes:
+            return None
+        return _error("scope_missing", f"mode: {wish.mode} takes a token with the scope `{scope}`; use viewer")
+
+    def _apply(self, subscriber: Subscriber, wish: Wish) -> None:
+        if wish.mode == "realtime" and not (subscriber.phase is Phase.SUBSCRIBED and subscriber.mode == "realtime"):
+            # DESIGN 7: whoever sees facts ahead of their picture leaves a trace.
+            log.warning("realtime.subscribed", event_id=subscriber.event_id, account=subscriber.account)
+        subscriber.filter = self._filter_of(subscriber, wish)
+        subscriber.mode = wish.mode
+        subscriber.conflate_ms = wish.conflate_ms
+        subscriber.heartbeat_s = wish.heartbeat_ms / _MS
+
+    def _filter_of(self, subscriber: Subscriber, wish: Wish) -> Filter:
+        return Filter(wish.types, self._hidden_from(subscriber), wish.markets, wish.teams)
+
+    def _hidden_from(self, subscriber: Subscriber) -> frozenset[str]:
+        if subscriber.sees_trading:
+            return frozenset()
+        sources = self._streams[subscriber.event_id].showing.sources
+        return frozenset(source.name for source in sources if source.audience == "trading")
+
+    def _wish_of(self, subscriber: Subscriber) -> Wish:
+        wanted = subscriber.filter
+        return replace(
+            default_wish(self._settings),
+            mode=subscriber.mode,
+            types=wanted.types,
+            markets=wanted.markets,
+            teams=wanted.teams,
+            conflate_ms=subscriber.conflate_ms,
+            heartbeat_ms=round(subscriber.heartbeat_s * _MS),
+        )
+
+    def _applied(
+        self, subscriber: Subscriber, stream: Stream, wish: Wish, *, resumed: bool, why: str | None
+    ) -> dict[str, Any]:
         answer: dict[str, Any] = {
             "op": "sub",
-            "mode": message.mode,
-            "types": sorted(message.types) if message.types is not None else None,
-            "heartbeat_ms": message.heartbeat_ms,
+            "mode": wish.mode,
+            "types": _sorted(wish.types),
+            "markets": _sorted(wish.markets),
+            "teams": _sorted(wish.teams),
+            "conflate_ms": wish.conflate_ms,
+            "heartbeat_ms": wish.heartbeat_ms,
             "epoch": stream.epoch,
-            "cur": cursor_text(stream.epoch or "", cursor),
-            "resumed": False,
+            "cur": _cur(stream, subscriber),
+            "resumed": resumed,
         }
-        if message.cur is not None:
-            answer["why"] = "unsupported"
-        return [answer, self.heartbeat(subscriber, now=now, wall=wall)]
+        if why is not None:
+            answer["why"] = why
+        return answer
 
     def _unsubscribe(self, subscriber: Subscriber, stream: Stream) -> list[Reply]:
         if subscriber.phase is not Phase.SUBSCRIBED:
@@ -191,6 +299,20 @@ class Dialogue:
         stream.leave(subscriber)
         subscriber.phase = Phase.ADMITTED
         return [{"op": "unsub"}]
+
+
+def feed_map(state: FeedState) -> dict[str, Any]:
+    """Return what is told of a source whose health has changed."""
+    return {"op": "feed", "source": state.source, "state": state.state.value, "why": state.why}
+
+
+def _cur(stream: Stream, subscriber: Subscriber) -> str | None:
+    cursor = stream.cursor_of(subscriber)
+    return cursor_text(stream.epoch or "", cursor, subscriber.wish) if cursor is not None else None
+
+
+def _sorted(names: frozenset[Any] | None) -> list[Any] | None:
+    return sorted(names) if names is not None else None
 
 
 def _error(code: str, reason: str) -> dict[str, Any]:

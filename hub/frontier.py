@@ -116,6 +116,21 @@ class EdgeClock:
         return None
 
 
+class RealtimeClock:
+    """For trading desks: everything, at once."""
+
+    def moved(self, now: float) -> None:
+        """Do nothing: there is no picture to wait for."""
+
+    def frontier(self, now: float) -> MediaTime:
+        """Return the end of all."""
+        return END
+
+    def passes_at(self, due: MediaTime) -> float | None:
+        """Return None: it has passed everything."""
+        return None
+
+
 class _Playhead:
     """An honest player that has never reported: it plays at rate 1 and stops where the opened part ends."""
 
@@ -150,7 +165,7 @@ class _Playhead:
     def passes_at(self, due: MediaTime) -> float | None:
         """Return when the player shows the picture at `due`; None while that picture is not out."""
         end = self._edge.end_x
-        if self._t is None or end is None:
+        if self._t is None or end is None or (due >= self._edge.upto and not self._edge.ended):
             return None
         x = self._path.reached_at(due)
         if x >= end:

@@ -1,159 +1,32 @@
-"""What stands on the socket: client frames read strictly into values, server maps written and framed once.
+"""What stands on the socket: maps written and framed once, in JSON text or MessagePack binary frames.
 
-The protocol's names and limits are PROTOCOL.md's. A frame that is no message at all raises `DecodeError` and ends the
-connection (4400); a message that asks for something wrong is a `Fault`, which is answered with an `error` frame.
+The protocol's names are PROTOCOL.md's; both formats carry the same maps. What clients say is read in `hub/requests.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 from websockets.frames import Frame, Opcode
 
-from kernel.cues import CueType, Entry
-from kernel.errors import DecodeError
+from kernel.errors import DecodeError, MessageTooLarge
 from kernel.strict_json import CLIENT_LIMITS, decode, encode
-from kernel.tokens import MAX_TOKEN_CHARS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hub.settings import HubSettings
-    from hub.subscriber import Mode
+    from hub.subscriber import Format
+    from kernel.cues import Entry
 
 VERSION = 1
-SUBPROTOCOL_JSON = "lockstep.v1.json"
-
-MAX_CURSOR_CHARS = 512
-"""A cursor of ours has under 120 characters; Centrifugo's positions have under 64."""
+SUBPROTOCOLS: Mapping[str, Format] = {"lockstep.v1.json": "json", "lockstep.v1.msgpack": "msgpack"}
 
 _RESERVED = frozenset(
     {"op", "o", "id", "rev", "kind", "cls", "type", "tl", "pts", "msn", "part", "off", "wall", "sigma_ms"}
     | {"late_ms", "before"}
 )
-_FIELDS: Mapping[str, frozenset[str]] = {
-    "auth": frozenset({"op", "token"}),
-    "sub": frozenset({"op", "mode", "types", "heartbeat_ms", "cur"}),
-    "unsub": frozenset({"op"}),
-    "ping": frozenset({"op", "t"}),
-}
-_LATER: Mapping[str, frozenset[str]] = {"sub": frozenset({"markets", "teams", "conflate_ms", "lead_ms"})}
-"""Fields of the protocol that this version does not serve."""
-_LATER_OPS = frozenset({"update", "pos"})
-
-
-@dataclass(frozen=True, slots=True)
-class Auth:
-    """Admit me, or refresh my admission."""
-
-    token: str
-
-
-@dataclass(frozen=True, slots=True)
-class Sub:
-    """Send me cues. `types` None stands for all."""
-
-    mode: Mode
-    types: frozenset[CueType] | None
-    heartbeat_ms: int
-    cur: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Unsub:
-    """Send me no more cues."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """Tell me that you are there; `t` comes back as it is."""
-
-    t: int | float | str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong with a message: a code for programs, and a reason that names the field and the remedy."""
-
-    code: str
-    reason: str
-
-
-ClientMessage = Auth | Sub | Unsub | Ping
-
-
-def parse(data: bytes, settings: HubSettings) -> ClientMessage | Fault:
-    """Read one client frame.
-
-    Raises:
-        DecodeError: it is not a JSON object with a string `op`, or exceeds the limits for clients.
-    """
-    message = decode(data, CLIENT_LIMITS)
-    if not isinstance(message, dict) or not isinstance(message.get("op"), str):
-        raise DecodeError("a frame is a JSON object with a string `op`")
-    op = message["op"]
-    if op in _LATER_OPS:
-        return Fault("unsupported", f"{op}: this server does not take it yet")
-    fields = _FIELDS.get(op)
-    if fields is None:
-        return Fault("unknown_op", f"op {op[:32]!r}: use auth, sub, unsub or ping")
-    for name in message:
-        if name in _LATER.get(op, ()):
-            return Fault("unsupported", f"{name}: this server does not take it in `{op}` yet; leave it out")
-        if name not in fields:
-            return Fault("bad_field", f"{name[:32]!r} is no field of `{op}`: use {', '.join(sorted(fields - {'op'}))}")
-    if op == "auth":
-        return _auth(message)
-    if op == "sub":
-        return _sub(message, settings)
-    return _ping(message) if op == "ping" else Unsub()
-
-
-def _auth(message: Mapping[str, Any]) -> Auth | Fault:
-    token = message.get("token")
-    if not isinstance(token, str) or not 0 < len(token) <= MAX_TOKEN_CHARS:
-        return Fault("bad_field", f"token: a string of 1 to {MAX_TOKEN_CHARS} characters")
-    return Auth(token)
-
-
-def _ping(message: Mapping[str, Any]) -> Ping | Fault:
-    t = message.get("t")
-    if isinstance(t, bool) or not isinstance(t, int | float | str | None):
-        return Fault("bad_field", "t: a number or a string")
-    return Ping(t)
-
-
-def _sub(message: Mapping[str, Any], settings: HubSettings) -> Sub | Fault:
-    mode = message.get("mode", "viewer")
-    if mode == "realtime":
-        return Fault("unsupported", "mode: realtime is not served yet; use viewer or edge")
-    if mode not in ("viewer", "edge"):
-        return Fault("bad_field", "mode: viewer or edge")
-    types = _types(message.get("types"))
-    if isinstance(types, Fault):
-        return types
-    heartbeat_ms = message.get("heartbeat_ms", settings.heartbeat_ms)
-    low, high = settings.min_heartbeat_ms, settings.max_heartbeat_ms
-    if isinstance(heartbeat_ms, bool) or not isinstance(heartbeat_ms, int) or not low <= heartbeat_ms <= high:
-        return Fault("bad_field", f"heartbeat_ms: an integer from {low} to {high}")
-    cur = message.get("cur")
-    if cur is not None and not (isinstance(cur, str) and len(cur) <= MAX_CURSOR_CHARS):
-        return Fault("bad_field", "cur: the string that the last `hb` or `bye` gave")
-    return Sub(mode, types, heartbeat_ms, cur)
-
-
-def _types(names: object) -> frozenset[CueType] | Fault | None:
-    if names is None:
-        return None
-    if not isinstance(names, list) or not names:
-        return Fault("bad_field", "types: a list of at least one cue type; leave it out for all")
-    types = set()
-    for name in names:
-        if not isinstance(name, str) or name not in CueType.__members__.values():
-            return Fault("bad_field", f"types: {str(name)[:32]!r} is no cue type; use {', '.join(CueType)}")
-        types.add(CueType(name))
-    return frozenset(types)
 
 
 def cue_map(entry: Entry) -> dict[str, Any]:
@@ -187,6 +60,80 @@ def cue_map(entry: Entry) -> dict[str, Any]:
     return message
 
 
-def frame(message: Mapping[str, Any]) -> bytes:
-    """Return a map as one unmasked text frame (RFC 6455, 5.2), the same bytes for everyone."""
-    return Frame(Opcode.TEXT, encode(message).encode()).serialize(mask=False)
+def frame(message: Mapping[str, Any], format_: Format = "json") -> bytes:
+    """Return a map as one unmasked frame (RFC 6455, 5.2), the same bytes for everyone.
+
+    Raises:
+        ValueError: a number in it is not finite, or a text has no UTF-8 form.
+        TypeError: something in it has no place in JSON.
+    """
+    text = encode(message)
+    if format_ == "json":
+        return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+    # Through JSON first: what one format cannot carry, the other does not carry either.
+    text.encode()
+    return Frame(Opcode.BINARY, pack(message)).serialize(mask=False)
+
+
+def pack(message: Mapping[str, Any]) -> bytes:
+    """Return a map as MessagePack."""
+    packed: bytes = msgpack.packb(message, use_bin_type=True)
+    return packed
+
+
+def unpack_frame(data: str | bytes) -> dict[str, Any]:
+    """Read what a server of ours sent: text is JSON, bytes are MessagePack.
+
+    Raises:
+        DecodeError: it is neither, or no map.
+    """
+    try:
+        value = json.loads(data) if isinstance(data, str) else msgpack.unpackb(data, raw=False, strict_map_key=True)
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise DecodeError(f"no frame of this protocol: {error}") from None
+    if not isinstance(value, dict):
+        raise DecodeError("no frame of this protocol: it is no map")
+    return value
+
+
+def unpack(data: bytes, format_: Format) -> Any:
+    """Read what one frame holds, as strictly in either format.
+
+    Raises:
+        DecodeError: it is not of that format, or exceeds the limits for clients.
+    """
+    if format_ == "json":
+        return decode(data, CLIENT_LIMITS)
+    if len(data) > CLIENT_LIMITS.max_bytes:
+        raise MessageTooLarge(f"the message is longer than {CLIENT_LIMITS.max_bytes} bytes")
+    try:
+        # No extension types, no raw bytes, keys are texts and stand once; a length that is promised but not there
+        # allocates nothing: no array may promise more values than the message has bytes.
+        value = msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=True,
+            object_pairs_hook=_object,
+            max_bin_len=0,
+            max_ext_len=0,
+            max_array_len=CLIENT_LIMITS.max_nodes,
+            max_map_len=CLIENT_LIMITS.max_nodes,
+        )
+        text = encode(value)
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise DecodeError(f"not MessagePack of plain values: {error}") from None
+    # Once more by the one strict decoder: depth, number of values, finite numbers.
+    return decode(text, _UNPACKED_LIMITS)
+
+
+def _object(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs) or not all(isinstance(name, str) for name in members):
+        raise ValueError("the keys of a map are texts, and none stands twice")
+    return members
+
+
+_UNPACKED_LIMITS = type(CLIENT_LIMITS)(
+    max_bytes=8 * CLIENT_LIMITS.max_bytes, max_depth=CLIENT_LIMITS.max_depth, max_nodes=CLIENT_LIMITS.max_nodes
+)
+"""JSON takes up to six bytes for one of MessagePack's (an escape), and a double twenty for nine."""

@@ -13,6 +13,9 @@ class HubSettings:
     """How often a subscriber that does not ask otherwise gets an `hb`, in ms. A client that has seen none for 3 s
     treats every market as suspended, so 2 s leaves one second for the way."""
 
+    max_betting_heartbeat_ms: int = 2_000
+    """The longest interval where markets are subscribed, in ms (PROTOCOL, promise 4)."""
+
     min_heartbeat_ms: int = 500
     """The shortest interval a subscriber may ask for, in ms: 2 a second is what 10,000 sockets can be given."""
 
@@ -69,8 +72,26 @@ class HubSettings:
     backlog_s: float = 6 * 3600.0
     """How long the entries of a showing's log are kept, in seconds."""
 
+    backlog_prices: int = 20_000
+    """Beyond how many prices those that everyone has passed are thinned out: 40 of each of 500 markets."""
+
+    max_wager_lag_s: float = 20.0
+    """How far behind the newest picture a live viewer may be and still bet, in seconds (DESIGN 7)."""
+
+    hash_interval_s: float = 10.0
+    """How often a subscriber is told the hash of its state, in seconds: hashing 500 markets takes 2 ms."""
+
+    turn_bytes: int = 262_144
+    """How much is written to those who are behind in one turn of the loop, in bytes: about 1 ms, then others go."""
+
+    max_catching_up: int = 20_000
+    """How many may wait for their replay or snapshot; the next one is told `overloaded` and when to come back."""
+
     retry_ms: int = 1_000
     """The least time a client that may come back is asked to wait, in ms."""
+
+    retry_spread_ms: int = 5_000
+    """Over how long the clients of a drained or overloaded hub come back, in ms: DESIGN 11 wants 10,000 back in 6 s."""
 
     wheel_tick_s: float = 0.05
     """To how many seconds heartbeats, pings and time limits are exact."""

@@ -6,26 +6,34 @@ earlier than `next_deadline()`.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from hub.agenda import Agenda
+from hub.arrears import Arrears
 from hub.backlog import Backlog
 from hub.cohort import Cohort, Delivery
-from hub.cursor import Cursor
-from hub.frontier import Edge, EdgeClock, LiveClock, Sync, VodClock
+from hub.floors import Floors
+from hub.frontier import Edge, EdgeClock, LiveClock, RealtimeClock, Sync, VodClock
 from hub.path import Path
+from hub.snapshot import batches
+from hub.subscriber import wish_mark
+from kernel.cues import CueType
+from kernel.feed_state import FeedState, Health
 from kernel.pts import TICKS_PER_MS
+from kernel.timeline import BEGINNING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hub.cursor import Cursor
+    from hub.frontier import Clock
     from hub.settings import HubSettings
-    from hub.subscriber import Subscriber
+    from hub.snapshot import Batch, Message
+    from hub.subscriber import Mode, Subscriber
     from kernel.cues import Entry
     from kernel.marks import Opened
     from kernel.showings import Showing
-    from kernel.timeline import SegmentTiming, StreamState
-
-_EDGE, _VIEWERS, _FIRST_OWN = 0, 1, 2
+    from kernel.timeline import MediaTime, SegmentTiming, StreamState
 
 
 class Stream:
@@ -36,16 +44,28 @@ class Stream:
         self.epoch: str | None = None
         self.may_wager = False
         self.subscribers: dict[int, Subscriber] = {}
-        self._backlog = Backlog(max_entries=settings.backlog_entries, max_age_s=settings.backlog_s)
+        self.feeds: dict[str, FeedState] = {}
+        self._settings = settings
+        self._backlog = Backlog(
+            max_entries=settings.backlog_entries, max_age_s=settings.backlog_s, max_prices=settings.backlog_prices
+        )
+        self._floors = Floors()
+        self._arrears = Arrears(self._backlog, self._floors, settings.piece_bytes)
         self._path = Path()
         self._edge = Edge(self._path)
         self._agenda = Agenda()
         self._deliveries: list[Delivery] = []
-        self._cohorts: dict[int, Cohort] = {
-            _EDGE: Cohort(_EDGE, EdgeClock(self._edge), self._backlog),
-            _VIEWERS: Cohort(_VIEWERS, LiveClock(self._edge, self._path), self._backlog),
+        self._recalled: list[Subscriber] = []
+        self._clocks: dict[Mode, Clock] = {
+            "edge": EdgeClock(self._edge),
+            "viewer": LiveClock(self._edge, self._path),
+            "realtime": RealtimeClock(),
         }
-        self._next_cohort = _FIRST_OWN
+        self._cohorts: dict[int, Cohort] = {}
+        self._shared: dict[tuple[Mode, int], Cohort] = {}
+        self._next_cohort = 0
+        for mode in self._clocks:
+            self._share(mode, 0)
 
     # What the bus says.
 
@@ -54,9 +74,16 @@ class Stream:
         if not self._backlog.append(entry, now):
             return
         if entry.due is None:
+            self._floors.raise_by(entry.cue.type, entry.cue.body)
             self._send_safety(entry)
-        else:
-            self._move(now)
+            return
+        for cohort in self._cohorts.values():
+            if delivered := cohort.take(entry, now):
+                self._deliveries.extend(delivered)
+            if cohort.is_due_sooner:
+                self._schedule(cohort)
+        if entry.cue.type is CueType.PRICE:
+            self._backlog.thin(min(self._shared["edge", 0].cursor.upto, self._shared["viewer", 0].cursor.upto))
 
     def add_timing(self, timing: SegmentTiming, now: float) -> None:
         """Take in where a segment lies. Parts are within their segment and change nothing here."""
@@ -67,87 +94,106 @@ class Stream:
     def set_state(self, state: StreamState, now: float) -> None:
         """Take in what the stream is; who subscribed before it was known is put where it belongs."""
         was_unknown, self._edge.state = self._edge.state is None, state
-        self._move(now, changed=True)
         if was_unknown and not state.live:
-            for subscriber in [one for one in self.subscribers.values() if one.cohort == _VIEWERS]:
-                self.leave(subscriber)
-                self.join(subscriber, now)
+            for subscriber in [one for one in self.subscribers.values() if one.mode == "viewer"]:
+                self._set_apart(subscriber, now)
+        self._move(now, changed=True)
 
     def open(self, opened: Opened, now: float) -> None:
         """Move the frontier to what the relay opened."""
         if self._edge.open(opened, now):
             self._move(now, changed=True)
 
+    def set_feeds(self, states: Iterable[FeedState], now: float) -> list[FeedState]:
+        """Take in how the sources are; return those that have changed."""
+        changed = [one for one in states if self.feeds.get(one.source) != one]
+        self.feeds.update((one.source, one) for one in changed)
+        self._judge(now)
+        return changed
+
     def set_epoch(self, epoch: str) -> bool:
         """Take in the log's epoch; return True if another one was known: offsets begin anew."""
         changed = self.epoch is not None and self.epoch != epoch
-        self.epoch = epoch
+        self.epoch = self._arrears.epoch = epoch
         if changed:
             self._backlog.clear()
             for cohort in self._cohorts.values():
-                cohort.cursor = Cursor(-1, cohort.cursor.upto, -1)
+                cohort.begin_anew()
         return changed
 
     # Who listens.
 
-    def join(self, subscriber: Subscriber, now: float) -> None:
-        """Subscribe somebody. Live, from the frontier as it stands; VOD viewers from the first segment."""
+    def join(self, subscriber: Subscriber, now: float, cur: str | None = None) -> str | None:
+        """Subscribe somebody: from where `cur` says, or with a snapshot of what is due by now, then what follows.
+
+        Live, from the frontier as it stands; VOD viewers from the first segment. What they are to be sent first is
+        owed to them: call `next_owed`.
+
+        Returns:
+            Why `cur` could not be resumed from, None if it could or there is none.
+        """
         self._move(now)
-        if subscriber.mode == "edge":
-            cohort = self._cohorts[_EDGE]
-        elif self._edge.state is None or self._edge.state.live:
-            cohort = self._cohorts[_VIEWERS]
-        else:
-            cohort = Cohort(self._next_cohort, VodClock(self._edge, self._path, now), self._backlog)
-            self._cohorts[cohort.number] = cohort
-            self._next_cohort += 1
+        cohort = self._cohort_for(subscriber, now)
         subscriber.cohort = cohort.number
+        subscriber.wish = wish_mark(subscriber.mode, subscriber.filter)
         self.subscribers[subscriber.number] = subscriber
-        cohort.add(subscriber)
-        self._advance(cohort, now)
+        why = self._arrears.resume(subscriber, cur, self._edge.upto) if cur is not None else None
+        if cur is None or why is not None:
+            self._arrears.tell_state(subscriber, cohort)
+        self._schedule(cohort)
+        return why
 
     def leave(self, subscriber: Subscriber) -> None:
         """Unsubscribe somebody; who is not subscribed stays so."""
         self.subscribers.pop(subscriber.number, None)
-        cohort = self._cohorts.get(subscriber.cohort)
-        if cohort is not None:
-            cohort.remove(subscriber)
-            if cohort.number >= _FIRST_OWN:
-                del self._cohorts[cohort.number]
-                self._agenda.put(cohort.number, None)
+        self._part(subscriber)
         subscriber.start_over()
 
-    def fall_behind(self, subscriber: Subscriber, since: Cursor | None = None) -> None:
-        """Take somebody out of the hot set who cannot be written to; what is due meanwhile is owed from `since`."""
+    def change_rate(self, subscriber: Subscriber, conflate_ms: int, now: float) -> None:
+        """Move somebody to those who have prices conflated by another interval; it misses nothing."""
+        if conflate_ms == subscriber.conflate_ms:
+            return
+        self._move(now)
+        self.fall_behind(subscriber)
+        kept = self._cohorts[subscriber.cohort]
+        subscriber.conflate_ms = conflate_ms
+        cohort = self._cohort_for(subscriber, now, clock=kept.clock)
+        self._part(subscriber)
+        subscriber.cohort = cohort.number
+
+    def fall_behind(self, subscriber: Subscriber, delivery: Delivery | None = None) -> None:
+        """Take somebody out of the hot set who cannot be written to; it is owed the rest, and this delivery first."""
         cohort = self._cohorts.get(subscriber.cohort)
         if cohort is not None and subscriber.behind is None:
-            cohort.remove(subscriber)
-            subscriber.behind = since or cohort.cursor
-            subscriber.owed = deque()
+            self._arrears.set_aside(subscriber, cohort, delivery)
 
-    def next_owed(self, subscriber: Subscriber, now: float) -> Entry | None:
-        """Return the next entry for somebody who is behind; None when it has caught up and is back in the hot set."""
+    def owe(self, subscriber: Subscriber, delivery: Delivery) -> None:
+        """Owe another delivery of the same flush to somebody who has just fallen behind."""
+        if subscriber.owed is not None:
+            subscriber.owed.extend(batches(delivery.entries))
+
+    def next_owed(self, subscriber: Subscriber, now: float) -> Batch | Message | None:
+        """Return the next thing for somebody who is behind; None when it has caught up and is back in the hot set."""
         cohort = self._cohorts.get(subscriber.cohort)
-        if cohort is None or subscriber.behind is None or subscriber.owed is None:
+        if cohort is None or subscriber.behind is None:
             return None
-        if not subscriber.owed:
-            # The last piece is out, so what it led up to counts as sent; perhaps more has fallen due meanwhile.
-            subscriber.behind = subscriber.target or subscriber.behind
-            self._advance(cohort, now)
-            owed, subscriber.target = cohort.owed_to(subscriber)
-            subscriber.owed.extend(owed)
-            if not owed:
-                subscriber.catch_up()
-                cohort.add(subscriber)
-                self._schedule(cohort)
-                return None
-        return subscriber.owed.popleft()
+        item = self._arrears.next(subscriber, cohort, lambda: self._advance(cohort, now))
+        if item is None:
+            subscriber.catch_up()
+            cohort.add(subscriber)
+            self._schedule(cohort)
+        return item
 
     # What comes out.
 
     def take_deliveries(self) -> list[Delivery]:
         """Return what is to be written, in order, and forget it."""
         taken, self._deliveries = self._deliveries, []
+        return taken
+
+    def take_recalled(self) -> list[Subscriber]:
+        """Return those to whom more is owed than they know of, and forget them."""
+        taken, self._recalled = self._recalled, []
         return taken
 
     def next_deadline(self) -> float | None:
@@ -166,22 +212,100 @@ class Stream:
         """Return whether what is out is known: ok, lost, or waiting for the first opening."""
         return self._edge.sync
 
-    def cursor_of(self, subscriber: Subscriber) -> Cursor | None:
-        """Return what a subscriber has been sent, None if it is not subscribed."""
-        if subscriber.behind is not None:
-            return subscriber.behind
+    @property
+    def wagering(self) -> tuple[bool, bool]:
+        """Return whether bets may be taken at all, and whether by live viewers: a change of either is told at once."""
+        return self.may_wager, self.may_wager and not self._shared["viewer", 0].lagging
+
+    def may_wager_of(self, subscriber: Subscriber) -> bool:
+        """Return whether this subscriber may bet now."""
         cohort = self._cohorts.get(subscriber.cohort)
-        return cohort.cursor if cohort is not None else None
+        return self.may_wager and subscriber.may_wager and not (cohort is not None and cohort.lagging)
+
+    def cursor_of(self, subscriber: Subscriber) -> Cursor | None:
+        """Return what a subscriber has been sent; None if it is not subscribed or its snapshot is on its way."""
+        if subscriber.behind is not None:
+            return subscriber.behind if subscriber.based else None
+        cohort = self._cohorts.get(subscriber.cohort)
+        return cohort.told if cohort is not None else None
+
+    def frontier_of(self, subscriber: Subscriber) -> MediaTime:
+        """Return how far what a subscriber is sent may reach."""
+        cohort = self._cohorts.get(subscriber.cohort)
+        return cohort.cursor.upto if cohort is not None else BEGINNING
+
+    def hash_of(self, subscriber: Subscriber) -> str | None:
+        """Return the hash of what a subscriber knows; None where that would be made for it alone.
+
+        Nor while prices wait to be conflated: who has just come may know of them already; so may one who resumed from
+        a place that has not been reached here.
+        """
+        cohort = self._cohorts.get(subscriber.cohort)
+        if cohort is None or subscriber.behind is not None or not cohort.shared or cohort.holds_prices:
+            return None
+        if subscriber.ahead is not None and cohort.cursor.upto < subscriber.ahead:
+            return None
+        return cohort.state_of(subscriber.filter).hash()
 
     def behind_ms(self, subscriber: Subscriber, now: float) -> int | None:
         """Return how much playlist time lies between a subscriber and the newest opened picture, None if unknown."""
         cohort, end = self._cohorts.get(subscriber.cohort), self._edge.end_x
         if cohort is None or end is None:
             return None
+        return self._behind_ms(cohort, end, now)
+
+    def _behind_ms(self, cohort: Cohort, end: int, now: float) -> int | None:
         if not isinstance(cohort.clock, LiveClock | VodClock):
             return 0
         position = cohort.clock.position(now)
         return None if position is None else max(0, end - position) // TICKS_PER_MS
+
+    # Within.
+
+    def _share(self, mode: Mode, conflate_ms: int) -> Cohort:
+        """Return the cohort of all with this mode and rate, made when the first one comes."""
+        cohort = self._shared.get((mode, conflate_ms))
+        if cohort is None:
+            cohort = self._found(self._clocks[mode], conflate_ms, shared=True, trading=mode == "realtime")
+            self._shared[mode, conflate_ms] = cohort
+            if conflate_ms:
+                cohort.cursor = self._shared[mode, 0].cursor
+                cohort.lagging = self._shared[mode, 0].lagging
+        return cohort
+
+    def _found(self, clock: Clock, conflate_ms: int, *, shared: bool = False, trading: bool = False) -> Cohort:
+        number, self._next_cohort = self._next_cohort, self._next_cohort + 1
+        cohort = self._cohorts[number] = Cohort(
+            number, clock, self._backlog, self._floors, conflate_ms=conflate_ms, shared=shared, trading=trading
+        )
+        return cohort
+
+    def _cohort_for(self, subscriber: Subscriber, now: float, clock: Clock | None = None) -> Cohort:
+        vod = self._edge.state is not None and not self._edge.state.live
+        if subscriber.mode != "viewer" or not vod:
+            return self._share(subscriber.mode, subscriber.conflate_ms)
+        cohort = self._found(clock or VodClock(self._edge, self._path, now), subscriber.conflate_ms)
+        self._advance(cohort, now)
+        return cohort
+
+    def _set_apart(self, subscriber: Subscriber, now: float) -> None:
+        """Give a viewer a clock of its own, where it stands: what it took for live turns out to be a VOD."""
+        shared = self._cohorts[subscriber.cohort]
+        cohort = self._found(VodClock(self._edge, self._path, now), subscriber.conflate_ms)
+        cohort.cursor = shared.cursor
+        shared.remove(subscriber)
+        subscriber.cohort = cohort.number
+        if subscriber.behind is None:
+            cohort.add(subscriber)
+
+    def _part(self, subscriber: Subscriber) -> None:
+        cohort = self._cohorts.get(subscriber.cohort)
+        if cohort is None:
+            return
+        cohort.remove(subscriber)
+        if not cohort.shared:
+            del self._cohorts[cohort.number]
+            self._agenda.put(cohort.number, None)
 
     def _send_safety(self, entry: Entry) -> None:
         everybody = tuple(self.subscribers.values())
@@ -191,8 +315,11 @@ class Stream:
             for subscriber in everybody:
                 if subscriber.behind is not None:
                     subscriber.behind = subscriber.behind._replace(o=max(subscriber.behind.o, entry.o))
-        if everybody:
-            self._deliveries.append(Delivery(everybody, (entry,), self._cohorts[_EDGE].cursor, safety=True))
+        edge = self._shared["edge", 0].cursor
+        for format_ in ("json", "msgpack"):
+            to = tuple(one for one in everybody if one.format == format_)
+            if to:
+                self._deliveries.append(Delivery(to, (entry,), edge, edge.upto, format_, safety=True))
 
     def _move(self, now: float, *, changed: bool = False) -> None:
         """Bring every cohort to its frontier; `changed` says that frontiers may have moved by more than time."""
@@ -214,6 +341,26 @@ class Stream:
         return self._edge.stalls_at() if self.may_wager else None
 
     def _judge(self, now: float) -> None:
-        """Decide whether bets may be taken: not while lockstep is lost, nor while a live picture stands still."""
+        """Decide whether bets may be taken: not while lockstep is lost, a live picture stands still or a feed is down.
+
+        Nor by live viewers who are too far behind; those who have come back begin from a snapshot.
+        """
         stalls_at = self._edge.stalls_at()
-        self.may_wager = self._edge.sync == "ok" and (stalls_at is None or now < stalls_at)
+        down = any(one.state is Health.DOWN for one in self.feeds.values())
+        self.may_wager = self._edge.sync == "ok" and not down and (stalls_at is None or now < stalls_at)
+        end = self._edge.end_x
+        if end is None or self._edge.state is None or not self._edge.state.live:
+            return
+        behind_ms = self._behind_ms(self._shared["viewer", 0], end, now)
+        lagging = behind_ms is not None and behind_ms > self._settings.max_wager_lag_s * 1000
+        for (mode, _), cohort in self._shared.items():
+            if mode == "viewer" and cohort.lagging is not lagging:
+                cohort.lagging = lagging
+                if not lagging:
+                    self._call_back(cohort)
+
+    def _call_back(self, cohort: Cohort) -> None:
+        for subscriber in cohort.members():
+            cohort.remove(subscriber)
+            self._arrears.recall(subscriber, cohort, "lag")
+            self._recalled.append(subscriber)

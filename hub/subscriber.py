@@ -10,8 +10,11 @@ cohort with their own cursor until they have caught up, so the hot loop asks not
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from hub.canonical import hash64
+from hub.floors import market_of
 from kernel.cues import CueClass, CueType, Entry
 from kernel.decisions import Scope
 
@@ -20,10 +23,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hub.cursor import Cursor
+    from hub.group import Group
     from hub.settings import HubSettings
+    from hub.snapshot import Batch, Message
+    from kernel.timeline import MediaTime
     from kernel.tokens import Claims
 
-Mode = Literal["edge", "viewer"]
+Mode = Literal["edge", "viewer", "realtime"]
+Format = Literal["json", "msgpack"]
+
+_BETTING = frozenset({CueType.MARKET, CueType.PRICE, CueType.SETTLE, CueType.SUSPEND, CueType.INV})
 
 
 class Phase(IntEnum):
@@ -38,11 +47,14 @@ class Phase(IntEnum):
 class Filter(NamedTuple):
     """What of a stream a subscriber wants and may have. Subscribers with equal filters share every byte.
 
-    `types` None stands for all; `hidden` are the sources it may not see.
+    None stands for all. `hidden` are the sources it may not see. What names no market or no team passes `markets` and
+    `teams`: it concerns all of them.
     """
 
     types: frozenset[CueType] | None
     hidden: frozenset[str]
+    markets: frozenset[str] | None = None
+    teams: frozenset[str] | None = None
 
     def passes(self, entry: Entry) -> bool:
         """Return whether an entry is for subscribers with this filter; safety passes every filter."""
@@ -51,10 +63,27 @@ class Filter(NamedTuple):
             return True
         if self.types is not None and cue.type not in self.types:
             return False
+        if self.markets is not None and (mid := market_of(cue.body)) is not None and mid not in self.markets:
+            return False
+        if self.teams is not None:
+            team = cue.body.get("team")
+            if isinstance(team, str) and team not in self.teams:
+                return False
         return not self.hidden or cue.id.partition(":")[0] not in self.hidden
+
+    @property
+    def bets(self) -> bool:
+        """Return whether markets are among what is wanted: then silence must be short."""
+        return self.types is None or not self.types.isdisjoint(_BETTING)
 
 
 EVERYTHING = Filter(types=None, hidden=frozenset())
+
+
+@lru_cache(maxsize=1_024)
+def wish_mark(mode: Mode, wanted: Filter) -> str:
+    """Return a short name of what is wanted, the same in every process: a cursor holds for it alone."""
+    return hash64([mode, *(None if part is None else sorted(map(str, part)) for part in wanted)])[:8]
 
 
 class Subscriber:
@@ -62,16 +91,23 @@ class Subscriber:
 
     __slots__ = (
         "account",
+        "ahead",
+        "based",
         "beat_at",
         "behind",
         "buffer_mark",
         "close_by",
         "cohort",
+        "conflate_ms",
+        "counted_from",
         "ends",
         "event_id",
         "filter",
+        "format",
         "frames_at",
         "frames_left",
+        "group",
+        "hash_at",
         "heartbeat_at",
         "heartbeat_s",
         "may_wager",
@@ -84,11 +120,13 @@ class Subscriber:
         "paused_at",
         "phase",
         "ping_at",
+        "place",
         "scopes",
         "sent",
         "slot",
         "target",
         "told_may_wager",
+        "wish",
         "write",
     )  # fmt: skip
 
@@ -105,20 +143,32 @@ class Subscriber:
         self.ends = 0
         # Subscription
         self.mode: Mode = "viewer"
+        self.format: Format = "json"
         self.filter = EVERYTHING
+        self.wish = ""
+        self.conflate_ms = 0
         self.cohort = -1
         self.heartbeat_s = settings.heartbeat_ms / 1000
+        # What was sent before it became a member of `group`, and where that one's count stood then.
         self.sent = 0
+        self.group: Group | None = None
+        self.counted_from = 0
         self.told_may_wager: bool | None = None
-        # Being behind: the cursor to go on from, what is still owed, and the cursor once that is sent.
+        # Being behind: the cursor to go on from, what is to be written next, the cursor once all up to it is sent, and
+        # how far towards it things have been handed out. Without a base no cursor is told: a snapshot is on its way.
         self.behind: Cursor | None = None
-        self.owed: deque[Entry] | None = None
+        self.owed: deque[Batch | Message] | None = None
         self.target: Cursor | None = None
+        self.place: tuple[MediaTime, int] | None = None
+        self.based = True
+        # How far it had come elsewhere, before it came here: it knows more than those it stands with.
+        self.ahead: MediaTime | None = None
         self.paused_at: float | None = None
         self.buffer_mark = 0
         # Time limits
         self.opened_at = now
         self.heartbeat_at = now
+        self.hash_at = now
         self.ping_at = now + settings.ping_interval_s
         self.missed_pings = 0
         self.close_by: float | None = None
@@ -150,12 +200,19 @@ class Subscriber:
     def start_over(self) -> None:
         """Leave the subscription; the connection stays."""
         self.cohort = -1
+        self.ahead = None
         self.catch_up()
         self.told_may_wager = None
 
     def catch_up(self) -> None:
         """Be no longer behind."""
-        self.behind = self.owed = self.target = None
+        self.behind = self.owed = self.target = self.place = None
+        self.based = True
+
+    @property
+    def sent_in_all(self) -> int:
+        """Return how many cues went out on this connection."""
+        return self.sent if self.group is None else self.sent + self.group.cues - self.counted_from
 
     @property
     def sees_trading(self) -> bool:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from kernel.cues import Entry
+from kernel.feed_state import FeedProgress, FeedState
 from kernel.marks import Opened, ReleaseMark
 from kernel.timeline import SegmentTiming, StreamState
 
@@ -103,3 +104,13 @@ def state_signal(stream: str) -> Signal[StreamState]:
 def epoch_signal(stream: str) -> Signal[str]:
     """Return the signal by which feeds names the epoch of a stream's log."""
     return Signal(f"{stream}/epoch")
+
+
+def feeds_signal(stream: str) -> Signal[tuple[FeedState, ...]]:
+    """Return the signal by which feeds says how all sources of a showing are, in the order of the settings."""
+    return Signal(f"{stream}/feeds")
+
+
+def progress_signal(stream: str) -> Signal[FeedProgress]:
+    """Return the signal by which feeds says how far a source's data is known complete."""
+    return Signal(f"{stream}/progress")

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from kernel.errors import LockstepError, SettingsError
-from lockstep.commands import align, config, demo, origin, probe, replay, serve, subscribe, token
+from lockstep.commands import align, config, demo, feed, origin, probe, replay, serve, subscribe, token
 from lockstep.logs import configure_logs
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command()(origin.origin)
 app.command()(probe.probe)
 app.command("align")(align.align_command)
 app.command()(demo.demo)
+app.add_typer(feed.commands, name="feed")
 app.add_typer(config.commands, name="config")
 
 

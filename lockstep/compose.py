@@ -16,9 +16,11 @@ from starlette.types import ASGIApp
 from feeds.io.demux import Demuxer, DemuxLimits
 from feeds.io.ingest import StreamIngest
 from feeds.io.journal import Journal
-from feeds.io.webhooks import Ingress, ReceivedMessage, SourceKeys
+from feeds.io.status import status_routes
+from feeds.io.webhooks import Ingress, SourceKeys
 from feeds.io.webhooks import routes as feed_routes
 from feeds.standard_webhooks import parse_secret
+from feeds.vendors.contract import ReceivedMessage
 from hub.io.driver import Hub
 from hub.settings import HubSettings
 from kernel.io.http import AccessLog, exception_handlers
@@ -28,6 +30,7 @@ from kernel.io.system_time import new_id, wall
 from kernel.showings import Showing
 from lockstep.front_door import socket_route
 from lockstep.keys import Keys
+from lockstep.metrics import metrics_route
 from lockstep.settings import Settings
 from relay.gate import Gate
 from relay.io.driver import StreamRelay
@@ -81,7 +84,14 @@ class Deployment:
         )
         self._ingress = Ingress(_source_keys(showings, keys), journal, wall=wall, deliver=self._deliver)
         hls = Hls(self._relays, admit=admit, fetcher=self._fetcher, wall=wall)
-        routes = [*feed_routes(self._ingress), *hls.routes(), socket_route(), *self._health_routes()]
+        routes = [
+            *feed_routes(self._ingress),
+            *status_routes(self._ingests, wall),
+            *hls.routes(),
+            socket_route(),
+            *self._health_routes(),
+            metrics_route(self._ingests),
+        ]
         self.app: ASGIApp = AccessLog(Starlette(routes=routes, exception_handlers=exception_handlers), now=loop.time)
         self._tasks: list[asyncio.Task[None]] = []
         self._recovered = False
@@ -126,7 +136,7 @@ class Deployment:
         await self._journal.aclose()
 
     def _deliver(self, message: ReceivedMessage) -> None:
-        self._ingests[message.stream].deliver(message.adapted.facts, message_seq=message.seq, received=message.received)
+        self._ingests[message.stream].deliver(message)
 
     def _supervise(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async def again() -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from feeds.lag import MAX_HOLD_S
 from feeds.vendors.registry import ADAPTERS
 from kernel.errors import SettingsError
 from kernel.io.origin import FetchLimits, playlist_ref
@@ -31,6 +32,24 @@ class SourceSettings(BaseModel):
     audience: Literal["public", "trading"] = Field(
         default="public", description="`trading` keeps its facts from everyone without that scope."
     )
+    interval_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=3_600,
+        description="How often it speaks at the latest, in seconds; unset: as it promises.",
+    )
+    down_after_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=7_200,
+        description="Silence that its vendor calls down, in seconds; unset: two intervals.",
+    )
+    binds: Literal["all", "own"] = Field(
+        default="all", description="Markets that close when it is down: all of the showing, or those it quotes."
+    )
+    latency_s: float = Field(
+        default=3.0, ge=0, le=120, description="Least lag that is its slowness and not its clock's, in seconds."
+    )
 
 
 class ShowingSettings(BaseModel):
@@ -43,7 +62,9 @@ class ShowingSettings(BaseModel):
         default=None, description="Folder where segments of an http(s) origin are looked up before it is asked."
     )
     sources: dict[str, SourceSettings] = Field(default_factory=dict, description="Vendor feeds by source name.")
-    hold_s: float = Field(default=0.0, ge=0, le=60, description="Constant delay of the picture, in seconds.")
+    hold_s: Annotated[float, Field(ge=0, le=60)] | Literal["auto"] = Field(
+        default=0.0, description="Constant delay of the picture, in seconds; `auto` learns it from the vendors' lag."
+    )
     max_hold_s: float = Field(
         default=15.0, gt=0, le=120, description="Seconds beyond the hold after which video goes out unsynchronised."
     )
@@ -61,6 +82,12 @@ class ShowingSettings(BaseModel):
     )
     allowed_origins: list[str] = Field(
         default_factory=list, description="Browser origins that may read the video and open the socket; empty: any."
+    )
+    suspend_scope: Literal["event", "market"] = Field(
+        default="event", description="How wide a suspend is sent: `event` hides which market closed."
+    )
+    price_invalidation: bool = Field(
+        default=False, description="Whether a changed price kills bet slips at once, ahead of its picture."
     )
 
 
@@ -153,8 +180,11 @@ class Settings(BaseSettings):
                 event_id=event_id,
                 origin=origin,
                 local_dir=_local_dir(event_id, origin, wanted.local_dir),
-                sources=tuple(Source(name, source.vendor, source.audience) for name, source in wanted.sources.items()),
-                hold_s=wanted.hold_s,
+                sources=tuple(Source(name, **source.model_dump()) for name, source in wanted.sources.items()),
+                hold_s=MAX_HOLD_S if wanted.hold_s == "auto" else wanted.hold_s,
+                auto_hold=wanted.hold_s == "auto",
+                suspend_scope=wanted.suspend_scope,
+                price_invalidation=wanted.price_invalidation,
                 max_hold_s=wanted.max_hold_s,
                 due_sigma=wanted.due_sigma,
                 program_delay_ms=wanted.program_delay_ms,

@@ -50,6 +50,7 @@ class _Job:
     work: Work[Any]
     future: asyncio.Future[Any]
     n_bytes: int
+    after: Callable[[], None] | None = None
     result: Any = None
     error: JournalError | None = None
 
@@ -91,7 +92,7 @@ class GroupCommit:
             raise
         return self
 
-    async def run(self, work: Work[T], *, n_bytes: int = 0) -> T:
+    async def run(self, work: Work[T], *, n_bytes: int = 0, after: Callable[[], None] | None = None) -> T:
         """Run `work` in the thread and return its result once it is committed.
 
         A caller that is cancelled leaves the work in the queue: it is done all the same.
@@ -99,6 +100,7 @@ class GroupCommit:
         Args:
             work: uses the connection, neither commits nor rolls back.
             n_bytes: how much memory it holds while it waits, if that is much.
+            after: runs in the thread once the work is committed, before anybody is told; must not raise.
 
         Raises:
             JournalError: it failed, or too much is waiting already.
@@ -107,7 +109,7 @@ class GroupCommit:
             raise JournalError(f"journal {self._path} is closed")
         if self._waiting >= MAX_WAITING or (self._waiting and self._waiting_bytes + n_bytes > MAX_WAITING_BYTES):
             raise JournalError(f"journal {self._path}: the disk is behind, {self._waiting} writes are waiting")
-        job = _Job(work, self._loop.create_future(), n_bytes)
+        job = _Job(work, self._loop.create_future(), n_bytes, after)
         self._waiting += 1
         self._waiting_bytes += n_bytes
         self._jobs.put(job)
@@ -189,6 +191,9 @@ class GroupCommit:
             for job in batch:
                 self._attempt(connection, job)
             connection.execute("COMMIT")
+            for job in batch:
+                if job.after is not None and job.error is None:
+                    job.after()
         except Exception as error:
             log.error("journal.batch_failed", writes=len(batch), error=str(error))
             for job in batch:

@@ -11,29 +11,22 @@ The order of things, which the rest relies on:
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
 
 from feeds.io.demux import Demuxer
-from feeds.io.journal import KEEP_S, Journal, SealedRow
+from feeds.io.journal import KEEP_S, Journal
+from feeds.io.log_writer import LogWriter
 from feeds.io.segments import SegmentReader
+from feeds.io.source_desk import SourceDesk
 from feeds.media import SegmentMedia
-from feeds.sequencer import Sealed
+from feeds.status import stream_status
 from feeds.stream import MAX_TIMED_SEGMENTS, StreamFeed, Timed
-from kernel.bus import (
-    Bus,
-    entries_topic,
-    epoch_signal,
-    marks_topic,
-    safety_topic,
-    state_signal,
-    timings_topic,
-)
-from kernel.cues import Fact
+from feeds.vendors.contract import ReceivedMessage
+from kernel.bus import Bus, marks_topic, state_signal, timings_topic
 from kernel.errors import JournalError, MediaError, OriginError, OriginMissing
 from kernel.follow import Found
 from kernel.io.origin import Fetcher
@@ -42,9 +35,6 @@ from kernel.marks import ReleaseMark
 from kernel.showings import Showing
 
 log = structlog.get_logger("ingest")
-
-OFFSETS_A_BLOCK = 1_000
-"""Offsets promised away at a time, so that a number is never used twice, whatever was lost in a crash."""
 
 SEGMENT_TRIES = 3
 """Attempts at one segment before its neighbours are timed without it."""
@@ -61,9 +51,6 @@ a poll comes late is a delay for each of them, and an error of the clock that is
 
 MIN_POLL_S, MAX_POLL_S = 0.25, 1.0
 """Bounds of a quarter of the target duration, by which an origin is asked that is late."""
-
-MAX_RETAINED_ENTRIES = 100_000
-"""How far back a subscriber may resume (PROTOCOL, promise 3)."""
 
 TIMINGS_A_TRIM = 256
 """How often what is old is forgotten: every nine minutes of 2 s segments."""
@@ -100,7 +87,6 @@ class StreamIngest:
         self._journal = journal
         self._bus = bus
         self._wall = wall
-        self._new_id = new_id
         self.feed = StreamFeed(showing)
         self._forward: deque[Found] = deque()
         self._backward: deque[Found] = deque()
@@ -110,11 +96,8 @@ class StreamIngest:
         self._misses = 0
         self._n_timings = 0
         self._n_marks = 0
-        self._reserved = 0
-        self._sealing = asyncio.Lock()
-        self._unsealed: list[Sealed] = []
-        self._settled: list[int] = []
-        self._kick = asyncio.Event()
+        self.log = LogWriter(self.stream, self.feed.sequencer, journal=journal, bus=bus, wall=wall, new_id=new_id)
+        self.sources = SourceDesk(showing, self.feed.sequencer, self.log, journal=journal, bus=bus, wall=wall)
 
     async def restore(self) -> None:
         """Take up the stream where the journal left it, and refill the bus; call before `run` and `deliver`.
@@ -123,25 +106,14 @@ class StreamIngest:
             JournalError: the journal cannot be read.
         """
         record = await self._journal.load(self.stream, since_wall=self._wall() - KEEP_S)
-        epoch = record.epoch
-        if epoch is None:
-            epoch = self._new_id()
-            await self._journal.begin_epoch(self.stream, epoch)
-        self._reserved = record.reserved_o
-        self.feed.sequencer.next_offset = record.reserved_o
-        await self._reserve()
-        self._bus.signal(epoch_signal(self.stream), epoch)
         newest = max((stored.timing.generation for stored in record.timings), default=0)
         for stored in record.timings:
             self._n_timings = stored.n + 1
             self._bus.publish(timings_topic(self.stream), stored.n, stored.timing)
         for stored in sorted(record.timings, key=lambda stored: stored.timing.key):
             self.feed.restore_timing(stored.timing, dict(stored.state or {}), generation=newest)
-        for row in record.entries:
-            if row.source is not None and row.fact_id is not None:
-                self.feed.sequencer.restore(row.entry, row.source, row.fact_id, row.note or {})
-            topic = safety_topic if row.entry.due is None else entries_topic
-            self._bus.publish(topic(self.stream), row.entry.o, row.entry)
+        await self.log.restore(record)
+        self.sources.restore(record)
         for mark in record.marks[-1:]:
             # It covers all before it. Its time was another bus's: what was to go out has waited long enough.
             self._n_marks = mark.n
@@ -153,29 +125,23 @@ class StreamIngest:
         if record.timings:
             log.info("stream.restored", event_id=self.stream, entries=len(record.entries), timings=len(record.timings))
 
-    def deliver(self, facts: Sequence[Fact], *, message_seq: int, received: float) -> None:
-        """Take in the facts of a journaled message; what needs a picture is sealed when it has one.
-
-        Args:
-            facts: what the adapter read.
-            message_seq: the message's number in the journal.
-            received: when it came, in Unix seconds.
-        """
-        offer = self.feed.sequencer.offer(
-            list(facts), message_seq=message_seq, received=received, live=self.feed.live is True
+    def deliver(self, message: ReceivedMessage) -> None:
+        """Take in a journaled message; what needs a picture is sealed when it has one."""
+        self.sources.heard(message)
+        self.log.deliver(
+            message.adapted.facts, message_seq=message.seq, received=message.received, live=self.feed.live is True
         )
-        for sealed in offer.safety:
-            self._bus.publish(safety_topic(self.stream), sealed.entry.o, sealed.entry)
-        self._unsealed.extend(offer.safety)
-        if offer.settled:
-            self._settled.append(message_seq)
-        self._kick.set()
+
+    def status(self) -> dict[str, Any]:
+        """Return how the feeds of this showing are."""
+        return stream_status(self.feed, self.sources.watch, journal_faults=self.log.faults, now=self._bus.now())
 
     async def run(self) -> None:
         """Follow the origin and seal facts until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
-            group.create_task(self._seal_on_kick())
+            group.create_task(self.log.run())
+            group.create_task(self.sources.run())
 
     async def _follow(self) -> None:
         while True:
@@ -235,7 +201,7 @@ class StreamIngest:
         self.feed.caught_up(older=not self._backward and len(self.feed.map) > 0, newer=not self._forward)
         if was != (self.feed.map.complete_below, self.feed.map.ended):
             self._tell_state()
-            self._kick.set()
+            self.log.kick()
 
     async def _time(self, found: Found) -> None:
         try:
@@ -297,7 +263,7 @@ class StreamIngest:
         """Put a timing on disk and on the bus, what it lets us seal, and last its mark."""
         n = self._n_timings
         self._n_timings += 1
-        await self._on_disk(self._journal.append_timing(self.stream, n, timed.timing, timed.state), self._seal())
+        await self._on_disk(self._journal.append_timing(self.stream, n, timed.timing, timed.state), self.log.seal())
         self._bus.publish(timings_topic(self.stream), n, timed.timing)
         mark = self.feed.mark(found, timed.timing, now=self._bus.now())
         if mark is not None:
@@ -314,8 +280,7 @@ class StreamIngest:
         """Wait for the disk; when it fails, video goes on and what was not sealed is tried again."""
         for result in await asyncio.gather(*writes, return_exceptions=True):
             if isinstance(result, JournalError):
-                log.error("journal.failed", event_id=self.stream, error=str(result))
-                self._kick.set()
+                self.log.failed(result)
             elif isinstance(result, BaseException):
                 raise result
 
@@ -324,60 +289,8 @@ class StreamIngest:
         self._bus.trim(timings_topic(self.stream), self._n_timings - MAX_TIMED_SEGMENTS)
         # One mark covers all before it.
         self._bus.trim(marks_topic(self.stream), self._n_marks - TIMINGS_A_TRIM)
-        for topic in (entries_topic, safety_topic):
-            self._bus.trim(topic(self.stream), self.feed.sequencer.next_offset - MAX_RETAINED_ENTRIES)
+        self.log.trim()
         try:
             await self._journal.trim(self._wall() - KEEP_S)
         except JournalError as error:
-            log.error("journal.failed", event_id=self.stream, error=str(error))
-
-    async def _seal_on_kick(self) -> None:
-        while True:
-            await self._kick.wait()
-            self._kick.clear()
-            try:
-                await self._seal()
-            except JournalError as error:
-                log.error("journal.failed", event_id=self.stream, error=str(error))
-                # The disk may have room again in a while; what waits is kept meanwhile.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(MAX_POLL_S):
-                        await asyncio.Event().wait()
-                self._kick.set()
-
-    async def _seal(self) -> None:
-        """Seal what has its picture: on disk first, then on the bus, in the order of offsets."""
-        async with self._sealing:
-            sealed, settled = self.feed.sequencer.seal(now=self._bus.now())
-            # What an earlier failure of the disk left over goes first: its offsets are lower.
-            self._unsealed.extend(sealed)
-            self._settled.extend(settled)
-            if self._unsealed:
-                rows = list(self._unsealed)
-                await self._reserve()
-                await self._journal.seal(self.stream, [_row(item) for item in rows])
-                del self._unsealed[: len(rows)]
-                for item in rows:
-                    if item.entry.due is not None:
-                        self._bus.publish(entries_topic(self.stream), item.entry.o, item.entry)
-            if self._settled:
-                done = list(self._settled)
-                await self._journal.settle(done)
-                del self._settled[: len(done)]
-
-    async def _reserve(self) -> None:
-        if self.feed.sequencer.next_offset > self._reserved - OFFSETS_A_BLOCK // 2:
-            upto = self.feed.sequencer.next_offset + OFFSETS_A_BLOCK
-            await self._journal.reserve(self.stream, upto)
-            self._reserved = upto
-
-
-def _row(sealed: Sealed) -> SealedRow:
-    return SealedRow(
-        entry=sealed.entry,
-        source=sealed.source,
-        fact_id=sealed.fact_id,
-        rev=sealed.entry.cue.rev,
-        message_seq=sealed.message_seq,
-        note=sealed.note,
-    )
+            self.log.failed(error)

@@ -1,4 +1,4 @@
-"""What was acknowledged is on disk: vendor messages, sealed entries, timings, marks (DESIGN 3, "what is on disk").
+"""What was acknowledged is on disk: vendor messages, sealed entries, the state of markets, timings, marks.
 
 Every `async` method that writes returns only when the write is committed and synchronised; work takes effect in the
 order in which it was asked for. After a restart `load` gives back what a stream's log and timeline were, and
@@ -9,10 +9,12 @@ never a message that is still owed, and never a stream's newest timing and mark,
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from feeds.io.group_commit import GroupCommit
+from feeds.io.log_head import Head, LogHeads
+from feeds.journal_records import Appended, SealedRow, StoredMark, StoredMessage, StoredTiming, StreamRecord
+from feeds.market_book import Kept
 from kernel import strict_json, wire
 from kernel.errors import DecodeError, JournalError
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from kernel.cues import Entry
     from kernel.marks import ReleaseMark
     from kernel.timeline import SegmentTiming
 
@@ -46,73 +47,17 @@ CREATE TABLE IF NOT EXISTS timings (
     PRIMARY KEY (stream, n)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS marks (
     stream TEXT NOT NULL, n INTEGER NOT NULL, map TEXT NOT NULL, at REAL NOT NULL,
-    PRIMARY KEY (stream, n)) WITHOUT ROWID
+    PRIMARY KEY (stream, n)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS kept (
+    stream TEXT NOT NULL, key TEXT NOT NULL, ver INTEGER NOT NULL, state TEXT, PRIMARY KEY (stream, key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS heads (
+    stream TEXT PRIMARY KEY, sealed_o INTEGER NOT NULL DEFAULT -1, reserved_ver INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID
 """
-
-
-class Appended(NamedTuple):
-    """Where a vendor message stands, and whether it stood there already."""
-
-    seq: int
-    duplicate: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """A vendor message as it came; `received` is in Unix seconds."""
-
-    seq: int
-    source: str
-    message_id: str
-    received: float
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SealedRow:
-    """An entry, what it was made from, and whatever the sequencer wants to know again after a restart.
-
-    `source`, `fact_id` and `rev` name the vendor's fact, `message_seq` the message that brought it; all None for what
-    the sequencer said of its own accord. `note` is plain JSON.
-    """
-
-    entry: Entry
-    source: str | None = None
-    fact_id: str | None = None
-    rev: int | None = None
-    message_seq: int | None = None
-    note: Mapping[str, Any] | None = None
-
-
-class StoredTiming(NamedTuple):
-    """The n-th timing of a stream, and the state from which the next segment can be placed."""
-
-    n: int
-    timing: SegmentTiming
-    state: Mapping[str, Any] | None
-
-
-class StoredMark(NamedTuple):
-    """The n-th release mark of a stream. Its `at` is of a bus that is gone: refilled, it is due now."""
-
-    n: int
-    mark: ReleaseMark
-
-
-@dataclass(frozen=True, slots=True)
-class StreamRecord:
-    """What the journal knows of a stream, each list in order.
-
-    `epoch` is None for a stream never seen. `reserved_o` is the first offset that was not yet promised away:
-    numbering goes on there. `state` is what `save_state` was given last.
-    """
-
-    epoch: str | None
-    reserved_o: int
-    state: Mapping[str, Any] | None
-    entries: Sequence[SealedRow]
-    timings: Sequence[StoredTiming]
-    marks: Sequence[StoredMark]
+_KEEP = (
+    "INSERT INTO kept VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET ver = excluded.ver, state = excluded.state"
+    " WHERE excluded.ver >= kept.ver"
+)
 
 
 class Journal:
@@ -121,8 +66,9 @@ class Journal:
     Every method raises JournalError where the disk cannot keep the promise; the next call may succeed again.
     """
 
-    def __init__(self, commits: GroupCommit, now: Callable[[], float]) -> None:
+    def __init__(self, commits: GroupCommit, heads: LogHeads, now: Callable[[], float]) -> None:
         self._commits = commits
+        self._heads = heads
         self._now = now
 
     @classmethod
@@ -136,7 +82,8 @@ class Journal:
         Raises:
             JournalError: it is damaged, held by another process, or cannot be written; the text says what to do.
         """
-        return cls(await GroupCommit.open(path, schema=_SCHEMA, version=_VERSION), now)
+        commits = await GroupCommit.open(path, schema=_SCHEMA, version=_VERSION)
+        return cls(commits, LogHeads(path.with_suffix(".heads")), now)
 
     async def aclose(self) -> None:
         """Write what is waiting, then close the file. Closing again does nothing."""
@@ -174,8 +121,16 @@ class Journal:
         seqs = [(seq,) for seq in message_seqs]
         await self._many("UPDATE messages SET open_facts = 0 WHERE seq = ?", seqs)
 
-    async def seal(self, stream: str, entries: Sequence[SealedRow]) -> None:
-        """Append entries to a stream's log; all of them are kept or none.
+    async def seal(
+        self, stream: str, entries: Sequence[SealedRow], *, kept: Sequence[Kept] = (), settled: Sequence[int] = ()
+    ) -> None:
+        """Append entries to a stream's log, with what goes with them; all of it is kept or none.
+
+        Args:
+            stream: the stream.
+            entries: in the order of their offsets.
+            kept: what the entries changed in the state of markets; what was kept under a higher `ver` stays.
+            settled: messages whose every fact is now sealed or dropped for good.
 
         Raises:
             JournalError: also where an offset is taken: an entry never changes.
@@ -186,30 +141,54 @@ class Journal:
              row.message_seq, at)
             for row in entries
         ]  # fmt: skip
-        await self._many("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-
-    async def reserve(self, stream: str, upto: int) -> None:
-        """Promise away the offsets below `upto`: after a crash numbering goes on there or beyond. Never goes back."""
-        await self._many(
-            "INSERT INTO streams (stream, reserved_o) VALUES (?, ?)"
-            " ON CONFLICT DO UPDATE SET reserved_o = max(reserved_o, excluded.reserved_o)",
-            [(stream, upto)],
-        )
-
-    async def begin_epoch(self, stream: str, epoch: str) -> None:
-        """Name the epoch of a stream's log; where it is another one, the log before it is forgotten."""
+        pieces = [(stream, piece.key, piece.ver, _text(piece.state)) for piece in kept]
+        head_o = max((row.entry.o for row in entries), default=-1)
 
         def work(db: sqlite3.Connection) -> None:
-            row = db.execute("SELECT epoch FROM streams WHERE stream = ?", (stream,)).fetchone()
-            if row is not None and row[0] not in (None, epoch):
-                db.execute("DELETE FROM entries WHERE stream = ?", (stream,))
-                db.execute("UPDATE streams SET reserved_o = 0 WHERE stream = ?", (stream,))
+            db.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            db.executemany(_KEEP, pieces)
+            db.executemany("UPDATE messages SET open_facts = 0 WHERE seq = ?", [(seq,) for seq in settled])
+            db.execute(
+                "INSERT INTO heads (stream, sealed_o) VALUES (?, ?)"
+                " ON CONFLICT DO UPDATE SET sealed_o = max(sealed_o, excluded.sealed_o)",
+                (stream, head_o),
+            )
+
+        await self._commits.run(work, after=lambda: self._heads.advance(stream, o=head_o))
+
+    async def reserve(self, stream: str, upto: int, *, ver: int = 0) -> None:
+        """Promise away the offsets below `upto` and every `ver` below `ver`: after a crash numbering goes on beyond.
+
+        Neither ever goes back.
+        """
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute(
+                "INSERT INTO streams (stream, reserved_o) VALUES (?, ?)"
+                " ON CONFLICT DO UPDATE SET reserved_o = max(reserved_o, excluded.reserved_o)",
+                (stream, upto),
+            )
+            db.execute(
+                "INSERT INTO heads (stream, reserved_ver) VALUES (?, ?)"
+                " ON CONFLICT DO UPDATE SET reserved_ver = max(reserved_ver, excluded.reserved_ver)",
+                (stream, ver),
+            )
+
+        await self._commits.run(work, after=lambda: self._heads.advance(stream, ver=ver))
+
+    async def begin_epoch(self, stream: str, epoch: str) -> None:
+        """Name the epoch of a stream's log. What is left of the log before it stays: its offsets are history now."""
+
+        def work(db: sqlite3.Connection) -> int:
             db.execute(
                 "INSERT INTO streams (stream, epoch) VALUES (?, ?) ON CONFLICT DO UPDATE SET epoch = excluded.epoch",
                 (stream, epoch),
             )
+            row = db.execute("SELECT sealed_o FROM heads WHERE stream = ?", (stream,)).fetchone()
+            return -1 if row is None else int(row[0])
 
-        await self._commits.run(work)
+        sealed_o = await self._commits.run(work)
+        await self._commits.run(lambda _: self._heads.begin(stream, epoch, sealed_o))
 
     async def save_state(self, stream: str, state: Mapping[str, Any]) -> None:
         """Keep plain JSON about a stream as a whole, in place of what was kept before."""
@@ -240,11 +219,15 @@ class Journal:
         def work(db: sqlite3.Connection) -> StreamRecord:
             row = db.execute("SELECT epoch, reserved_o, state FROM streams WHERE stream = ?", (stream,)).fetchone()
             epoch, reserved_o, state = row or (None, 0, None)
+            row = db.execute("SELECT sealed_o, reserved_ver FROM heads WHERE stream = ?", (stream,)).fetchone()
+            known = Head(epoch or "", *(row or (-1, 0)))
+            seen = self._heads.recall(stream, known)
             key = (stream, since_wall)
             try:
                 return StreamRecord(
-                    epoch, reserved_o, _map(state), _entries(db, key), _timings(db, key), _marks(db, key)
-                )
+                    epoch, reserved_o, _map(state), _entries(db, key), _timings(db, key), _marks(db, key),
+                    _kept(db, stream), max(known.ver, seen.ver), lost=seen.epoch != known.epoch or seen.o > known.o,
+                )  # fmt: skip
             except (DecodeError, ValueError) as error:
                 raise JournalError(f"the journal's record of stream {stream!r} cannot be read: {error}") from error
 
@@ -300,6 +283,11 @@ def _timings(db: sqlite3.Connection, key: tuple[str, float]) -> list[StoredTimin
 def _marks(db: sqlite3.Connection, key: tuple[str, float]) -> list[StoredMark]:
     rows = db.execute("SELECT n, map FROM marks WHERE stream = ? AND at >= ? ORDER BY n", key)
     return [StoredMark(n, wire.mark_from_map(json.loads(text))) for n, text in rows]
+
+
+def _kept(db: sqlite3.Connection, stream: str) -> list[Kept]:
+    rows = db.execute("SELECT key, ver, state FROM kept WHERE stream = ?", (stream,))
+    return [Kept(key, ver, _map(state)) for key, ver, state in rows]
 
 
 def _text(value: Mapping[str, Any] | None) -> str | None:

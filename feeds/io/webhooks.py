@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from feeds.standard_webhooks import SignatureFault, verify
+from feeds.vendors.contract import ReceivedMessage
 from feeds.vendors.registry import ADAPTERS
 from kernel.errors import DecodeError, JournalError, MessageTooLarge, SettingsError
 from kernel.io.http import problem, read_body
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from feeds.io.journal import Journal, StoredMessage
+    from feeds.io.journal import Journal
+    from feeds.journal_records import StoredMessage
     from feeds.vendors.contract import Adapted, Adapter
 
 log = structlog.get_logger("vendors")
@@ -52,17 +54,6 @@ class SourceKeys:
 
     vendor: str
     secrets: Sequence[bytes]
-    stream: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReceivedMessage:
-    """A message that is on disk: its journal number, when it came (Unix seconds), what it says."""
-
-    seq: int
-    source: str
-    received: float
-    adapted: Adapted
     stream: str
 
 
@@ -120,7 +111,7 @@ class Ingress:
         for stored in await self._journal.unsettled(list(self._sources)):
             adapted = await self._understood_again(stored)
             if adapted is not None:
-                self._hand_on(stored.seq, stored.source, stored.received, adapted)
+                self._hand_on(stored.seq, stored.source, stored.received, adapted, again=True)
         self._recovered = True
 
     async def receive(self, request: Request) -> Response:
@@ -185,9 +176,9 @@ class Ingress:
             return None
         return adapted
 
-    def _hand_on(self, seq: int, name: str, received: float, adapted: Adapted) -> None:
+    def _hand_on(self, seq: int, name: str, received: float, adapted: Adapted, *, again: bool = False) -> None:
         try:
-            self._deliver(ReceivedMessage(seq, name, received, adapted, self._sources[name].stream))
+            self._deliver(ReceivedMessage(seq, name, received, adapted, self._sources[name].stream, again))
         except Exception:
             # It is on disk and will be delivered again by the next process; its sender is not at fault.
             log.exception("webhook.delivery_failed", source=name, seq=seq)

@@ -29,6 +29,21 @@ class Adapted:
     alive: Alive | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ReceivedMessage:
+    """A message that is on disk: its journal number, when it came (Unix seconds), what it says, and to which stream.
+
+    `again` says that it came before a restart, and is handed out once more because not all of it was sealed.
+    """
+
+    seq: int
+    source: str
+    received: float
+    adapted: Adapted
+    stream: str
+    again: bool = False
+
+
 class Adapter(Protocol):
     """Read one vendor's messages.
 

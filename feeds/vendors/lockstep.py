@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from feeds.market_bodies import check_body, nested
 from feeds.vendors.contract import Adapted, Alive
 from feeds.vendors.times import parse_time
 from kernel.cues import CueType, Fact, Op
@@ -55,6 +56,8 @@ def _fact(source: str, item: Mapping[str, Any], where: str) -> Fact:
     identifier, rev = item.get("id"), item.get("rev")
     if not isinstance(identifier, str) or not 1 <= len(identifier) <= MAX_ID_CHARS or not identifier.isprintable():
         raise DecodeError(f"{where}id: 1 to {MAX_ID_CHARS} printable characters are expected, not {identifier!a:.40}")
+    if identifier.startswith("~"):
+        raise DecodeError(f"{where}id: {identifier!a:.40} begins with '~', as do the names that we give ourselves")
     where = f"{where}{identifier!a:.40}: "
     if rev is not None and (type(rev) is not int or rev < 1):
         raise DecodeError(f"{where}rev: an integer from 1 is expected, or none, not {rev!a:.40}")
@@ -64,6 +67,9 @@ def _fact(source: str, item: Mapping[str, Any], where: str) -> Fact:
     if not isinstance(body, dict):
         raise DecodeError(f"{where}body: a JSON object is expected, not {body!a:.40}")
     _check_odds(kind, body, where)
+    body = nested(kind, body)
+    if op is not Op.RETRACT:
+        check_body(kind, body, where)
     occurred_at, sigma_s = None, 0.0
     if item.get("occurred_at") is not None:
         occurred_at, sigma_s = parse_time(item["occurred_at"], f"{where}occurred_at")

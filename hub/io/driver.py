@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 from hub.close_codes import CloseCode
-from hub.dialogue import Bye, Dialogue, Reply
+from hub.dialogue import Bye, Dialogue, Reply, feed_map
+from hub.io.intake import follow
 from hub.io.outbox import Outbox
 from hub.io.pacemaker import Pacemaker
 from hub.io.socket import Socket
@@ -21,29 +22,22 @@ from hub.messages import frame
 from hub.pulse import Beat, beat, next_beat
 from hub.stream import Stream
 from hub.subscriber import Phase, Subscriber
-from kernel.bus import (
-    Bus,
-    Cancel,
-    entries_topic,
-    epoch_signal,
-    opened_signal,
-    safety_topic,
-    state_signal,
-    timings_topic,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hub.settings import HubSettings
+    from hub.subscriber import Format
+    from kernel.bus import Bus, Cancel
     from kernel.decisions import Admit
+    from kernel.feed_state import FeedState
     from kernel.showings import Showing
 
 log = structlog.get_logger("hub")
 
 _DRAIN_STEP_S = 0.05
-_RETRY_SPREAD_MS = 5_000
-"""Over how long the clients of a drained hub come back, in ms: DESIGN 11 wants 10,000 back within 6 s."""
+_GOLDEN = 0.618034
+"""Multiples of it, less their whole part, lie evenly between 0 and 1, however many there are."""
 
 
 class Hub:
@@ -75,10 +69,10 @@ class Hub:
         self._wall = wall
         self._loop = loop
         self._streams = {event_id: Stream(showing, settings) for event_id, showing in showings.items()}
-        self._told = dict.fromkeys(showings, False)
-        self._dialogue = Dialogue(self._streams, admit, settings, new_id())
+        self._told = dict.fromkeys(showings, (False, False))
         self._sockets: dict[int, Socket] = {}
         self._outbox = Outbox(self._streams, settings, self, now=bus.now, soon=self._soon)
+        self._dialogue = Dialogue(self._streams, admit, settings, new_id(), is_full=self._is_full)
         self._pacemaker = Pacemaker(
             self._streams, settings.wheel_tick_s, now=bus.now, settle=self.settle, beat=self._beat
         )
@@ -90,8 +84,8 @@ class Hub:
     def start(self) -> None:
         """Subscribe to the bus; what it has retained is taken in before this returns."""
         self._loop = self._pacemaker.loop = self._loop or asyncio.get_running_loop()
-        for event_id in self._streams:
-            self._follow(event_id)
+        for event_id, stream in self._streams.items():
+            self._cancels += follow(self._bus, stream, self._outbox.guards[event_id], self)
         self._pacemaker.arm()
 
     async def drain(self) -> None:
@@ -103,7 +97,7 @@ class Hub:
         for first in range(0, len(leaving), size):
             if first:
                 await asyncio.sleep(_DRAIN_STEP_S)
-            later_ms = _RETRY_SPREAD_MS * first // max(1, len(leaving))
+            later_ms = self.settings.retry_spread_ms * first // max(1, len(leaving))
             for socket in leaving[first : first + size]:
                 self._close(socket, Bye(CloseCode.GOING_AWAY), retry_ms=self.settings.retry_ms + later_ms)
         if self._sockets:
@@ -131,54 +125,49 @@ class Hub:
             "sockets": len(self._sockets),
             "subscribed": subscribed,
             "behind": behind,
+            "catching_up": self._outbox.catching_up,
             "cues_sent": self._outbox.cues_sent,
+            "alarms": self._outbox.alarms,
         }
 
     # What the bus says.
 
-    def _follow(self, event_id: str) -> None:
-        bus, stream = self._bus, self._streams[event_id]
-
-        def told(change: Callable[[float], object]) -> None:
-            change(bus.now())
-            self.settle(event_id)
-
-        self._cancels += [
-            bus.listen(epoch_signal(event_id), lambda epoch: self._begin_epoch(event_id, epoch)),
-            bus.listen(state_signal(event_id), lambda state: told(lambda now: stream.set_state(state, now))),
-            bus.subscribe(timings_topic(event_id), lambda _, timing: told(lambda now: stream.add_timing(timing, now))),
-            bus.subscribe(safety_topic(event_id), lambda _, entry: told(lambda now: stream.add_entry(entry, now))),
-            bus.subscribe(entries_topic(event_id), lambda _, entry: told(lambda now: stream.add_entry(entry, now))),
-            bus.listen(opened_signal(event_id), lambda opened: told(lambda now: stream.open(opened, now))),
-        ]
-
-    def _begin_epoch(self, event_id: str, epoch: str) -> None:
-        stream = self._streams[event_id]
-        if not stream.set_epoch(epoch):
-            return
-        # No cursor of theirs means anything any more: they come back and begin anew.
+    def begin_epoch(self, event_id: str) -> None:
+        """Send everybody of a stream away: no cursor of theirs means anything any more."""
         log.warning("epoch.changed", event_id=event_id)
         self._outbox.forget(event_id)
         for socket in [one for one in self._sockets.values() if one.subscriber and one.subscriber.event_id == event_id]:
             self._close(socket, Bye(CloseCode.GOING_AWAY, "epoch_changed"))
 
+    def tell_feeds(self, event_id: str, changed: list[FeedState]) -> None:
+        """Say how sources are, to all who may know of them."""
+        for state in changed:
+            log.info("feed.changed", event_id=event_id, source=state.source, state=state.state.value)
+            frames: dict[Format, bytes] = {}
+            for subscriber in list(self._streams[event_id].subscribers.values()):
+                if state.source not in subscriber.filter.hidden:
+                    form = subscriber.format
+                    self._outbox.say(
+                        subscriber, frames.get(form) or frames.setdefault(form, frame(feed_map(state), form))
+                    )
+
     def settle(self, event_id: str) -> None:
         """Write what has come out of a stream, say at once whether bets may be taken, and set the timer."""
-        stream = self._streams[event_id]
-        if self._told[event_id] and not stream.may_wager:
+        wagering, told = self._streams[event_id].wagering, self._told[event_id]
+        if wagering < told:
             self._tell_may_wager(event_id)
         self._outbox.flush(event_id)
-        if stream.may_wager is not self._told[event_id]:
+        if wagering != self._told[event_id]:
             # Bets open again only behind the cues that their picture has brought.
             self._tell_may_wager(event_id)
         self._pacemaker.arm()
 
     def _tell_may_wager(self, event_id: str) -> None:
         stream = self._streams[event_id]
-        self._told[event_id] = stream.may_wager
+        self._told[event_id] = stream.wagering
         log.info("wagering.changed", event_id=event_id, may_wager=stream.may_wager, sync=stream.sync)
         for subscriber in list(stream.subscribers.values()):
-            if subscriber.told_may_wager is not (stream.may_wager and subscriber.may_wager):
+            if subscriber.told_may_wager is not stream.may_wager_of(subscriber):
                 # To paused sockets too: it may mean that everything is suspended.
                 self._outbox.say(subscriber, self._heartbeat(subscriber))
 
@@ -187,15 +176,24 @@ class Hub:
         self._loop.call_soon(call)
 
     def _heartbeat(self, subscriber: Subscriber) -> bytes:
-        return frame(self._dialogue.heartbeat(subscriber, now=self._bus.now(), wall=self._wall()))
+        now = self._bus.now()
+        hashed = now >= subscriber.hash_at
+        if hashed:
+            subscriber.hash_at = now + self.settings.hash_interval_s
+        message = self._dialogue.heartbeat(subscriber, now=now, wall=self._wall(), hashed=hashed)
+        return frame(message, subscriber.format)
+
+    def _is_full(self) -> bool:
+        return self._outbox.catching_up >= self.settings.max_catching_up
 
     # What the sockets say.
 
-    def arrive(self, socket: Socket, event_id: str, token: str | None, origin: str | None) -> None:
+    def arrive(self, socket: Socket, event_id: str, token: str | None, origin: str | None, format_: Format) -> None:
         """Greet an upgraded connection, or say why it cannot stay."""
         now, wall = self._bus.now(), self._wall()
         number, self._next_number = self._next_number, self._next_number + 1
         subscriber = Subscriber(number, event_id, self.settings, now)
+        subscriber.format = format_
         subscriber.write = socket.transport.write
         socket.subscriber = subscriber
         self._sockets[number] = socket
@@ -219,13 +217,15 @@ class Hub:
         return True
 
     def message(self, socket: Socket, data: bytes) -> None:
-        """Answer a text message."""
+        """Answer a message."""
         subscriber = socket.subscriber
         assert subscriber is not None  # messages come after the handshake
         phase = subscriber.phase
         replies = self._dialogue.receive(subscriber, data, now=self._bus.now(), wall=self._wall())
         self._answer(socket, replies)
-        if subscriber.phase is not phase:
+        if subscriber.behind is not None and subscriber.paused_at is None:
+            self._outbox.catch_up_soon(subscriber)
+        if subscriber.phase is not phase or subscriber.phase is Phase.SUBSCRIBED:
             self._set_beat(subscriber)
         if subscriber.event_id in self._streams:
             self.settle(subscriber.event_id)
@@ -265,25 +265,37 @@ class Hub:
             self._emptied.set()
 
     def _answer(self, socket: Socket, replies: list[Reply]) -> None:
-        assert socket.subscriber is not None  # greeted before answered
+        subscriber = socket.subscriber
+        assert subscriber is not None  # greeted before answered
+        # All in one write: a system call is the dearest part of a short answer.
+        frames = [frame(reply, subscriber.format) for reply in replies if not isinstance(reply, Bye)]
+        if frames:
+            self._outbox.say(subscriber, b"".join(frames))
         for reply in replies:
             if isinstance(reply, Bye):
                 self._close(socket, reply)
                 return
-            self._outbox.say(socket.subscriber, frame(reply))
 
     def _close(self, socket: Socket, bye: Bye, *, retry_ms: int | None = None) -> None:
         subscriber = socket.subscriber
         assert subscriber is not None  # closed by the hub means greeted by the hub
         if subscriber.phase is Phase.CLOSING:
             return
+        if retry_ms is None and bye.code in (CloseCode.OVERLOADED, CloseCode.GOING_AWAY):
+            # Spread: they would otherwise come back as they went, all at once.
+            spread = self.settings.retry_spread_ms * (subscriber.number * _GOLDEN % 1)
+            retry_ms = self.settings.retry_ms + round(spread)
         message = self._dialogue.bye(subscriber, bye, retry_ms)
         self._leave(subscriber)
         subscriber.phase = Phase.CLOSING
         subscriber.close_by = self._bus.now() + self.settings.close_timeout_s
         self._set_beat(subscriber)
         log.info("subscriber.closed", number=subscriber.number, code=int(bye.code), reason=message["reason"])
-        socket.close(frame(message), bye.code)
+        socket.close(frame(message, subscriber.format), bye.code)
+
+    def fail(self, subscriber: Subscriber) -> None:
+        """Close a connection because we were about to break a promise to it."""
+        self._close(self._sockets[subscriber.number], Bye(CloseCode.INTERNAL))
 
     def buffered_bytes(self, subscriber: Subscriber) -> int:
         """Return how much waits in a subscriber's socket."""
@@ -299,6 +311,7 @@ class Hub:
         self._sockets[subscriber.number].transport.abort()
 
     def _leave(self, subscriber: Subscriber) -> None:
+        self._outbox.drop(subscriber)
         stream = self._streams.get(subscriber.event_id)
         if stream is not None:
             stream.leave(subscriber)

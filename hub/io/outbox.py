@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from operator import length_hint
+from typing import TYPE_CHECKING, Protocol, get_args
+
+import structlog
 
 from hub.fanout import Frames
+from hub.group import Group
+from hub.guard import Guard
+from hub.snapshot import Message
+from hub.subscriber import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -13,6 +20,10 @@ if TYPE_CHECKING:
     from hub.settings import HubSettings
     from hub.stream import Stream
     from hub.subscriber import Subscriber
+
+log = structlog.get_logger("hub")
+
+_FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 class Sockets(Protocol):
@@ -24,6 +35,10 @@ class Sockets(Protocol):
 
     def cut(self, subscriber: Subscriber) -> None:
         """End a connection without a word."""
+        ...
+
+    def fail(self, subscriber: Subscriber) -> None:
+        """Close a connection because we are about to break a promise to it."""
         ...
 
     def settle(self, event_id: str) -> None:
@@ -52,17 +67,31 @@ class Outbox:
         soon: Callable[[Callable[[], None]], object],
     ) -> None:
         self.cues_sent = 0
+        self.alarms = 0
+        """How often the guard had to step in: anything but 0 is a fault of ours."""
+        self.guards = {event_id: Guard() for event_id in streams}
         self._streams = streams
         self._settings = settings
         self._sockets = sockets
         self._now = now
         self._soon = soon
-        self._frames = {event_id: Frames() for event_id in streams}
+        self._frames = {(event_id, format_): Frames(format_) for event_id in streams for format_ in _FORMATS}
+        self._queue: dict[int, Subscriber] = {}
+        self._turn_is_due = False
+
+    @property
+    def catching_up(self) -> int:
+        """Return how many wait for their turn to be written what they are owed."""
+        return len(self._queue)
 
     def flush(self, event_id: str) -> None:
         """Write what a stream delivers, each subscriber's in one go."""
-        for delivery in self._streams[event_id].take_deliveries():
-            self._deliver(event_id, delivery)
+        stream = self._streams[event_id]
+        set_aside: dict[int, Subscriber] = {}
+        for delivery in stream.take_deliveries():
+            self._deliver(stream, delivery, set_aside)
+        for subscriber in stream.take_recalled():
+            self.catch_up_soon(subscriber)
 
     def say(self, subscriber: Subscriber, data: bytes) -> None:
         """Write one frame, also to a paused socket."""
@@ -70,36 +99,78 @@ class Outbox:
         self._bound_buffer(subscriber, len(data))
 
     def catch_up_soon(self, subscriber: Subscriber) -> None:
-        """Write what somebody who is behind is owed, once others have had their turn."""
-        self._soon(lambda: self._catch_up(subscriber))
+        """Write what somebody who is behind is owed, when those who wait already have had their turn."""
+        self._queue[subscriber.number] = subscriber
+        self._call_turn()
+
+    def drop(self, subscriber: Subscriber) -> None:
+        """Forget somebody who has gone."""
+        self._queue.pop(subscriber.number, None)
 
     def forget(self, event_id: str) -> None:
         """Forget the frames of a stream whose offsets begin anew."""
-        self._frames[event_id].clear()
+        for format_ in _FORMATS:
+            self._frames[event_id, format_].clear()
 
-    def _deliver(self, event_id: str, delivery: Delivery) -> None:
-        frames = self._frames[event_id]
+    def _deliver(self, stream: Stream, delivery: Delivery, set_aside: dict[int, Subscriber]) -> None:
+        event_id = stream.showing.event_id
+        fault = self.guards[event_id].fault_in(
+            delivery.entries, delivery.frontier, trading=delivery.trading, safety=delivery.safety
+        )
+        if fault is not None:
+            self._alarm(event_id, fault, delivery.to)
+            return
+        frames = self._frames[event_id, delivery.format]
         written = [made for entry in delivery.entries if (made := frames.of(entry))]
         data, count = b"".join(written), len(written)
-        if len(data) > self._settings.burst_bytes and not delivery.safety:
-            for subscriber in delivery.to:
-                self._streams[event_id].fall_behind(subscriber, delivery.before)
-                self.catch_up_soon(subscriber)
-            return
-        dead = []
-        # The hot loop: whoever cannot be written to has left `to` before (TRAPS 11).
-        for subscriber in delivery.to:
-            subscriber.sent += count
-            try:
-                subscriber.write(data)
-            except RuntimeError:  # uvloop, on a transport that died within this turn (TRAPS 16)
-                dead.append(subscriber)
-        self.cues_sent += count * len(delivery.to)
+        to = delivery.to
+        if not delivery.safety and (set_aside or len(data) > self._settings.burst_bytes):
+            to = self._spare(stream, delivery, len(data), set_aside)
+        self._write(data, count, to, delivery.group)
         if delivery.safety:
-            for subscriber in delivery.to:
+            for subscriber in to:
                 self._bound_buffer(subscriber, len(data))
+
+    def _write(self, data: bytes, cues: int, to: tuple[Subscriber, ...], group: Group | None) -> None:
+        """Write the same bytes to many. Whoever cannot be written to has left `to` before (TRAPS 11)."""
+        writes = (group or Group()).count(to, cues)
+        self.cues_sent += cues * len(to)
+        dead = []
+        left = iter(writes)
+        while True:
+            try:
+                for write in left:
+                    write(data)
+                break
+            except RuntimeError:  # uvloop, on a transport that died within this turn (TRAPS 16)
+                dead.append(to[len(to) - length_hint(left) - 1])
         for subscriber in dead:
             self._sockets.cut(subscriber)
+
+    def _spare(
+        self, stream: Stream, delivery: Delivery, size: int, set_aside: dict[int, Subscriber]
+    ) -> tuple[Subscriber, ...]:
+        """Set aside those for whom this flush is too much at once; return the others."""
+        if size > self._settings.burst_bytes:
+            for subscriber in delivery.to:
+                if subscriber.behind is None:
+                    stream.fall_behind(subscriber, delivery)
+                    set_aside[subscriber.number] = subscriber
+                    self.catch_up_soon(subscriber)
+                elif subscriber.number in set_aside:
+                    stream.owe(subscriber, delivery)
+            # Paused in the middle of this flush: what it stands behind includes this delivery, so it is written.
+            return tuple(one for one in delivery.to if one.number not in set_aside)
+        for subscriber in delivery.to:
+            if subscriber.number in set_aside:
+                stream.owe(subscriber, delivery)
+        return tuple(one for one in delivery.to if one.number not in set_aside)
+
+    def _alarm(self, event_id: str, fault: str, to: tuple[Subscriber, ...]) -> None:
+        self.alarms += 1
+        log.critical("guard.stopped", event_id=event_id, fault=fault, subscribers=len(to))
+        for subscriber in to:
+            self._sockets.fail(subscriber)
 
     def _bound_buffer(self, subscriber: Subscriber, added_bytes: int) -> None:
         """Hold a paused socket to its limit; what we add ourselves is not taken for a lack of draining."""
@@ -109,31 +180,64 @@ class Outbox:
         if self._sockets.buffered_bytes(subscriber) > self._settings.max_buffer_bytes:
             self._sockets.cut(subscriber)
 
-    def _catch_up(self, subscriber: Subscriber) -> None:
-        """Write in pieces until nothing is owed any more, the socket is full, or others should have their turn."""
+    def _call_turn(self) -> None:
+        if not self._turn_is_due and self._queue:
+            self._turn_is_due = True
+            self._soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Write to those who are behind, in the order in which they came, until others should have their turn."""
+        self._turn_is_due = False
+        left = self._settings.turn_bytes
+        touched: dict[str, None] = {}
+        # Each of those who wait now has one burst at most; who needs more stands at the end again.
+        for number in list(self._queue):
+            if left <= 0:
+                break
+            subscriber = self._queue.pop(number, None)
+            if subscriber is not None:
+                left -= self._catch_up(subscriber)
+                touched[subscriber.event_id] = None
+        for event_id in touched:
+            self._sockets.settle(event_id)
+        self._call_turn()
+
+    def _catch_up(self, subscriber: Subscriber) -> int:
+        """Write in pieces until nothing is owed any more, the socket is full, or it has had its burst."""
         written = 0
         while subscriber.behind is not None and subscriber.paused_at is None:
             if written >= self._settings.burst_bytes:
-                self.catch_up_soon(subscriber)
+                self._queue[subscriber.number] = subscriber
                 break
-            piece = self._next_piece(subscriber)
-            data = b"".join(piece)
+            data, cues = self._next_piece(subscriber)
+            if not data:
+                continue
             written += len(data)
-            subscriber.sent += len(piece)
-            self.cues_sent += len(piece)
-            if data:
+            subscriber.sent += cues
+            self.cues_sent += cues
+            try:
                 subscriber.write(data)
-        self._sockets.settle(subscriber.event_id)
-
-    def _next_piece(self, subscriber: Subscriber) -> list[bytes]:
-        stream, frames = self._streams[subscriber.event_id], self._frames[subscriber.event_id]
-        piece: list[bytes] = []
-        size = 0
-        while size < self._settings.piece_bytes:
-            entry = stream.next_owed(subscriber, self._now())
-            if entry is None:
+            except RuntimeError:  # see `_deliver`
+                self._sockets.cut(subscriber)
                 break
-            if made := frames.of(entry):
-                piece.append(made)
-                size += len(made)
-        return piece
+        # Even one who turned out to be owed nothing has cost something.
+        return max(written, 512)
+
+    def _next_piece(self, subscriber: Subscriber) -> tuple[bytes, int]:
+        """Return the next bytes for somebody who is behind, and how many cues are in them; none, perhaps."""
+        event_id = subscriber.event_id
+        stream, frames = self._streams[event_id], self._frames[event_id, subscriber.format]
+        item = stream.next_owed(subscriber, self._now())
+        if item is None:
+            return b"", 0
+        if isinstance(item, Message):
+            return frames.of_message(item), 0
+        frontier = stream.frontier_of(subscriber)
+        if item.passed is None or frontier < item.passed:
+            trading, safety = subscriber.mode == "realtime", item.entries[0].due is None
+            fault = self.guards[event_id].fault_in(item.entries, frontier, trading=trading, safety=safety)
+            if fault is not None:
+                self._alarm(event_id, fault, (subscriber,))
+                return b"", 0
+            item.passed = frontier
+        return frames.of_batch(item)

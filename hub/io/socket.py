@@ -21,13 +21,13 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from hub.close_codes import CloseCode
-from hub.messages import SUBPROTOCOL_JSON
+from hub.messages import SUBPROTOCOLS
 from kernel.showings import EVENT_ID
 from kernel.strict_json import encode
 
 if TYPE_CHECKING:
     from hub.settings import HubSettings
-    from hub.subscriber import Subscriber
+    from hub.subscriber import Format, Subscriber
 
 PATH = "/api/v1/wagering/subscribe"
 _MAX_QUERY_FIELDS = 8
@@ -41,7 +41,7 @@ class Desk(Protocol):
 
     settings: HubSettings
 
-    def arrive(self, socket: Socket, event_id: str, token: str | None, origin: str | None) -> None:
+    def arrive(self, socket: Socket, event_id: str, token: str | None, origin: str | None, format_: Format) -> None:
         """Take note of an upgraded connection."""
         ...
 
@@ -50,7 +50,7 @@ class Desk(Protocol):
         ...
 
     def message(self, socket: Socket, data: bytes) -> None:
-        """Answer a text message."""
+        """Answer a message."""
         ...
 
     def refuse(self, socket: Socket, code: CloseCode, reason: str) -> None:
@@ -188,11 +188,12 @@ class Socket(asyncio.Protocol):
         headers = request.headers
         event_id = _event_id(request.path)
         token, origin = _bearer(headers.get_all("Authorization")), self._conn.origin
+        format_ = SUBPROTOCOLS.get(self._conn.subprotocol or "", "json")
         # The core's parser keeps the request for as long as the connection lives: 2 KiB that nobody reads again.
         request.path = ""
         headers.clear()
         assert event_id is not None  # _refusal has seen to it
-        self.desk.arrive(self, event_id, token, origin)
+        self.desk.arrive(self, event_id, token, origin, format_)
 
     def _frame(self, frame: Frame) -> None:
         if frame.opcode is Opcode.CLOSE:
@@ -202,11 +203,14 @@ class Socket(asyncio.Protocol):
             return
         if not self.desk.heard(self):
             return
-        if frame.opcode is Opcode.BINARY:
-            self.desk.refuse(self, CloseCode.BAD_FRAME, "bad_frame: this subprotocol takes text frames only")
-        elif frame.opcode is Opcode.TEXT and frame.fin:
+        assert self.subscriber is not None  # frames come after the handshake
+        binary = self.subscriber.format == "msgpack"
+        if frame.opcode is (Opcode.TEXT if binary else Opcode.BINARY):
+            kind = "binary" if binary else "text"
+            self.desk.refuse(self, CloseCode.BAD_FRAME, f"bad_frame: this subprotocol takes {kind} frames only")
+        elif frame.opcode in (Opcode.TEXT, Opcode.BINARY) and frame.fin:
             self.desk.message(self, bytes(frame.data))
-        elif frame.opcode is Opcode.TEXT:
+        elif frame.opcode in (Opcode.TEXT, Opcode.BINARY):
             self._fragments = bytearray(frame.data)
         elif frame.opcode is Opcode.CONT and self._fragments is not None:
             # RFC 6455, 5.4; the core bounds the sum of all fragments.
@@ -249,9 +253,9 @@ def _bearer(fields: list[str]) -> str | None:
 
 
 def _subprotocol(conn: ServerProtocol, offered: object) -> Subprotocol | None:
-    """Choose ours if it is offered. RFC 6455, 4.2.2: a server that agrees to none sends none back."""
-    names = cast("list[Subprotocol]", offered)
-    return Subprotocol(SUBPROTOCOL_JSON) if SUBPROTOCOL_JSON in names else None
+    """Choose the client's first of ours. RFC 6455, 4.2.2: a server that agrees to none sends none back."""
+    # RFC 6455, 4.1 (10): the client names them in the order of its preference.
+    return next((name for name in cast("list[Subprotocol]", offered) if name in SUBPROTOCOLS), None)
 
 
 def _problem(conn: ServerProtocol, status: int, detail: str) -> Response:

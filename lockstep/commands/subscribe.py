@@ -15,17 +15,17 @@ import typer
 
 from kernel.errors import SettingsError
 from kernel.showings import EVENT_ID
+from lockstep.logs import configure_logs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from hub.subscriber import Format
+
 _PATH = "/api/v1/wagering/subscribe"
-_SUBPROTOCOL = "lockstep.v1.json"
 _GOING_AWAY = 4412
+_FORMATS: dict[str, Format] = {"json": "json", "msgpack": "msgpack"}
 _SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
-_OPEN_TIMEOUT_S = 10.0
-_MAX_FRAME_BYTES = 1 << 20
-"""A cue is under 1 KiB; a server that sends 1 MiB in one frame is none of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class Wish:
     subscription: Mapping[str, Any]
     count: int | None
     as_json: bool
+    format: Format = "json"
+    retry_for_s: float | None = None
 
 
 def socket_url(server: str, event_id: str) -> str:
@@ -74,57 +76,36 @@ def readable(cue: Mapping[str, Any]) -> str:
 
 
 async def listen(wish: Wish, show: Callable[[str], None], wall: Callable[[], float]) -> int:
-    """Subscribe and show what comes until the count is reached or the server closes; return the exit status."""
-    from websockets.asyncio.client import connect
-    from websockets.exceptions import ConnectionClosed, InvalidHandshake
-    from websockets.typing import Subprotocol
+    """Subscribe and show what comes until the count is reached or the server is gone; return the exit status."""
+    from hub.io.client import Client, GaveUp, Refused
+    from kernel.io.system_time import fraction
 
     left = wish.count
-    bye: Mapping[str, Any] | None = None
-    try:
-        async with connect(
-            wish.url,
-            additional_headers={"Authorization": f"Bearer {wish.token}"},
-            subprotocols=[Subprotocol(_SUBPROTOCOL)],
-            compression=None,
-            max_size=_MAX_FRAME_BYTES,
-            open_timeout=_OPEN_TIMEOUT_S,
-            proxy=None,
-        ) as socket:
-            # Refused already, perhaps: what the server said about it is still to be read.
-            with contextlib.suppress(ConnectionClosed):
-                await socket.send(jsonlib.dumps({"op": "sub", **wish.subscription}))
-            async for text in socket:
-                frame = jsonlib.loads(text)
+    client = Client(
+        wish.url, lambda: wish.token, wish.subscription, fraction, format_=wish.format, retry_for_s=wish.retry_for_s
+    )
+    async with contextlib.aclosing(client.frames()) as frames:
+        try:
+            async for frame in frames:
                 received = round(wall() * 1000)
                 if wish.as_json:
                     show(jsonlib.dumps({**frame, "received": received}, ensure_ascii=False, separators=(",", ":")))
                 elif frame.get("op") == "cue":
                     show(readable(frame))
-                if frame.get("op") == "bye":
-                    bye = frame
                 if frame.get("op") == "error":
                     return _failed(f"{frame.get('code')}: {frame.get('reason')}")
                 if left is not None and frame.get("op") == "cue":
                     left -= 1
                     if left <= 0:
                         return 0
-            # The loop ends without an exception when the server closed with 1000 or 1001 (RFC 6455, 7.4.1).
-            return _ended(bye) if bye is not None else 0
-    except ConnectionClosed:
-        pass
-    except BrokenPipeError:
-        raise  # of standard output: whoever read us has gone
-    except InvalidHandshake as error:
-        return _failed(f"the server refused the socket: {error}")
-    except (OSError, TimeoutError) as error:
-        return _failed(f"no connection to {wish.url}: {str(error) or 'timed out'}")
-    return _ended(bye)
+        except Refused as refused:
+            return _failed(str(refused))
+        except GaveUp as lost:
+            return _ended(lost.bye) if lost.bye else _failed(str(lost))
+    return 1  # the frames end by an exception only
 
 
-def _ended(bye: Mapping[str, Any] | None) -> int:
-    if bye is None:
-        return _failed("the connection was lost")
+def _ended(bye: Mapping[str, Any]) -> int:
     print(f"closed by the server: {bye.get('reason')} ({bye.get('code')})", file=sys.stderr)  # noqa: T201
     return 0 if bye.get("code") == _GOING_AWAY else 1
 
@@ -161,23 +142,38 @@ def subscribe(
     *,
     event: Annotated[str, typer.Option("--event", help="The showing's event id.", show_default=False)],
     token: Annotated[str, typer.Option("--token", help="A session token: see `lockstep token`.", show_default=False)],
-    mode: Annotated[str, typer.Option(help="viewer, or edge with a token of scope `server`.")] = "viewer",
-    format: Annotated[str, typer.Option("--format", help="What stands on the wire: json.")] = "json",  # noqa: A002
+    mode: Annotated[
+        str, typer.Option(help="viewer; edge with a token of scope `server`; realtime with one of scope `trading`.")
+    ] = "viewer",
+    format: Annotated[  # noqa: A002
+        str, typer.Option("--format", help="What stands on the wire: json or msgpack.")
+    ] = "json",
     count: Annotated[int | None, typer.Option(min=1, help="End after so many cues.")] = None,
     types: Annotated[str | None, typer.Option(help="Only these cue types, separated by commas.")] = None,
+    markets: Annotated[str | None, typer.Option(help="Only these markets, separated by commas.")] = None,
+    teams: Annotated[str | None, typer.Option(help="Only these teams, separated by commas.")] = None,
+    conflate_ms: Annotated[int, typer.Option(min=0, help="Of prices only the newest of that many ms.")] = 0,
+    retry_for: Annotated[
+        float, typer.Option("--retry-for", min=0, help="Try for so many seconds to come back when the server has gone.")
+    ] = 10.0,
     json: Annotated[bool, typer.Option("--json", help="Print every frame as a line of JSON.")] = False,
 ) -> None:
     """Print a showing's cues as their pictures come out."""
-    if format != "json":
-        raise typer.BadParameter("json is the one format served for now", param_hint="--format")
+    if format not in _FORMATS:
+        raise typer.BadParameter("json or msgpack", param_hint="--format")
     if not (token.isascii() and token.isprintable() and " " not in token):
         raise typer.BadParameter("a token is one line of ASCII, as `lockstep token` prints it", param_hint="--token")
     subscription: dict[str, Any] = {"mode": mode}
-    if types is not None:
-        subscription["types"] = [name.strip() for name in types.split(",") if name.strip()]
+    for name, text in (("types", types), ("markets", markets), ("teams", teams)):
+        if text is not None:
+            subscription[name] = [part.strip() for part in text.split(",") if part.strip()]
+    if conflate_ms:
+        subscription["conflate_ms"] = conflate_ms
     try:
         url = socket_url(server, event)
     except SettingsError as error:
         raise typer.BadParameter(str(error)) from None
-    wish = Wish(url, token, subscription, count, json)
+    # What is worth knowing of reconnects goes to standard error: scripts read the other.
+    configure_logs("warning")
+    wish = Wish(url, token, subscription, count, json, _FORMATS[format], retry_for)
     raise typer.Exit(asyncio.run(_until_stopped(wish)))

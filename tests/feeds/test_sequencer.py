@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from feeds import revisions
 from feeds import sequencer as module
 from feeds.align import TimedSegment, TimelineMap
+from feeds.markets import Markets
 from feeds.release import ReleaseSchedule
 from feeds.sequencer import Sealed, Sequencer
 from kernel.cues import Cue, CueClass, CueType, Fact, Op
@@ -26,10 +28,10 @@ def fact(id_: str, at: float | None = 1.0, *, op: Op = Op.NEW, **more: Any) -> F
 class Desk:
     """A sequencer with its map and schedule, and a wall clock that stands at T0."""
 
-    def __init__(self) -> None:
+    def __init__(self, **markets: Any) -> None:
         self.map = TimelineMap()
         self.release = ReleaseSchedule("game")
-        self.sequencer = Sequencer(self.map, self.release)
+        self.sequencer = Sequencer(self.map, self.release, markets=Markets(**markets))
         self.messages = 0
 
     def time(self, msn: int, *, now: float | None = None) -> None:
@@ -97,7 +99,7 @@ def test_repeats_are_dropped(desk: Desk) -> None:
     desk.offer(fact("b", rev=2))
     assert desk.offer(fact("a"), fact("b", rev=2), fact("b", rev=1, body={"txt": "other"})).settled
     assert len(desk.seal()) == 2
-    assert desk.sequencer.counts.duplicates == 4
+    assert desk.sequencer.revisions.dropped.duplicates == 4
 
 
 def test_a_change_is_an_amendment_with_what_it_replaces(desk: Desk) -> None:
@@ -110,7 +112,7 @@ def test_a_change_is_an_amendment_with_what_it_replaces(desk: Desk) -> None:
 def test_a_newer_stamp_with_the_same_content_confirms(desk: Desk) -> None:
     desk.offer(fact("a", stamp=10), fact("a", stamp=20), fact("a", stamp=20), fact("a", stamp=15, body={"n": 9}))
     assert [(cue.rev, cue.op) for cue in desk.seal()] == [(1, Op.NEW), (2, Op.CONFIRM)]
-    assert (desk.sequencer.counts.duplicates, desk.sequencer.counts.stale) == (1, 1)
+    assert (desk.sequencer.revisions.dropped.duplicates, desk.sequencer.revisions.dropped.stale) == (1, 1)
 
 
 def test_a_correction_without_a_time_stands_with_its_original(desk: Desk) -> None:
@@ -147,7 +149,7 @@ def test_what_was_retracted_stays_retracted(desk: Desk) -> None:
     desk.offer(fact("a"))
     desk.offer(fact("b"), fact("b", None, op=Op.RETRACT), fact("b", body={"n": 3}))
     assert [(cue.id, cue.op) for cue in desk.seal()] == [("nba:b", Op.NEW), ("nba:b", Op.RETRACT)]
-    assert desk.sequencer.counts.retracted == 3
+    assert desk.sequencer.revisions.dropped.retracted == 3
 
 
 def test_a_correction_before_its_target_is_all_we_know(desk: Desk) -> None:
@@ -157,12 +159,20 @@ def test_a_correction_before_its_target_is_all_we_know(desk: Desk) -> None:
 
 
 def test_safety_is_sealed_at_once_and_tells_nothing(desk: Desk) -> None:
-    offer = desk.offer(fact("s", None, type=CueType.SUSPEND, body={"market": {"mid": "1x2", "why": "goal"}}))
+    offer = desk.offer(fact("s", None, type=CueType.SUSPEND, body={"market": {"mid": "1x2"}, "why": "goal"}))
     (sealed,) = offer.safety
-    assert (sealed.entry.due, sealed.entry.cue.at, sealed.entry.cue.body) == (None, None, {})
+    assert (sealed.entry.due, sealed.entry.cue.at) == (None, None)
+    assert sealed.entry.cue.body == {"scope": "event", "ver": 1}
     assert sealed.entry.cue.cls is CueClass.SAFETY
-    assert offer.settled
-    assert desk.seal() == []
+    # Which market it was, and why, comes with the picture.
+    (told,) = desk.seal()
+    assert told.body == {"market": {"mid": "1x2", "st": "suspended", "ver": 1}, "why": "goal"}
+    assert (told.id, told.type, told.cls, told.at) == (
+        "nba:~1x2",
+        CueType.MARKET,
+        CueClass.LOCKED,
+        MediaTime(0, Ticks(0)),
+    )
 
 
 def test_an_opening_market_is_a_reopen(desk: Desk) -> None:
@@ -186,6 +196,8 @@ def test_a_restored_sequencer_goes_on(desk: Desk) -> None:
     desk.offer(fact("a", 0.51, stamp=5), fact("gone"), fact("gone", None, op=Op.RETRACT))
     later = Desk()
     for item in desk.sealed():
+        assert item.source is not None
+        assert item.fact_id is not None
         later.sequencer.restore(item.entry, item.source, item.fact_id, item.note)
     later.sequencer.next_offset = 1_000
     # Known to be a repeat, a correction that stands with its original, and one of what is gone.
@@ -198,7 +210,116 @@ def test_a_restored_sequencer_goes_on(desk: Desk) -> None:
 
 
 def test_memory_of_facts_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_KNOWN_FACTS", 3)
+    monkeypatch.setattr(revisions, "MAX_KNOWN_FACTS", 3)
     for index in range(10):
         desk.offer(fact(str(index)))
-    assert len(desk.sequencer._known) == 3
+    assert len(desk.sequencer.revisions) == 3
+
+
+# Markets
+
+
+def market(id_: str, mid: str, st: str, at: float | None, **more: Any) -> Fact:
+    return fact(id_, at, type=CueType.MARKET, body={"market": {"mid": mid, "st": st}}, **more)
+
+
+def test_what_a_suspend_closed_too_widely_is_opened_with_the_same_picture(desk: Desk) -> None:
+    desk.time(1)
+    desk.offer(market("a1", "a", "open", 0.4), market("b1", "b", "open", 0.4))
+    assert [cue.cls for cue in desk.seal()] == [CueClass.REOPEN] * 2
+    (suspend,) = desk.offer(fact("s", 1.0, type=CueType.SUSPEND, body={"market": {"mid": "a"}})).safety
+    desk.offer(market("a2", "a", "open", 3.0))
+    cues = desk.seal()
+    assert [(cue.id, cue.cls) for cue in cues] == [
+        ("nba:~a", CueClass.LOCKED), ("nba:a2", CueClass.REOPEN), ("nba:~b", CueClass.REOPEN)
+    ]  # fmt: skip
+    assert cues[0].at == MediaTime(0, Ticks(90_000))
+    assert cues[1].at == cues[2].at == MediaTime(0, Ticks(270_000))
+    assert all(cue.body["market"]["ver"] > suspend.entry.cue.body["ver"] for cue in cues[1:])
+    assert cues[2].rev == cues[2].body["market"]["ver"]
+
+
+def test_a_reopen_waits_for_the_picture_of_the_newest_suspend(desk: Desk) -> None:
+    desk.time(1)
+    desk.offer(market("a1", "a", "open", 0.4), market("b1", "b", "open", 0.4))
+    desk.offer(fact("s1", 1.0, type=CueType.SUSPEND, body={"market": {"mid": "a"}}))
+    desk.offer(fact("s2", 3.0, type=CueType.SUSPEND, body={"market": {"mid": "b"}}))
+    desk.offer(market("a2", "a", "open", 2.0))
+    reopen = [cue for cue in desk.seal() if cue.id == "nba:a2"]
+    assert [cue.at for cue in reopen] == [MediaTime(0, Ticks(270_000))]
+
+
+def test_a_new_word_on_a_market_is_no_correction_of_the_last(desk: Desk) -> None:
+    desk.time(1)
+    desk.offer(market("a", "a", "open", 0.4, rev=1))
+    desk.offer(market("a", "a", "suspended", 1.0, rev=2))
+    # The same word as the first, at another time: no repeat, and it stands at its own time.
+    desk.offer(market("a", "a", "open", 3.0, rev=3))
+    cues = desk.seal()
+    assert [(cue.rev, cue.op, cue.body["market"]["st"]) for cue in cues] == [
+        (1, Op.NEW, "open"), (2, Op.AMEND, "suspended"), (3, Op.AMEND, "open")
+    ]  # fmt: skip
+    assert cues[2].at == MediaTime(0, Ticks(270_000))
+    assert cues[2].before == cues[1].body
+
+
+def test_silence_suspends_under_the_name_of_its_source(desk: Desk) -> None:
+    (sealed,) = desk.sequencer.fall("nba", wall=T0)
+    cue = sealed.entry.cue
+    assert (cue.id, cue.cls, cue.type, cue.body) == (
+        "nba:~health",
+        CueClass.SAFETY,
+        CueType.SUSPEND,
+        {"scope": "event", "ver": 1},
+    )
+    assert (sealed.source, sealed.fact_id, sealed.note) == (None, None, {})
+    assert {piece.key for piece in sealed.kept} >= {"fall/nba", "floor/"}
+    assert desk.sequencer.fall("nba", wall=T0 + 1) == []
+    assert desk.sequencer.distrust(wall=T0) == []
+
+
+# Clocks and lags
+
+
+def test_a_clock_that_is_ahead_is_corrected(desk: Desk) -> None:
+    desk.time(1)
+    for number in range(8):
+        desk.offer(fact(str(number), 10.0 + number, body={"n": number}), received=float(number))
+    # From the fifth fact on it is plain that its clock is ten seconds ahead.
+    for msn in (2, 3):
+        desk.time(msn)
+    told = {cue.id: cue.wall_ms for cue in desk.seal() if cue.wall_ms is not None}
+    assert desk.sequencer.skews.skew_s("nba") == 10.0
+    assert told["nba:7"] == round((T0 + 7) * 1000)
+
+
+def test_a_correction_is_told_by_the_vendor_s_own_clock(desk: Desk) -> None:
+    desk.offer(fact("a", 11.0), received=1.0)
+    for number in range(8):
+        desk.offer(fact(str(number), 10.0 + number, body={"n": number}), received=float(number))
+    # By our clock it would now be a second later or ten sooner: by its own it is the same.
+    desk.offer(fact("a", 11.0, op=Op.AMEND, body={"n": 2}), received=9.0)
+    for msn in range(1, 8):
+        desk.time(msn)
+    first, second = [cue for cue in desk.seal() if cue.id == "nba:a"]
+    assert second.op is Op.AMEND
+    assert first.at == second.at
+
+
+def test_lags_are_those_of_new_facts_on_a_live_stream(desk: Desk) -> None:
+    desk.offer(fact("a", 1.0), received=3.0)
+    desk.offer(fact("a", 1.0, body={"n": 1}), received=600.0)
+    desk.offer(fact("b", 1.0), received=9.0, live=False)
+    desk.offer(fact("c", None), received=9.0)
+    assert desk.sequencer.lag.quantile(1.0) == 2.0
+    assert len(desk.sequencer.lags["nba"]) == 1
+
+
+def test_the_hold_that_would_have_helped_is_counted(desk: Desk) -> None:
+    desk.time(1, now=100.0)
+    desk.messages += 1
+    desk.sequencer.offer([fact("a", 2.5)], message_seq=desk.messages, received=T0 + 4, live=True, now=101.5)
+    desk.seal(now=101.5)
+    assert dict(desk.sequencer.lag.holds.cumulative())[2.0] == 1
+    assert dict(desk.sequencer.lag.holds.cumulative())[1.0] == 0
+    assert desk.sequencer.lag.late_share() == 1.0

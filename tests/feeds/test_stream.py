@@ -162,3 +162,23 @@ def test_a_timing_whose_mark_was_lost_is_marked_after_a_restart() -> None:
     assert mark is not None
     assert mark.at == 11.0
     assert feed.unmarked(now=8.0) is None
+
+
+def test_a_learned_hold_follows_the_vendors() -> None:
+    feed = StreamFeed(Showing("game", "http://origin.test/live.m3u8", hold_s=1.5, auto_hold=True))
+    source = Source(feed)
+    for item in source.list(0, 1, now=0.0):
+        source.time(item, now=0.0)
+    for _ in range(10):
+        feed.sequencer.lag.add(4.0)
+    holds = []
+    for msn in range(1, 30):
+        now = 2.0 * msn
+        (item,) = source.list(msn, 1, now=now)
+        mark = feed.mark(item, source.time(item, now=now).timing, now=now)
+        assert mark is not None
+        holds.append(round(mark.at - now, 6))
+    # A twentieth of media time at a time, up to the showing's limit.
+    assert holds[:3] == [0.1, 0.2, 0.3]
+    assert holds[-1] == 1.5
+    assert sorted(holds) == holds

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from hub.backlog import Backlog
 from hub.cohort import Cohort
 from hub.cursor import NOTHING_SENT, Cursor
+from hub.floors import Floors
 from hub.settings import HubSettings
 from hub.subscriber import EVERYTHING, Filter, Subscriber
 from kernel.cues import CueType
@@ -32,7 +33,7 @@ class Stairs:
 
 def cohort() -> tuple[Cohort, Stairs, Backlog]:
     clock, backlog = Stairs(), Backlog(max_entries=100, max_age_s=60)
-    return Cohort(3, clock, backlog), clock, backlog
+    return Cohort(3, clock, backlog, Floors()), clock, backlog
 
 
 def member(number: int, wanted: Filter = EVERYTHING) -> Subscriber:
@@ -82,9 +83,10 @@ def test_what_one_who_is_behind_needs() -> None:
         backlog.append(entry(o, at(o), id="a", rev=o + 1), 0)
     clock.now = at(1.5)
     group.advance(0)
-    owed, place = group.owed_to(one)
-    assert [each.o for each in owed] == [1]
-    assert place == Cursor(1, at(1.5), 2)
+    assert group.cursor == Cursor(1, at(1.5), 2)
+    (batch,) = group.chunk(one, group.cursor)
+    assert [each.o for each in batch.entries] == [1]
+    assert group.chunk(one, group.cursor) == []
 
 
 def test_safety_raises_the_offset_alone() -> None:

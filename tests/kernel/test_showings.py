@@ -40,3 +40,9 @@ def test_two_sources_of_one_name() -> None:
 def test_negative_times(hold_s: float, max_hold_s: float, due_sigma: float) -> None:
     with pytest.raises(SettingsError, match="cannot be negative"):
         Showing("game", "folder", hold_s=hold_s, max_hold_s=max_hold_s, due_sigma=due_sigma)
+
+
+@pytest.mark.parametrize("times", [{"interval_s": 0.0}, {"down_after_s": -1.0}, {"latency_s": -0.1}])
+def test_spans_of_a_source(times: dict[str, float]) -> None:
+    with pytest.raises(SettingsError, match="source 'nba': interval_s, down_after_s and latency_s"):
+        Showing("game", "folder", (Source("nba", "nba", **times),))  # type: ignore[arg-type]

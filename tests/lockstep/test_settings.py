@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from feeds.lag import MAX_HOLD_S
 from kernel.errors import SettingsError
 from kernel.io.origin import FetchLimits
 from kernel.showings import Source
@@ -122,3 +123,29 @@ def test_a_local_folder_goes_with_an_origin_elsewhere(tmp_path: Path) -> None:
         local_dir("http://127.0.0.1/index.m3u8", str(tmp_path / "none"))
     with pytest.raises(SettingsError, match="local already"):
         local_dir(write_list(tmp_path, ["a.ts"]), str(tmp_path))
+
+
+def test_a_learned_hold_and_watched_sources(tmp_path: Path) -> None:
+    write_list(tmp_path, ["a.ts"])
+    config = tmp_path / "lockstep.toml"
+    config.write_text(
+        f"""
+[showings.game]
+origin = "{tmp_path}"
+hold_s = "auto"
+suspend_scope = "market"
+price_invalidation = true
+[showings.game.sources.desk]
+vendor = "lockstep"
+interval_s = 2
+down_after_s = 5
+binds = "own"
+latency_s = 8
+""",
+        "utf-8",
+    )
+    showing = load_settings(config).to_showings()["game"]
+    # The relay waits for a mark as long as the hold may become.
+    assert (showing.auto_hold, showing.hold_s) == (True, MAX_HOLD_S)
+    assert (showing.suspend_scope, showing.price_invalidation) == ("market", True)
+    assert showing.sources == (Source("desk", "lockstep", "public", 2.0, 5.0, "own", 8.0),)

@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 from feeds.io import ingest as module
+from feeds.io import log_writer
 from feeds.io.demux import Demuxer
 from feeds.io.ingest import StreamIngest
-from feeds.io.journal import Journal, SealedRow
+from feeds.io.journal import Journal
+from feeds.journal_records import SealedRow
+from feeds.market_book import Kept
+from feeds.vendors.contract import Adapted, ReceivedMessage
 from kernel.bus import entries_topic, epoch_signal, marks_topic, safety_topic, state_signal, timings_topic
 from kernel.cues import CueType, Entry, Fact, Op
 from kernel.errors import JournalError
@@ -31,11 +35,13 @@ class BadDisk(Journal):
 
     refusals = 0
 
-    async def seal(self, stream: str, entries: Sequence[SealedRow]) -> None:
+    async def seal(
+        self, stream: str, entries: Sequence[SealedRow], *, kept: Sequence[Kept] = (), settled: Sequence[int] = ()
+    ) -> None:
         if self.refusals:
             self.refusals -= 1
             raise JournalError("no space left")
-        await super().seal(stream, entries)
+        await super().seal(stream, entries, kept=kept, settled=settled)
 
 
 class Desk:
@@ -81,7 +87,7 @@ class Desk:
 
     def tell(self, id_: str, after_s: float, seq: int = 1, **more: Any) -> None:
         fact = Fact("desk", id_, Op.NEW, more.pop("type", CueType.PLAY), self.begin + after_s, {"txt": id_}, **more)
-        self.ingest.deliver([fact], message_seq=seq, received=self.begin + after_s)
+        self.ingest.deliver(ReceivedMessage(seq, "desk", self.begin + after_s, Adapted([fact]), "game"))
 
 
 @pytest.fixture
@@ -93,7 +99,7 @@ async def demuxer() -> AsyncIterator[Demuxer]:
 
 @pytest.fixture
 async def journal(tmp_path: Path) -> AsyncIterator[Journal]:
-    journal = await BadDisk.open(tmp_path / "journal.sqlite", now=lambda: 4e9)
+    journal = await BadDisk.open(tmp_path / "journal.sqlite", now=lambda: 2_000_000_000.0)
     yield journal
     await journal.aclose()
 
@@ -178,8 +184,7 @@ async def test_safety_waits_for_nothing(journal: Journal, demuxer: Demuxer) -> N
 async def test_a_full_disk_delays_entries_but_never_video(
     journal: Journal, demuxer: Demuxer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_POLL_S", 0.01)
-    monkeypatch.setattr(module, "MIN_POLL_S", 0.01)
+    monkeypatch.setattr(log_writer, "RETRY_S", 0.01)
     assert isinstance(journal, BadDisk)
     journal.refusals = 3
     desk = Desk(FIXTURES / "plain", journal, demuxer)
@@ -210,7 +215,7 @@ async def test_after_a_restart_the_log_and_the_timeline_go_on(journal: Journal, 
         second.tell("a", 3.0, stamp=1)
         second.tell("b", 4.0)
         entries = await second.until(Entry, 2)
-    assert [entry.o for entry in entries[-1:]] == [module.OFFSETS_A_BLOCK]
+    assert [entry.o for entry in entries[-1:]] == [log_writer.NUMBERS_A_BLOCK]
     assert entries[-1].cue.id == "desk:b"
     assert len(second.of(SegmentTiming)) == n_segments
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from feeds.io.journal import Appended, Journal, SealedRow, StoredMark, StoredTiming, StreamRecord
+from feeds.io.journal import Journal
+from feeds.journal_records import Appended, SealedRow, StoredMark, StoredTiming, StreamRecord
+from feeds.market_book import Kept
 from kernel.cues import Cue, CueClass, CueType, Entry, Op
 from kernel.errors import JournalError
 from kernel.marks import ReleaseMark
@@ -55,7 +58,7 @@ def mark(msn: int) -> ReleaseMark:
     return ReleaseMark("game", 0, msn, None, MediaTime(0, Ticks(9)), 7.25)
 
 
-EMPTY = StreamRecord(None, 0, None, [], [], [])
+EMPTY = StreamRecord(None, 0, None, [], [], [], [])
 
 
 async def test_a_message_is_kept_once(tmp_path: Path) -> None:
@@ -107,6 +110,7 @@ async def test_a_stream_comes_back_as_it_was(tmp_path: Path) -> None:
             rows,
             [StoredTiming(0, timing(5), {"end": 9}), StoredTiming(1, timing(6), None)],
             [StoredMark(0, mark(5))],
+            [],
         )
         assert [row.entry.o for row in (await journal.load("other", since_wall=0)).entries] == [0]
 
@@ -128,15 +132,79 @@ async def test_a_timing_and_a_mark_may_be_given_again(tmp_path: Path) -> None:
         assert (record.timings, record.marks) == ([StoredTiming(0, timing(2), None)], [StoredMark(0, mark(2))])
 
 
-async def test_a_new_epoch_forgets_the_log_before_it(tmp_path: Path) -> None:
+async def test_a_new_epoch_keeps_what_is_left_of_the_log(tmp_path: Path) -> None:
     async with opened(tmp_path / "j") as journal:
         await journal.reserve("game", 1000)
         await journal.begin_epoch("game", "e1")
         await journal.seal("game", [SealedRow(entry(0))])
-        await journal.begin_epoch("game", "e1")
-        assert len((await journal.load("game", since_wall=0)).entries) == 1
         await journal.begin_epoch("game", "e2")
-        assert await journal.load("game", since_wall=0) == StreamRecord("e2", 0, None, [], [], [])
+        record = await journal.load("game", since_wall=0)
+        assert (record.epoch, record.reserved_o, len(record.entries), record.lost) == ("e2", 1000, 1, False)
+
+
+def _remove_files(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_file():
+            path.unlink()
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.mkdir(exist_ok=True)
+    for path in source.iterdir():
+        if path.is_file():
+            shutil.copy(path, target / path.name)
+
+
+async def test_a_journal_put_back_from_an_older_copy_is_found_out(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    async with opened(folder / "j.sqlite") as journal:
+        await journal.load("game", since_wall=0)
+        await journal.begin_epoch("game", "e1")
+        await journal.reserve("game", 1000, ver=1000)
+        await journal.seal("game", [SealedRow(entry(0))])
+    _copy(folder, tmp_path / "copy")
+    async with opened(folder / "j.sqlite") as journal:
+        record = await journal.load("game", since_wall=0)
+        assert not record.lost
+        await journal.seal("game", [SealedRow(entry(1000))])
+        await journal.reserve("game", 2000, ver=2000)
+    _copy(tmp_path / "copy", folder)
+    async with opened(folder / "j.sqlite") as journal:
+        record = await journal.load("game", since_wall=0)
+        # The note beside it says how far the log and the versions had got.
+        assert (record.lost, record.epoch, record.reserved_ver) == (True, "e1", 2000)
+        await journal.begin_epoch("game", "e2")
+    async with opened(folder / "j.sqlite") as journal:
+        record = await journal.load("game", since_wall=0)
+        assert (record.lost, record.epoch, [row.entry.o for row in record.entries]) == (False, "e2", [0])
+
+
+async def test_a_journal_that_is_gone_is_found_out_too(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j.sqlite") as journal:
+        await journal.load("game", since_wall=0)
+        await journal.begin_epoch("game", "e1")
+        await journal.reserve("game", 1000, ver=700)
+        await journal.seal("game", [SealedRow(entry(0))])
+    _remove_files(tmp_path)
+    async with opened(tmp_path / "j.sqlite") as journal:
+        record = await journal.load("game", since_wall=0)
+        assert (record.lost, record.epoch, record.reserved_ver) == (True, None, 700)
+
+
+async def test_entries_markets_and_messages_are_kept_together_or_not_at_all(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j") as journal:
+        appended = await journal.append_message("nba", "m1", b"{}", received=5.0)
+        pieces = [Kept("market/1", 7, {"floor": 1}), Kept("market/1", 6, {"floor": 0}), Kept("wide/nba/1", 7, None)]
+        await journal.seal("game", [SealedRow(entry(0))], kept=pieces, settled=[appended.seq])
+        assert await journal.unsettled(["nba"]) == []
+        # The higher version outranks the lower, whichever comes last.
+        wanted = [Kept("market/1", 7, {"floor": 1}), Kept("wide/nba/1", 7, None)]
+        assert (await journal.load("game", since_wall=0)).kept == wanted
+        second = await journal.append_message("nba", "m2", b"{}", received=5.0)
+        with pytest.raises(JournalError):
+            await journal.seal("game", [SealedRow(entry(0))], kept=[Kept("floor/", 9, {})], settled=[second.seq])
+        assert (await journal.load("game", since_wall=0)).kept == wanted
+        assert len(await journal.unsettled(["nba"])) == 1
 
 
 async def test_only_what_is_young_enough_is_loaded(tmp_path: Path) -> None:

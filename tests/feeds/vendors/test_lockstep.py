@@ -49,10 +49,25 @@ def test_a_retraction_and_a_confirmation_need_no_body(op: str) -> None:
     assert (fact.op, fact.body, fact.occurred_at) == (Op(op), {}, None)
 
 
+BODIES: dict[str, Any] = {
+    "market": {"market": {"mid": "1x2", "st": "open"}},
+    "price": {"price": PRICE},
+    "settle": {"settle": {"mid": "1x2"}},
+    "inv": {"inv": {"mid": "1x2"}},
+}
+
+
 @pytest.mark.parametrize("kind", [kind.value for kind in CueType])
 def test_every_type_of_ours_is_known(kind: str) -> None:
-    (fact,) = adapt("src", {**PLAY, "type": kind, "body": {}}).facts
+    (fact,) = adapt("src", {**PLAY, "type": kind, "body": BODIES.get(kind, {})}).facts
     assert fact.type is CueType(kind)
+    # What is taken back need not be said again.
+    assert adapt("src", {"id": "p17", "op": "retract", "type": kind}).facts[0].op is Op.RETRACT
+
+
+def test_a_name_of_ours_is_refused() -> None:
+    with pytest.raises(DecodeError, match="begins with '~'"):
+        adapt("src", {**PLAY, "id": "~health"})
 
 
 def test_alive() -> None:
@@ -62,8 +77,9 @@ def test_alive() -> None:
 
 
 def test_odds_are_thousandths() -> None:
-    (fact,) = adapt("src", {**PLAY, "type": "price", "body": PRICE}).facts
-    assert fact.body == PRICE
+    for body in ({"price": PRICE}, PRICE):
+        (fact,) = adapt("src", {**PLAY, "type": "price", "body": body}).facts
+        assert fact.body == {"price": PRICE}
 
 
 @pytest.mark.parametrize(
@@ -95,6 +111,8 @@ def test_odds_are_thousandths() -> None:
         ({**PLAY, "body": {"milli": 0}}, "body.milli: odds in thousandths"),
         ({**PLAY, "type": "price", "body": {"mid": 1, "odds": 1.85}}, "body.odds: a price holds integers only"),
         ({**PLAY, "type": "price", "body": {"out": [1.85]}}, r"body.out\[0\]: a price holds integers only"),
+        # Markets
+        ({**PLAY, "type": "market", "body": {}}, "'p17': body.market: an object with a `mid` is expected, not None"),
         # Alive
         ({"type": "alive"}, "interval_s: seconds up to 3600 are expected, not None"),
         ({"type": "alive", "interval_s": True}, "interval_s: seconds"),

@@ -24,6 +24,7 @@ class Stage:
         self.soon: list[Callable[[], None]] = []
         self.buffered = 0
         self.was_cut: list[int] = []
+        self.failed: list[int] = []
         self.writes: dict[int, list[bytes]] = {}
         self.outbox = Outbox({STREAM: self.stream}, settings, self, now=lambda: 0.0, soon=self.soon.append)
 
@@ -33,6 +34,8 @@ class Stage:
         one.write = write or self.writes[one.number].append
         one.mode, one.phase = "edge", Phase.SUBSCRIBED
         self.stream.join(one, 0)
+        while self.stream.next_owed(one, 0) is not None:
+            pass
         return one
 
     def publish(self, *offsets: int, due: float | None = 1, size: int = 300) -> None:
@@ -42,6 +45,7 @@ class Stage:
 
     def open(self) -> None:
         self.stream.add_timing(timing(0), 0)
+        self.outbox.guards[STREAM].note_opened(opened(0, 0))
         self.stream.open(opened(0, 0), 0)
 
     def turn(self) -> int:
@@ -56,6 +60,9 @@ class Stage:
     def cut(self, subscriber: Subscriber) -> None:
         self.was_cut.append(subscriber.number)
 
+    def fail(self, subscriber: Subscriber) -> None:
+        self.failed.append(subscriber.number)
+
     def settle(self, event_id: str) -> None:
         self.outbox.flush(event_id)
 
@@ -68,22 +75,22 @@ def test_one_flush_is_one_write_of_the_same_bytes() -> None:
     stage.outbox.flush(STREAM)
     assert len(stage.writes[0]) == 1
     assert stage.writes[0][0] is stage.writes[1][0]
-    assert (one.sent, other.sent, stage.outbox.cues_sent) == (3, 3, 6)
+    assert (one.sent_in_all, other.sent_in_all, stage.outbox.cues_sent) == (3, 3, 6)
 
 
 def test_a_large_flush_goes_in_pieces_and_turns() -> None:
     stage = Stage()
     one = stage.join()
-    stage.publish(*range(30))
+    stage.publish(*range(100))
     stage.open()
     stage.outbox.flush(STREAM)
     assert stage.writes[0] == []
     turns = 0
     while stage.turn():
         turns += 1
-    assert turns >= 3
-    assert all(len(piece) < 2_000 for piece in stage.writes[0])
-    assert b"".join(stage.writes[0]).count(b'"op":"cue"') == one.sent == 30
+    assert turns >= 5
+    assert all(len(piece) < 10_000 for piece in stage.writes[0])
+    assert b"".join(stage.writes[0]).count(b'"op":"cue"') == one.sent_in_all == 100
     assert one.behind is None
 
 
@@ -146,5 +153,89 @@ def test_what_cannot_be_written_is_not_counted() -> None:
     stage.open()
     stage.outbox.catch_up_soon(one)
     stage.turn()
-    assert one.sent == 1
+    assert one.sent_in_all == 1
     stage.outbox.forget(STREAM)
+
+
+def test_each_format_is_made_once() -> None:
+    stage = Stage()
+    people = [stage.join() for _ in range(2)]
+    binary = stage.join()
+    stage.stream.leave(binary)
+    binary.format = "msgpack"
+    stage.stream.join(binary, 0)
+    while stage.stream.next_owed(binary, 0) is not None:
+        pass
+    stage.publish(0)
+    stage.open()
+    stage.outbox.flush(STREAM)
+    assert stage.writes[0][0] is stage.writes[1][0]
+    assert stage.writes[people[0].number][0][0] == 0x81
+    assert stage.writes[binary.number][0][0] == 0x82
+
+
+def test_two_deliveries_of_one_flush_keep_their_order_for_who_is_set_aside() -> None:
+    stage = Stage()
+    one = stage.join()
+    stage.publish(*range(30))
+    stage.open()
+    stage.publish(30, due=0.5)
+    stage.outbox.flush(STREAM)
+    assert stage.writes[0] == []
+    while stage.turn():
+        pass
+    seen = b"".join(stage.writes[0])
+    assert [seen.count(f'"o":{o},'.encode()) for o in range(31)] == [1] * 31
+    assert one.sent_in_all == 31
+
+
+def test_the_guard_closes_and_raises_an_alarm_and_sends_nothing() -> None:
+    stage = Stage()
+    stage.join()
+    stage.publish(0)
+    # The stream is told of an opening that no relay has made.
+    stage.stream.add_timing(timing(0), 0)
+    stage.stream.open(opened(0, 0), 0)
+    stage.outbox.flush(STREAM)
+    assert (stage.writes[0], stage.failed, stage.outbox.alarms) == ([], [0], 1)
+    behind = stage.join()
+    stage.stream.fall_behind(behind)
+    stage.publish(1)
+    stage.outbox.catch_up_soon(behind)
+    stage.turn()
+    assert (stage.writes[1], stage.failed[1]) == ([], 1)
+
+
+def test_those_who_are_behind_take_turns() -> None:
+    stage = Stage(replace(SETTINGS, turn_bytes=5_000))
+    people = [stage.join() for _ in range(4)]
+    for each in people:
+        stage.stream.fall_behind(each)
+    stage.publish(*range(40))
+    stage.open()
+    for each in people:
+        stage.outbox.catch_up_soon(each)
+    assert stage.outbox.catching_up == 4
+    stage.turn()
+    # The first had its burst and stands at the end; the turn was over before the last one's.
+    assert len(stage.writes[0]) > 0
+    assert stage.writes[3] == []
+    stage.outbox.drop(people[3])
+    while stage.turn():
+        pass
+    assert [each.behind is None for each in people] == [True, True, True, False]
+
+
+def test_a_transport_that_dies_while_catching_up_is_cut() -> None:
+    def dead(data: bytes) -> None:
+        raise RuntimeError("the handler is closed")
+
+    stage = Stage()
+    one = stage.join()
+    stage.stream.fall_behind(one)
+    one.write = dead
+    stage.publish(0)
+    stage.open()
+    stage.outbox.catch_up_soon(one)
+    stage.turn()
+    assert stage.was_cut == [0]

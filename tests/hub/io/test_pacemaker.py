@@ -32,6 +32,8 @@ class Stage:
         one = Subscriber(1, "game", SETTINGS, now)
         one.phase = Phase.SUBSCRIBED
         stream.join(one, now)
+        while stream.next_owed(one, now) is not None:
+            pass
         stream.add_entry(entry(0, at(6.02)), now)
         return stream
 

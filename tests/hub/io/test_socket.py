@@ -16,7 +16,7 @@ from websockets.frames import Frame, Opcode
 from hub.close_codes import CloseCode
 from hub.io.socket import PATH, Socket
 from hub.settings import HubSettings
-from hub.subscriber import Subscriber
+from hub.subscriber import Format, Subscriber
 
 KEY = "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
 
@@ -56,8 +56,9 @@ class RecordingDesk:
         self.told: list[tuple[object, ...]] = []
         self.listens = True
 
-    def arrive(self, socket: Socket, event_id: str, token: str | None, origin: str | None) -> None:
+    def arrive(self, socket: Socket, event_id: str, token: str | None, origin: str | None, format_: Format) -> None:
         socket.subscriber = Subscriber(1, event_id, self.settings, 0)
+        socket.subscriber.format = format_
         self.told.append(("arrive", event_id, token, origin))
 
     def heard(self, socket: Socket) -> bool:
@@ -148,7 +149,8 @@ def test_what_is_no_bearer_token(headers: str, token: str | None) -> None:
 @pytest.mark.parametrize(
     ("offered", "chosen"),
     [
-        ("lockstep.v1.msgpack, lockstep.v1.json", b"lockstep.v1.json"),
+        ("lockstep.v1.json, lockstep.v1.msgpack", b"lockstep.v1.json"),
+        ("chat, lockstep.v1.msgpack, lockstep.v1.json", b"lockstep.v1.msgpack"),
         ("chat", None),
     ],
 )
@@ -219,6 +221,14 @@ def test_binary_is_refused_on_a_text_protocol() -> None:
     stage = upgraded()
     stage.frame(Opcode.BINARY, b"one")
     assert stage.desk.told[1:] == [("refuse", CloseCode.BAD_FRAME, "bad_frame")]
+
+
+def test_text_is_refused_on_a_binary_protocol() -> None:
+    stage = upgraded(headers=f"{KEY}Sec-WebSocket-Protocol: lockstep.v1.msgpack\r\n")
+    stage.frame(Opcode.BINARY, b"o", fin=False)
+    stage.frame(Opcode.CONT, b"ne")
+    stage.frame(Opcode.TEXT, b"one")
+    assert stage.desk.told[1:] == [("message", b"one"), ("refuse", CloseCode.BAD_FRAME, "bad_frame")]
 
 
 @pytest.mark.parametrize("data", [b"\x81\x01x", b"\x83\x80aaaa", Frame(Opcode.TEXT, b"x" * 4_097).serialize(mask=True)])

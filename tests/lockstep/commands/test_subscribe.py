@@ -56,6 +56,34 @@ async def test_every_frame_a_line_until_the_count() -> None:
         assert await process.wait() == 0
 
 
+async def test_msgpack_and_filters_come_out_the_same() -> None:
+    async with running() as rig:
+        options = ("--json", "--mode", "edge", "--format", "msgpack", "--count", "1")
+        process = await start(rig, *options, "--markets", "m1, m2", "--teams", "HOM", "--conflate-ms", "250")
+        sub = await frame(process, "sub")
+        assert (sub["markets"], sub["teams"], sub["conflate_ms"]) == (["m1", "m2"], ["HOM"], 250)
+        rig.segment(0)
+        rig.publish(0, at(1), body={"txt": "no", "team": "AWY"})
+        rig.publish(1, at(1), body={"txt": "é", "team": "HOM"})
+        assert (await frame(process, "cue"))["txt"] == "é"
+        assert await process.wait() == 0
+
+
+async def test_it_comes_back_and_goes_on_where_it_was() -> None:
+    async with running() as rig:
+        process = await start(rig, "--json", "--mode", "edge", "--count", "2")
+        await frame(process, "hb")
+        rig.segment(0)
+        rig.publish(0, at(1))
+        assert (await frame(process, "cue"))["o"] == 0
+        for socket in list(rig.hub._sockets.values()):
+            socket.transport.abort()
+        rig.publish(1, at(1.5))
+        assert (await frame(process, "sub"))["resumed"] is True
+        assert (await frame(process, "cue"))["o"] == 1
+        assert await process.wait() == 0
+
+
 async def test_readable_lines() -> None:
     async with running() as rig:
         process = await start(rig, "--mode", "edge", "--count", "1")
@@ -79,7 +107,7 @@ async def test_a_refusal_is_said_on_stderr() -> None:
 
 async def test_a_server_that_goes_away_is_no_failure() -> None:
     async with running() as rig:
-        process = await start(rig, "--json", "--mode", "edge")
+        process = await start(rig, "--json", "--mode", "edge", "--retry-for", "0")
         await frame(process, "sub")
         await rig.hub.drain()
         assert (await frame(process, "bye"))["code"] == 4412
@@ -111,7 +139,7 @@ async def test_no_server_is_said() -> None:
         ["--event", "a b", "--token", "t"],
         ["ftp://x", "--event", "e", "--token", "t"],
         ["--event", "e", "--token", "a b"],
-        ["--event", "e", "--token", "t", "--format", "msgpack"],
+        ["--event", "e", "--token", "t", "--format", "xml"],
         ["--event", "e"],
     ],
 )

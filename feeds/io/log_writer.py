@@ -1,0 +1,216 @@
+"""Write one stream's log: facts in, entries on disk, then on the bus.
+
+* An entry is on disk before it is on the bus. Safety waits for nothing, except for numbers that are promised away on
+  disk: every thousandth or so, in a burst.
+* What belongs together is one transaction: the entries, what they change in the state of markets, and that the messages
+  they came from are settled. Killed at any point, the next process goes on with all of it or none of it.
+* While the disk fails, entries wait; they come late, but come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from feeds.io.journal import Journal
+from feeds.journal_records import SealedRow, StreamRecord
+from feeds.market_book import Kept
+from feeds.sequencer import Sealed, Sequencer
+from kernel.bus import Bus, entries_topic, epoch_signal, safety_topic
+from kernel.cues import Fact
+from kernel.errors import JournalError
+
+log = structlog.get_logger("ingest")
+
+NUMBERS_A_BLOCK = 1_000
+"""Offsets and `ver` promised away at a time, so that no number is used twice, whatever was lost in a crash."""
+
+RETRY_S = 1.0
+"""How long a disk that failed is left alone."""
+
+MAX_RETAINED_ENTRIES = 100_000
+"""How far back a subscriber may resume (PROTOCOL, promise 3)."""
+
+
+class LogWriter:
+    """Seal what the sequencer has ready, and publish it.
+
+    Args:
+        stream: its id.
+        sequencer: numbers the facts.
+        journal: what is on disk.
+        bus: what relay and hub share with us.
+        wall: the time of day in Unix seconds.
+        new_id: gives an unguessable name for a new epoch.
+    """
+
+    def __init__(
+        self, stream: str, sequencer: Sequencer, *, journal: Journal, bus: Bus, wall: Callable[[], float],
+        new_id: Callable[[], str],
+    ) -> None:  # fmt: skip
+        self._stream = stream
+        self._sequencer = sequencer
+        self._journal = journal
+        self._bus = bus
+        self._wall = wall
+        self._new_id = new_id
+        self._reserved = 0
+        self._reserved_ver = 0
+        self._sealing = asyncio.Lock()
+        self._unsealed: list[Sealed] = []
+        self._held_back: list[Sealed] = []
+        self._loose: list[Kept] = []
+        self._settled: list[int] = []
+        self._kick = asyncio.Event()
+        self.faults = 0
+        """How often the disk failed."""
+
+    async def restore(self, record: StreamRecord) -> None:
+        """Take up the log where the journal left it, and refill the bus.
+
+        Raises:
+            JournalError: the journal cannot be written.
+        """
+        epoch, book = record.epoch, self._sequencer.markets.book
+        if epoch is None or record.lost:
+            if record.lost:
+                log.error("log.end_lost", event_id=self._stream, remedy="the journal is older than what was published")
+            epoch = self._new_id()
+            await self._journal.begin_epoch(self._stream, epoch)
+        book.restore(list(record.kept))
+        book.next_ver = max(book.next_ver, record.reserved_ver, 1)
+        self._sequencer.next_offset = self._reserved = record.reserved_o
+        self._reserved_ver = record.reserved_ver
+        await self._reserve()
+        self._bus.signal(epoch_signal(self._stream), epoch)
+        for row in record.entries:
+            if row.source is not None and row.fact_id is not None:
+                self._sequencer.restore(row.entry, row.source, row.fact_id, row.note or {})
+            topic = safety_topic if row.entry.due is None else entries_topic
+            self._bus.publish(topic(self._stream), row.entry.o, row.entry)
+        if record.lost:
+            self.say(self._sequencer.distrust(wall=self._wall()))
+
+    def deliver(self, facts: Sequence[Fact], *, message_seq: int, received: float, live: bool) -> None:
+        """Take in the facts of a journaled message; what needs a picture is sealed when it has one.
+
+        Args:
+            facts: what the adapter read.
+            message_seq: the message's number in the journal.
+            received: when it came, in Unix seconds.
+            live: whether the stream is live.
+        """
+        if not facts:
+            return  # it was settled when it was journaled
+        offer = self._sequencer.offer(
+            list(facts), message_seq=message_seq, received=received, live=live, now=self._bus.now()
+        )
+        if offer.settled:
+            self._settled.append(message_seq)
+        self.say(offer.safety)
+
+    def say(self, safety: Sequence[Sealed]) -> None:
+        """Publish safety at once, and put it on disk in its own time."""
+        for sealed in safety:
+            promised = sealed.entry.o < self._reserved and sealed.ver < self._reserved_ver
+            if promised and not self._held_back:
+                self._bus.publish(safety_topic(self._stream), sealed.entry.o, sealed.entry)
+            else:
+                self._held_back.append(sealed)
+        self._unsealed.extend(safety)
+        self._kick.set()
+
+    def kick(self) -> None:
+        """Say that something may have become ready."""
+        self._kick.set()
+
+    async def run(self) -> None:
+        """Seal whenever something may be ready, until cancelled."""
+        while True:
+            await self._kick.wait()
+            self._kick.clear()
+            try:
+                await self.seal()
+            except JournalError as error:
+                self.failed(error)
+                # The disk may have room again in a while; what waits is kept meanwhile.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(RETRY_S):
+                        await asyncio.Event().wait()
+
+    def failed(self, error: JournalError) -> None:
+        """Note that the disk failed; what was not sealed is tried again."""
+        self.faults += 1
+        log.error("journal.failed", event_id=self._stream, error=str(error))
+        self._kick.set()
+
+    async def seal(self) -> None:
+        """Seal what has its picture: on disk first, then on the bus, in the order of offsets.
+
+        Raises:
+            JournalError: the disk failed; nothing was published, and nothing is lost.
+        """
+        # A caller that is cancelled half-way must not leave entries on disk that count as unsealed.
+        task = asyncio.create_task(self._seal())
+        task.add_done_callback(_seen)
+        await asyncio.shield(task)
+
+    async def _seal(self) -> None:
+        async with self._sealing:
+            sealed, settled = self._sequencer.seal(now=self._bus.now())
+            # What an earlier failure of the disk left over goes first: its offsets are lower.
+            self._unsealed.extend(sealed)
+            self._settled.extend(settled)
+            self._loose.extend(self._sequencer.markets.take_loose())
+            rows, done, loose = list(self._unsealed), list(self._settled), list(self._loose)
+            if rows or loose:
+                await self._reserve()
+                self._let_out()
+                kept = [*loose, *(piece for item in rows for piece in item.kept)]
+                await self._journal.seal(self._stream, [_row(item) for item in rows], kept=kept, settled=done)
+                del self._unsealed[: len(rows)]
+                del self._loose[: len(loose)]
+                for item in rows:
+                    if item.entry.due is not None:
+                        self._bus.publish(entries_topic(self._stream), item.entry.o, item.entry)
+            elif done:
+                await self._journal.settle(done)
+            del self._settled[: len(done)]
+
+    def trim(self) -> None:
+        """Forget on the bus what nobody may ask for any more."""
+        for topic in (entries_topic, safety_topic):
+            self._bus.trim(topic(self._stream), self._sequencer.next_offset - MAX_RETAINED_ENTRIES)
+
+    async def _reserve(self) -> None:
+        next_o, next_ver = self._sequencer.next_offset, self._sequencer.markets.book.next_ver
+        half = NUMBERS_A_BLOCK // 2
+        if next_o > self._reserved - half or next_ver > self._reserved_ver - half:
+            upto, ver = next_o + NUMBERS_A_BLOCK, next_ver + NUMBERS_A_BLOCK
+            await self._journal.reserve(self._stream, upto, ver=ver)
+            self._reserved, self._reserved_ver = upto, ver
+
+    def _let_out(self) -> None:
+        for sealed in self._held_back:
+            self._bus.publish(safety_topic(self._stream), sealed.entry.o, sealed.entry)
+        self._held_back.clear()
+
+
+def _seen(task: asyncio.Task[None]) -> None:
+    """Look at the outcome of a task whose caller may be gone."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _row(sealed: Sealed) -> SealedRow:
+    return SealedRow(
+        entry=sealed.entry,
+        source=sealed.source,
+        fact_id=sealed.fact_id,
+        rev=sealed.entry.cue.rev,
+        message_seq=sealed.message_seq,
+        note=sealed.note,
+    )

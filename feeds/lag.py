@@ -1,0 +1,85 @@
+"""How long vendors take to tell what happened, and what the picture would have to wait for them.
+
+`hold_s = "auto"` takes the 99th percentile of the last 500 *new* facts (corrections come minutes later, and no picture
+waits for those), 6 s at most.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections import deque
+
+RECENT_FACTS = 500
+"""A game of basketball has about 500 plays: the learned hold follows from one game to the next."""
+
+MAX_HOLD_S = 6.0
+"""Beyond this a viewer hears the neighbours cheer: what comes later is late."""
+
+BOUNDS_S = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 30.0, 60.0, math.inf)
+"""Upper bounds of what is counted."""
+
+
+class Counted:
+    """Count spans of time below each of `BOUNDS_S`."""
+
+    def __init__(self) -> None:
+        self.counts = [0] * len(BOUNDS_S)
+        self.total_s = 0.0
+
+    def add(self, span_s: float) -> None:
+        """Count one."""
+        self.counts[bisect_left(BOUNDS_S, span_s)] += 1
+        self.total_s += span_s
+
+    def cumulative(self) -> list[tuple[float, int]]:
+        """Return each bound with how many lie at or below it."""
+        total, rows = 0, []
+        for bound, count in zip(BOUNDS_S, self.counts, strict=True):
+            total += count
+            rows.append((bound, total))
+        return rows
+
+
+class LagGauge:
+    """Measure one stream's vendors, or one of them."""
+
+    def __init__(self) -> None:
+        self._recent: deque[float] = deque(maxlen=RECENT_FACTS)
+        self.lags = Counted()
+        self.holds = Counted()
+        """For each cue the added delay with which it would have come in time: what counts at 0 did so without any."""
+        self.sealed = 0
+        self.late = 0
+
+    def __len__(self) -> int:
+        """Return how many recent facts were measured."""
+        return len(self._recent)
+
+    def add(self, lag_s: float) -> None:
+        """Learn how long a new fact took; one told before it happened took no time, its clock is wrong."""
+        lag_s = max(0.0, lag_s)
+        self._recent.append(lag_s)
+        self.lags.add(lag_s)
+
+    def needed(self, hold_s: float, *, late: bool) -> None:
+        """Learn what hold a cue would have needed, and whether it came late with the one there was."""
+        self.holds.add(hold_s)
+        self.sealed += 1
+        self.late += late
+
+    def late_share(self) -> float | None:
+        """Return the share of cues that came after their picture, None before the first."""
+        return self.late / self.sealed if self.sealed else None
+
+    def quantile(self, share: float) -> float | None:
+        """Return the lag that this share of the recent facts did not exceed (nearest rank), None before the first."""
+        if not self._recent:
+            return None
+        ordered = sorted(self._recent)
+        return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+    def hold_s(self) -> float:
+        """Return the hold that would let 99 of 100 new facts come in time, at most `MAX_HOLD_S`."""
+        lag_s = self.quantile(0.99)
+        return 0.0 if lag_s is None else min(MAX_HOLD_S, lag_s)

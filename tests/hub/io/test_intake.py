@@ -1,0 +1,53 @@
+"""What the bus says reaches the stream, and its guard before it."""
+
+from __future__ import annotations
+
+from hub.guard import Guard
+from hub.io.intake import follow
+from hub.settings import HubSettings
+from hub.stream import Stream
+from kernel.bus import entries_topic, epoch_signal, feeds_signal, opened_signal, safety_topic, state_signal
+from kernel.bus import timings_topic as timings
+from kernel.feed_state import FeedState, Health
+from kernel.io.memory_bus import MemoryBus
+from tests.hub.makers import SHOWING, STREAM, at, entry, opened, state, timing
+
+
+class Listening:
+    """Write down what is asked for."""
+
+    def __init__(self) -> None:
+        self.calls: list[object] = []
+
+    def settle(self, event_id: str) -> None:
+        self.calls.append("settle")
+
+    def begin_epoch(self, event_id: str) -> None:
+        self.calls.append("epoch")
+
+    def tell_feeds(self, event_id: str, changed: list[FeedState]) -> None:
+        self.calls.append([one.source for one in changed])
+
+
+def test_everything_of_a_stream_is_followed() -> None:
+    bus, stream, guard, listening = MemoryBus(lambda: 7.0), Stream(SHOWING, HubSettings()), Guard(), Listening()
+    bus.signal(epoch_signal(STREAM), "e1")
+    cancels = follow(bus, stream, guard, listening)
+    assert (stream.epoch, listening.calls) == ("e1", [])
+    bus.signal(state_signal(STREAM), state(ended=True, last=0))
+    bus.publish(timings(STREAM), 0, timing(0))
+    bus.publish(safety_topic(STREAM), 0, entry(0, None))
+    bus.publish(entries_topic(STREAM), 1, entry(1, at(1)))
+    bus.signal(opened_signal(STREAM), opened(0, 7.0))
+    assert stream.sync == "ok"
+    assert guard.fault_in([entry(1, at(99))], at(100), trading=False, safety=False) is None
+    told = FeedState("nba", Health.UP, "", 0.0)
+    bus.signal(feeds_signal(STREAM), (told,))
+    bus.signal(feeds_signal(STREAM), (told,))
+    assert stream.feeds == {"nba": told}
+    bus.signal(epoch_signal(STREAM), "e2")
+    assert listening.calls == [*["settle"] * 5, ["nba"], "settle", "settle", "epoch"]
+    for cancel in cancels:
+        cancel()
+    bus.signal(epoch_signal(STREAM), "e3")
+    assert stream.epoch == "e2"
