@@ -22,6 +22,7 @@ from bench._stage import handshake, raise_limits, text
 MARK = re.compile(rb'"mark":(\d+)')
 SO_TIMESTAMPNS = 35
 """Linux, asm-generic/socket.h; Python's socket module does not name it."""
+PAUSE_S = 0.01
 PORTS_PER_ADDRESS = 10_000
 """Loopback has a /8 of source addresses: no run is short of ports."""
 
@@ -95,9 +96,10 @@ class Crowd:
         self.bytes += len(data)
         return data
 
-    def turn(self, timeout_s: float) -> None:
-        """Read what there is."""
-        for fd, _ in self.poll.poll(timeout_s):
+    def turn(self) -> None:
+        """Read what there is, after a while: receivers elsewhere would not wake up on the server's machine."""
+        time.sleep(PAUSE_S)
+        for fd, _ in self.poll.poll(0, max(1, len(self.sockets))):
             data = self._read(fd)
             if b'"mark":' in data or fd in self.rest:
                 self._marks(fd, data)
@@ -120,8 +122,10 @@ class Crowd:
         if name == "join":
             return self.join(*arguments)
         if name == "freeze":
-            for fd in list(self.sockets)[: arguments[0]]:
+            for fd, one in list(self.sockets.items())[: arguments[0]]:
                 self.poll.unregister(fd)
+                # Little room: a reader that stands still is to be noticed while we look.
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             return len(self.sockets)
         if name == "leave":
             for one in self.sockets.values():
@@ -152,7 +156,7 @@ def main() -> None:
             if not line:
                 return
             print(json.dumps(crowd.obey(*json.loads(line))), flush=True)
-        crowd.turn(0.02 if crowd.sockets else 0.05)
+        crowd.turn()
 
 
 if __name__ == "__main__":

@@ -180,8 +180,8 @@ def align(segments: Sequence[TimedSegment], messages: Sequence[Message]) -> list
         sealed += sequencer.offer(list(message.facts), message_seq=number, received=received, live=False).safety
         sealed += sequencer.seal(now=0.0)[0]
     # A correction has the time of what it corrects, and the higher offset.
-    sealed.sort(key=lambda one: (one.note["wall"], one.entry.o))
-    return [_row(one, spans) for one in sealed]
+    sealed.sort(key=lambda one: (_when(one, before), one.entry.o))
+    return [_row(one, spans, before) for one in sealed]
 
 
 class _Spans:
@@ -220,10 +220,17 @@ _NOWHERE = TimedSegment(SegmentTiming("recording", 0, 0, None, "", 0, Ticks(0), 
 _PLACES = ("tl", "msn", "part", "off")
 
 
-def _row(sealed: Sealed, spans: _Spans) -> dict[str, Any]:
+def _when(sealed: Sealed, before: float) -> float:
+    """Return when it happened, in Unix seconds; what the sequencer says by itself has only its picture's time."""
+    cue = sealed.entry.cue
+    told = sealed.note.get("wall", before if cue.wall_ms is None else cue.wall_ms / 1000)
+    return float(told)
+
+
+def _row(sealed: Sealed, spans: _Spans, before: float) -> dict[str, Any]:
     row = cue_map(sealed.entry)
     del row["op"]
-    wall, sigma_s = sealed.note["wall"], sealed.note["sigma_s"]
+    wall, sigma_s = _when(sealed, before), sealed.note.get("sigma_s", 0.0)
     reason = "safety" if sealed.entry.due is None else spans.reason(wall)
     if reason is None:
         return row
