@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from hub.canonical import hash64
 from hub.floors import market_of
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hub.cursor import Cursor
-    from hub.group import Group
     from hub.settings import HubSettings
     from hub.snapshot import Batch, Message
     from kernel.timeline import MediaTime
@@ -84,6 +83,12 @@ EVERYTHING = Filter(types=None, hidden=frozenset())
 def wish_mark(mode: Mode, wanted: Filter) -> str:
     """Return a short name of what is wanted, the same in every process: a cursor holds for it alone."""
     return hash64([mode, *(None if part is None else sorted(map(str, part)) for part in wanted)])[:8]
+
+
+class Counter(Protocol):
+    """What counts the cues of many at once."""
+
+    cues: int
 
 
 class Subscriber:
@@ -151,7 +156,7 @@ class Subscriber:
         self.heartbeat_s = settings.heartbeat_ms / 1000
         # What was sent before it became a member of `group`, and where that one's count stood then.
         self.sent = 0
-        self.group: Group | None = None
+        self.group: Counter | None = None
         self.counted_from = 0
         self.told_may_wager: bool | None = None
         # Being behind: the cursor to go on from, what is to be written next, the cursor once all up to it is sent, and
