@@ -6,6 +6,7 @@ RFC 6455, 7.4.2 leaves 4000-4999 to private use; the meaning of the two ranges f
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 from kernel.tokens import Reason
@@ -41,6 +42,14 @@ class CloseCode(IntEnum):
     def reconnects(self) -> bool:
         """Return whether a client should come back."""
         return self < 4500
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """Close the connection. `reason` says more than the code's name only to holders of a valid signature."""
+
+    code: CloseCode
+    reason: str | None = None
 
 
 _REFUSALS = {Reason.EXPIRED: CloseCode.EXPIRED}

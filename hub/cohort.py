@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hub.backlog import Backlog, newest_revisions, place_of
+from hub.conflation import Conflation, newest_prices
 from hub.cursor import NOTHING_SENT, Cursor, cursor_text
-from hub.floors import market_of, version_of
 from hub.group import Group
 from hub.snapshot import Batch, Message, batches, snapshot
 from hub.state import State
 from hub.subscriber import wish_mark
-from kernel.cues import CueType
 
 if TYPE_CHECKING:
     from hub.backlog import Place
@@ -77,23 +76,18 @@ class Cohort:
         self.number = number
         self.clock = clock
         self.cursor: Cursor = NOTHING_SENT
-        self.lagging = False
         self.is_due_sooner = False
         """Whether the last entry changed `next_instant`."""
         self._next_due: MediaTime | None = None
         self._backlog = backlog
         self._floors = floors
-        self._conflate_s = conflate_ms / 1000
+        self._prices = Conflation(conflate_ms / 1000)
         self.shared = shared
         self._trading = trading
         self._members: dict[tuple[Filter, Format], Group] = {}
         self._states: dict[Filter, State] = {}
         self._chunks: dict[object, tuple[Place | None, list[Batch]]] = {}
         self._snapshots: dict[Filter, tuple[object, list[Message]]] = {}
-        # Prices that wait to be conflated, by market; the due time that none of them lies before.
-        self._waiting: dict[str, Entry] = {}
-        self._held: MediaTime | None = None
-        self._flush_at = 0.0
 
     def __bool__(self) -> bool:
         return bool(self._members)
@@ -122,14 +116,13 @@ class Cohort:
     @property
     def holds_prices(self) -> bool:
         """Return whether prices wait here to be conflated."""
-        return bool(self._waiting)
+        return bool(self._prices)
 
     @property
     def told(self) -> Cursor:
         """Return the cursor that members are told: it never passes a price that waits to be conflated."""
-        if self._held is None or self._held >= self.cursor.upto:
-            return self.cursor
-        return self.cursor._replace(upto=self._held)
+        held = self._prices.held
+        return self.cursor if held is None or held >= self.cursor.upto else self.cursor._replace(upto=held)
 
     def advance(self, now: float) -> list[Delivery]:
         """Move to the frontier at `now`; return what the members are owed for it."""
@@ -146,15 +139,15 @@ class Cohort:
         if entry.due >= cursor.upto:
             self.is_due_sooner = self._next_due is None or entry.due < self._next_due
             return []
-        before, idle = self.told, not self._waiting
+        before, idle = self.told, not self._prices
         self.cursor = Cursor(max(cursor.o, entry.o), cursor.upto, entry.o)
         deliveries = self._send([entry], before, now)
-        self.is_due_sooner = idle and bool(self._waiting)
+        self.is_due_sooner = idle and bool(self._prices)
         return deliveries
 
     def waiting(self, subscriber: Subscriber) -> list[Entry]:
         """Return the prices that wait here for newer ones and are for this subscriber, in the order of (due, o)."""
-        return sorted((entry for entry in self._waiting.values() if subscriber.filter.passes(entry)), key=place_of)
+        return [entry for entry in self._prices.waiting() if subscriber.filter.passes(entry)]
 
     def chunk(self, subscriber: Subscriber, target: Cursor) -> list[Batch]:
         """Return the next of what one who is behind needs to stand at `target`; none: it has had all of it.
@@ -183,7 +176,7 @@ class Cohort:
         if owed:
             place = place_of(owed[-1])
         chosen = [entry for entry in self._choose(owed, target.upto) if wanted.passes(entry)]
-        return place, batches(_newest_prices(chosen) if self._conflate_s else chosen, self._floors.version)
+        return place, batches(newest_prices(chosen) if self._prices.interval_s else chosen, self._floors.version)
 
     def count_safety(self, entry: Entry) -> None:
         """Take note that safety was sent to all."""
@@ -197,8 +190,8 @@ class Cohort:
             return None
         due = self._next_due = self._backlog.next_due(self.cursor.upto)
         instant = self.clock.passes_at(due) if due is not None else None
-        if self._waiting and (instant is None or self._flush_at < instant):
-            return self._flush_at
+        if self._prices and (instant is None or self._prices.flush_at < instant):
+            return self._prices.flush_at
         return instant
 
     # What the members know.
@@ -208,7 +201,7 @@ class Cohort:
         state = self._states.get(wanted)
         if state is None:
             state = State(self._floors)
-            waiting = {entry.o for entry in self._waiting.values()}
+            waiting = {entry.o for entry in self._prices.waiting()}
             due = [entry for entry in self._backlog.before(self.cursor.upto) if entry.o not in waiting]
             for entry in self._choose(due, self.cursor.upto):
                 if wanted.passes(entry):
@@ -239,8 +232,7 @@ class Cohort:
         self._states.clear()
         self._chunks.clear()
         self._snapshots.clear()
-        self._waiting.clear()
-        self._held = None
+        self._prices.forget()
 
     # Within.
 
@@ -258,8 +250,10 @@ class Cohort:
         if not self._members and not self._states:
             return []
         chosen = self._choose(owed, self.cursor.upto) if owed else owed
-        if self._conflate_s:
-            chosen = self._conflated(chosen, now)
+        if self._prices.interval_s:
+            chosen = self._prices.hold(chosen, now)
+            if released := self._choose(self._prices.release(now), self.cursor.upto):
+                chosen = sorted([*chosen, *released], key=place_of)
         if not chosen:
             return []
         for wanted, state in self._states.items():
@@ -276,29 +270,6 @@ class Cohort:
                 deliveries.append(Delivery(group.to, entries, before, upto, format_, trading=trading, group=group))
         return deliveries
 
-    def _conflated(self, chosen: list[Entry], now: float) -> list[Entry]:
-        """Keep prices back for up to the interval, the newest of each market; everything else goes on."""
-        at_once = []
-        for entry in chosen:
-            mid = market_of(entry.cue.body) if entry.cue.type is CueType.PRICE else None
-            if mid is None:
-                at_once.append(entry)
-                continue
-            if not self._waiting:
-                self._flush_at = max(now, self._flush_at)
-            due = place_of(entry)[0]
-            self._held = due if self._held is None else min(due, self._held)
-            known = self._waiting.get(mid)
-            if known is None or _age(known) < _age(entry):
-                self._waiting[mid] = entry
-        if self._waiting and now >= self._flush_at:
-            waited = self._choose(list(self._waiting.values()), self.cursor.upto)
-            self._waiting.clear()
-            self._held = None
-            self._flush_at = now + self._conflate_s
-            at_once = sorted([*at_once, *waited], key=place_of)
-        return at_once
-
     def _forget_states(self) -> None:
         """Make room for one more state; a flood of filters must not make every cue dear."""
         if len(self._states) < MAX_STATES:
@@ -306,19 +277,3 @@ class Cohort:
         wanted_by_members = {wanted for wanted, _ in self._members}
         for wanted in [one for one in self._states if one not in wanted_by_members]:
             del self._states[wanted]
-
-
-def _age(price: Entry) -> tuple[int, int]:
-    """Order the prices of one market: by `ver`, whichever comes or is due first."""
-    return (version_of(price.cue.body), price.o)
-
-
-def _newest_prices(entries: list[Entry]) -> list[Entry]:
-    """Return the entries without the prices that a newer one of the same market among them replaces."""
-    newest: dict[str | None, Entry] = {}
-    for entry in entries:
-        if entry.cue.type is CueType.PRICE:
-            mid = market_of(entry.cue.body)
-            if mid not in newest or _age(newest[mid]) < _age(entry):
-                newest[mid] = entry
-    return [one for one in entries if one.cue.type is not CueType.PRICE or newest[market_of(one.cue.body)] is one]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from hub.close_codes import CloseCode, code_of
+from hub.admission import Admission
+from hub.close_codes import Bye, CloseCode
 from hub.cursor import cursor_text
 from hub.messages import VERSION
 from hub.requests import Auth, Fault, Ping, Sub, Unsub, Update, Wish, default_wish, parse, revised
 from hub.subscriber import Filter, Phase, Subscriber
-from kernel.decisions import Admit, Decision, Scope
+from kernel.decisions import Admit, Scope
 from kernel.errors import DecodeError
 from kernel.feed_state import Health
 from kernel.tokens import Reason
@@ -28,21 +29,10 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("hub")
 
-_SCOPES = (Scope.WATCH, Scope.WAGER, Scope.SERVER, Scope.TRADING)
-"""Any of them opens the socket; what may be subscribed depends on which."""
-
 _MODE_SCOPES: Mapping[Mode, Scope] = {"edge": Scope.SERVER, "realtime": Scope.TRADING}
 """What a mode takes beyond what opens the socket."""
 
 _MS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Bye:
-    """Close the connection. `reason` says more than the code's name only to holders of a valid signature."""
-
-    code: CloseCode
-    reason: str | None = None
 
 
 Reply = Mapping[str, Any] | Bye
@@ -70,7 +60,7 @@ class Dialogue:
     ) -> None:
         self._is_full = is_full
         self._streams = streams
-        self._admit = admit
+        self._admission = Admission(streams, admit)
         self._settings = settings
         self._node = node
 
@@ -80,7 +70,7 @@ class Dialogue:
         allowed = stream.showing.allowed_origins if stream is not None else ()
         # Told only after admission: a stranger learns nothing of a showing, not even that it exists.
         subscriber.origin_refused = origin is not None and bool(allowed) and origin not in allowed
-        if token is not None and (refusal := self._admission(subscriber, token, wall)) is not None:
+        if token is not None and (refusal := self._admission.refusal(subscriber, token, wall)) is not None:
             return [refusal]
         known = stream if subscriber.phase >= Phase.ADMITTED else None
         hello = {
@@ -161,7 +151,7 @@ class Dialogue:
         return message
 
     def _authenticate(self, subscriber: Subscriber, token: str, now: float, wall: float) -> list[Reply]:
-        refusal = self._admission(subscriber, token, wall)
+        refusal = self._admission.refusal(subscriber, token, wall)
         if refusal is not None:
             return [refusal]
         if subscriber.phase is not Phase.SUBSCRIBED:
@@ -175,29 +165,6 @@ class Dialogue:
         if subscriber.told_may_wager is not stream.may_wager_of(subscriber):
             return [self.heartbeat(subscriber, now=now, wall=wall)]
         return []
-
-    def _admission(self, subscriber: Subscriber, token: str, wall: float) -> Bye | None:
-        decision = self._decide(token, subscriber.event_id, wall)
-        claims = decision.claims
-        if claims is None:
-            return Bye(CloseCode.UNAUTHORIZED)
-        if not decision.admitted:
-            return Bye(code_of(decision.reason), str(decision.reason) if decision.reason is not None else None)
-        if subscriber.event_id not in self._streams:
-            return Bye(CloseCode.UNAUTHORIZED, "unknown_event")
-        if subscriber.account is not None and subscriber.account != claims.account:
-            return Bye(CloseCode.UNAUTHORIZED, "wrong_account")
-        if subscriber.origin_refused:
-            return Bye(CloseCode.ORIGIN_REFUSED)
-        subscriber.admit(claims, may_wager=decision.may_wager)
-        return None
-
-    def _decide(self, token: str, event_id: str, wall: float) -> Decision:
-        decision = self._admit(token, event_id, _SCOPES[0], now=wall)
-        for scope in _SCOPES[1:]:
-            if decision.reason is Reason.SCOPE_MISSING:
-                decision = self._admit(token, event_id, scope, now=wall)
-        return decision
 
     def _subscribe(self, subscriber: Subscriber, stream: Stream, message: Sub, now: float, wall: float) -> list[Reply]:
         if subscriber.phase is Phase.SUBSCRIBED:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from hub.close_codes import CloseCode
-from hub.dialogue import Bye
+from hub.close_codes import Bye, CloseCode
 from hub.subscriber import Phase, Subscriber
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ from hub.frontier import Edge, EdgeClock, LiveClock, RealtimeClock, Sync, VodClo
 from hub.path import Path
 from hub.snapshot import batches
 from hub.subscriber import wish_mark
+from hub.wagering import Wagering
 from kernel.cues import CueType
-from kernel.feed_state import FeedState, Health
 from kernel.pts import TICKS_PER_MS
 from kernel.timeline import BEGINNING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from hub.cursor import Cursor
     from hub.frontier import Clock
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from hub.snapshot import Batch, Message
     from hub.subscriber import Mode, Subscriber
     from kernel.cues import Entry
+    from kernel.feed_state import FeedState
     from kernel.marks import Opened
     from kernel.showings import Showing
     from kernel.timeline import MediaTime, SegmentTiming, StreamState
@@ -42,10 +43,8 @@ class Stream:
     def __init__(self, showing: Showing, settings: HubSettings) -> None:
         self.showing = showing
         self.epoch: str | None = None
-        self.may_wager = False
         self.subscribers: dict[int, Subscriber] = {}
-        self.feeds: dict[str, FeedState] = {}
-        self._settings = settings
+        self._wagering = Wagering(settings.max_wager_lag_s)
         self._backlog = Backlog(
             max_entries=settings.backlog_entries, max_age_s=settings.backlog_s, max_prices=settings.backlog_prices
         )
@@ -106,8 +105,7 @@ class Stream:
 
     def set_feeds(self, states: Iterable[FeedState], now: float) -> list[FeedState]:
         """Take in how the sources are; return those that have changed."""
-        changed = [one for one in states if self.feeds.get(one.source) != one]
-        self.feeds.update((one.source, one) for one in changed)
+        changed = self._wagering.set_feeds(states)
         self._judge(now)
         return changed
 
@@ -198,7 +196,9 @@ class Stream:
 
     def next_deadline(self) -> float | None:
         """Return the bus time at which `timer` is to be called, None if nothing will be due by itself."""
-        instants = [instant for instant in (self._agenda.next(), self._stalls_at()) if instant is not None]
+        instants = [
+            instant for instant in (self._agenda.next(), self._wagering.stalls_at(self._edge)) if instant is not None
+        ]
         return min(instants, default=None)
 
     def timer(self, now: float) -> None:
@@ -213,14 +213,24 @@ class Stream:
         return self._edge.sync
 
     @property
+    def feeds(self) -> Mapping[str, FeedState]:
+        """Return how the sources are that have been heard of."""
+        return self._wagering.feeds
+
+    @property
+    def may_wager(self) -> bool:
+        """Return whether bets may be taken at all."""
+        return self._wagering.may_wager
+
+    @property
     def wagering(self) -> tuple[bool, bool]:
         """Return whether bets may be taken at all, and whether by live viewers: a change of either is told at once."""
-        return self.may_wager, self.may_wager and not self._shared["viewer", 0].lagging
+        return self.may_wager, self.may_wager and not self._wagering.lagging
 
     def may_wager_of(self, subscriber: Subscriber) -> bool:
         """Return whether this subscriber may bet now."""
-        cohort = self._cohorts.get(subscriber.cohort)
-        return self.may_wager and subscriber.may_wager and not (cohort is not None and cohort.lagging)
+        lagging = self._wagering.lagging and subscriber.mode == "viewer"
+        return self.may_wager and subscriber.may_wager and not lagging
 
     def cursor_of(self, subscriber: Subscriber) -> Cursor | None:
         """Return what a subscriber has been sent; None if it is not subscribed or its snapshot is on its way."""
@@ -270,7 +280,6 @@ class Stream:
             self._shared[mode, conflate_ms] = cohort
             if conflate_ms:
                 cohort.cursor = self._shared[mode, 0].cursor
-                cohort.lagging = self._shared[mode, 0].lagging
         return cohort
 
     def _found(self, clock: Clock, conflate_ms: int, *, shared: bool = False, trading: bool = False) -> Cohort:
@@ -336,27 +345,14 @@ class Stream:
     def _schedule(self, cohort: Cohort) -> None:
         self._agenda.put(cohort.number, cohort.next_instant())
 
-    def _stalls_at(self) -> float | None:
-        # Only what will change something is a deadline.
-        return self._edge.stalls_at() if self.may_wager else None
-
     def _judge(self, now: float) -> None:
-        """Decide whether bets may be taken: not while lockstep is lost, a live picture stands still or a feed is down.
-
-        Nor by live viewers who are too far behind; those who have come back begin from a snapshot.
-        """
-        stalls_at = self._edge.stalls_at()
-        down = any(one.state is Health.DOWN for one in self.feeds.values())
-        self.may_wager = self._edge.sync == "ok" and not down and (stalls_at is None or now < stalls_at)
-        end = self._edge.end_x
-        if end is None or self._edge.state is None or not self._edge.state.live:
-            return
-        behind_ms = self._behind_ms(self._shared["viewer", 0], end, now)
-        lagging = behind_ms is not None and behind_ms > self._settings.max_wager_lag_s * 1000
-        for (mode, _), cohort in self._shared.items():
-            if mode == "viewer" and cohort.lagging is not lagging:
-                cohort.lagging = lagging
-                if not lagging:
+        """Decide whether bets may be taken; live viewers who have come back from too far begin from a snapshot."""
+        end, is_live = self._edge.end_x, self._edge.state is not None and self._edge.state.live
+        viewers = self._shared["viewer", 0]
+        behind_ms = self._behind_ms(viewers, end, now) if end is not None and is_live else None
+        if self._wagering.judge(self._edge, behind_ms, now):
+            for (mode, _), cohort in self._shared.items():
+                if mode == "viewer":
                     self._call_back(cohort)
 
     def _call_back(self, cohort: Cohort) -> None:

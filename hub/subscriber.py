@@ -85,8 +85,8 @@ def wish_mark(mode: Mode, wanted: Filter) -> str:
     return hash64([mode, *(None if part is None else sorted(map(str, part)) for part in wanted)])[:8]
 
 
-class Counted(Protocol):
-    """What a subscriber asks of the group that it is a member of."""
+class Counter(Protocol):
+    """What counts the cues of many at once."""
 
     cues: int
 
@@ -156,7 +156,7 @@ class Subscriber:
         self.heartbeat_s = settings.heartbeat_ms / 1000
         # What was sent before it became a member of `group`, and where that one's count stood then.
         self.sent = 0
-        self.group: Counted | None = None
+        self.group: Counter | None = None
         self.counted_from = 0
         self.told_may_wager: bool | None = None
         # Being behind: the cursor to go on from, what is to be written next, the cursor once all up to it is sent, and

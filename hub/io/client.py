@@ -94,10 +94,11 @@ class Client:
         """
         now = asyncio.get_running_loop().time
         give_up_at: float | None = None
+        farewell: Mapping[str, Any] = {}
         while True:
             lost = _Loss()
             async for frame in self._connection(lost):
-                give_up_at = None
+                give_up_at, farewell = None, lost.bye
                 yield frame
             wait_s = self.session.wait_s(lost.code, lost.bye.get("retry_ms"), self.fraction())
             if wait_s is None or lost.is_final:
@@ -105,7 +106,7 @@ class Client:
             if give_up_at is None and self.retry_for_s is not None:
                 give_up_at = now() + (self.retry_for_s if self._was_there else 0.0)
             if give_up_at is not None and now() + wait_s >= give_up_at:
-                raise GaveUp(lost.why, lost.bye)
+                raise GaveUp(lost.why, farewell)
             log.info("client.waits", wait_s=round(wait_s, 3), why=lost.why)
             await asyncio.sleep(wait_s)
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from hub.close_codes import CloseCode
-from hub.dialogue import Bye, Dialogue, Reply, feed_map
+from hub.close_codes import Bye, CloseCode
+from hub.dialogue import Dialogue, Reply, feed_map
 from hub.io.intake import follow
 from hub.io.outbox import Outbox
 from hub.io.pacemaker import Pacemaker

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from hub.client import Session
+from hub.close_codes import Bye
 from hub.cohort import Delivery
 from hub.cursor import read_cursor
-from hub.dialogue import Bye, Dialogue
+from hub.dialogue import Dialogue
 from hub.guard import Guard
 from hub.messages import cue_map
 from hub.settings import HubSettings

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hub.close_codes import CloseCode
-from hub.dialogue import Bye, Dialogue, Reply
+from hub.close_codes import Bye, CloseCode
+from hub.dialogue import Dialogue, Reply
 from hub.settings import HubSettings
 from hub.stream import Stream
 from hub.subscriber import Phase, Subscriber

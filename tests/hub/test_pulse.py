@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from hub.close_codes import CloseCode
-from hub.dialogue import Bye
+from hub.close_codes import Bye, CloseCode
 from hub.pulse import Beat, beat, next_beat
 from hub.settings import HubSettings
 from hub.subscriber import Phase, Subscriber
