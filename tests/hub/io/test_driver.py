@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
@@ -10,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgpack
 import pytest
 import uvicorn
 import uvloop
@@ -21,9 +23,10 @@ from websockets.uri import parse_uri
 
 from hub.io.driver import Hub
 from hub.settings import HubSettings
-from kernel.bus import entries_topic, epoch_signal, opened_signal, state_signal, timings_topic
+from kernel.bus import entries_topic, epoch_signal, feeds_signal, opened_signal, state_signal, timings_topic
 from kernel.cues import CueType
 from kernel.decisions import Scope
+from kernel.feed_state import FeedState, Health
 from kernel.io.guard import GuardedHttp
 from kernel.io.memory_bus import MemoryBus
 from tests.hub.makers import SHOWING, STREAM, Gate, at, claims, entry, opened, state, timing
@@ -499,6 +502,146 @@ async def test_an_unwritable_body_silences_nobody() -> None:
         rig.publish(1, at(1))
         rig.segment(0)
         assert (await hear(client, "cue"))["o"] == 1
+
+
+async def test_msgpack_says_the_same_in_binary_frames() -> None:
+    async with running() as rig, rig.client("server", subprotocols=["lockstep.v1.msgpack"]) as client:
+        assert client.subprotocol == "lockstep.v1.msgpack"
+
+        async def unpacked(op: str) -> dict[str, Any]:
+            while True:
+                data = await asyncio.wait_for(client.recv(), 5)
+                assert isinstance(data, bytes)
+                frame: dict[str, Any] = msgpack.unpackb(data)
+                if frame["op"] == op:
+                    return frame
+
+        assert (await unpacked("hello"))["epoch"] == "e1"
+        await client.send(msgpack.packb({"op": "sub", "mode": "edge"}))
+        assert (await unpacked("snap"))["n"] == 1
+        rig.segment(0)
+        rig.publish(0, at(1), body={"txt": "é", "score": {"home": 1, "away": 0}})
+        cue = await unpacked("cue")
+        assert (cue["o"], cue["txt"], cue["score"]) == (0, "é", {"home": 1, "away": 0})
+        await client.send('{"op":"ping"}')
+        assert (await unpacked("bye"))["code"] == 4400
+
+
+async def test_realtime_is_for_desks_and_leaves_a_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    async with running() as rig, rig.client("server") as client, rig.client("desk") as desk:
+        await say(client, op="sub", mode="realtime")
+        assert (await hear(client, "error"))["code"] == "scope_missing"
+        await subscribe(desk, mode="realtime")
+        rig.publish(0, at(999))
+        assert (await hear(desk, "cue"))["o"] == 0
+        assert "realtime.subscribed" in capsys.readouterr().out
+        assert rig.hub.counts()["alarms"] == 0
+
+
+async def test_the_health_of_feeds_is_told_at_once() -> None:
+    async with running() as rig, rig.client("viewer") as client, rig.client("desk") as desk:
+        rig.segment(0)
+        for each in (client, desk):
+            await subscribe(each, mode="viewer")
+        states = [FeedState(name, Health.DOWN, "silent", 0.0) for name in ("nba", "desk")]
+        rig.bus.signal(feeds_signal(STREAM), tuple(states))
+        assert (await hear(client)) == {"op": "feed", "source": "nba", "state": "down", "why": "silent"}
+        beat = await hear(client)
+        assert (beat["op"], beat["may_wager"], beat["feeds"]) == ("hb", False, {"nba": "down"})
+        assert [(await hear(desk, "feed"))["source"] for _ in range(2)] == ["nba", "desk"]
+        rig.bus.signal(
+            feeds_signal(STREAM), (FeedState("nba", Health.UP, "", 1.0), FeedState("desk", Health.UP, "", 1.0))
+        )
+        assert (await hear(client, "feed"))["state"] == "up"
+        assert (await hear(client, "hb"))["may_wager"] is True
+
+
+async def test_an_update_of_rates_and_of_filters() -> None:
+    async with running() as rig, rig.client("server") as client:
+        rig.segment(0)
+        answer = await subscribe(client, mode="edge", conflate_ms=90, teams=["HOM"])
+        assert (answer["conflate_ms"], answer["heartbeat_ms"], answer["teams"]) == (100, 2_000, ["HOM"])
+        await say(client, op="update", heartbeat_ms=500, conflate_ms=0)
+        answer = await hear(client, "sub")
+        assert (answer["resumed"], answer["heartbeat_ms"], answer["teams"]) == (True, 500, ["HOM"])
+        rig.publish(0, at(1), body={"team": "AWY"})
+        await say(client, op="update", teams=None)
+        answer = await hear(client, "sub")
+        assert (answer["resumed"], answer["why"], answer["teams"]) == (False, "filter_changed", None)
+        await hear(client, "snap")
+        rig.publish(1, at(1), body={"team": "AWY"})
+        assert (await hear(client, "cue"))["o"] == 1
+
+
+async def test_who_comes_back_is_given_what_it_missed() -> None:
+    async with running() as rig:
+        async with rig.client("server") as client:
+            await subscribe(client, mode="edge")
+            await say(client, op="unsub")
+            cur = (await farewell_cursor(client, rig))["cur"]
+        rig.segment(0)
+        rig.publish(0, at(1))
+        rig.publish(1, None, type=CueType.SUSPEND, body={"ver": 1})
+        rig.publish(2, at(1.5))
+        async with rig.client("server") as client:
+            answer = await subscribe(client, mode="edge", cur=cur)
+            assert answer["resumed"] is True
+            assert [(await hear(client, "cue"))["o"] for _ in range(3)] == [1, 0, 2]
+
+
+async def farewell_cursor(client: ClientConnection, rig: Rig) -> dict[str, Any]:
+    """Subscribe again and return the heartbeat that says where that stands."""
+    await say(client, op="sub", mode="edge", heartbeat_ms=500)
+    while (beat := await hear(client, "hb"))["cur"] is None:
+        pass
+    return beat
+
+
+async def test_too_many_who_catch_up_at_once_are_told_when_to_come_back() -> None:
+    async with running(HubSettings(max_catching_up=0, drain_s=0.05)) as rig, rig.client("server") as client:
+        await say(client, op="sub", mode="edge")
+        bye, code = await farewell(client)
+        assert (bye["reason"], code) == ("overloaded", 4413)
+        assert 1_000 <= bye["retry_ms"] <= 6_000
+
+
+async def test_a_reader_of_a_kilobyte_a_second_delays_nobody_and_is_let_go() -> None:
+    settings = HubSettings(slow_after_s=0.4, heartbeat_ms=30_000, drain_s=0.05, close_timeout_s=0.1)
+    async with running(settings) as rig, rig.client("server") as healthy:
+        await subscribe(healthy, mode="edge")
+        raw = await stalled_reader(rig)
+        loop = asyncio.get_running_loop()
+
+        async def sip() -> None:
+            for _ in range(600):
+                await loop.sock_recv(raw, 100)
+                await asyncio.sleep(0.1)
+
+        sipping = asyncio.create_task(sip())
+        rig.segment(0)
+        for o in range(150):
+            rig.publish(o, at(1), body={"txt": "x" * 500})
+        assert [(await hear(healthy, "cue"))["o"] for _ in range(150)] == list(range(150))
+        # TCP tells us nothing of a hundred bytes (RFC 9293, 3.8.6.2.2): to us it stands still, and may resume.
+        await asyncio.wait_for(rig.hub.gone.wait(), 5)
+        sipping.cancel()
+        with contextlib.suppress(asyncio.CancelledError, OSError):
+            await sipping
+        raw.close()
+
+
+async def test_what_must_not_be_sent_closes_with_an_alarm() -> None:
+    async with running() as rig, rig.client("server") as client:
+        await subscribe(client, mode="edge")
+        rig.publish(0, at(1))
+        # The stream is told of an opening behind the guard's back.
+        stream = rig.hub._streams[STREAM]
+        stream.add_timing(timing(0), rig.bus.now())
+        stream.open(opened(0, rig.bus.now()), rig.bus.now())
+        rig.hub.settle(STREAM)
+        bye = await hear(client)
+        assert (bye["op"], bye["code"]) == ("bye", 4432)
+        assert rig.hub.counts()["alarms"] == 1
 
 
 async def test_drain_says_goodbye() -> None:
