@@ -18,7 +18,7 @@ from hub.messages import pack, unpack_frame
 from kernel.errors import LockstepError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 
     from hub.subscriber import Format
 
@@ -84,6 +84,10 @@ class Client:
     def __post_init__(self) -> None:
         """Begin with nothing known."""
         self.session = Session(self.wish)
+
+    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield what comes, as `frames` does; who leaves early closes that generator instead."""
+        return self.frames()
 
     async def frames(self) -> AsyncGenerator[dict[str, Any], None]:
         """Yield what comes, until the server refuses us or cannot be reached any more.

@@ -21,7 +21,7 @@ from kernel.cues import CueClass, CueType, Entry, Op
 from kernel.decisions import Scope
 from kernel.marks import Opened
 from kernel.timeline import BEGINNING, MediaTime, SegmentTiming, StreamState
-from tests.hub.makers import SHOWING, STREAM, Gate, claims, entry, opened, state, timing
+from tests.hub.makers import SHOWING, STREAM, Gate, claims, entry, fact_of, opened, state, timing
 from tests.support.invariants import Fact, Place, Wire
 
 WALL = 1_000.0
@@ -117,23 +117,8 @@ class World:
         made = entry(len(self.entries), due, **more)
         if op is not None:
             made = replace(made, cue=replace(made.cue, op=op))
-        body = made.cue.body
-        told = body.get("market") or body.get("price") or body.get("inv") or {}
-        cue = made.cue
         self.entries.append(made)
-        self.log[made.o] = Fact(
-            o=made.o,
-            id=cue.id,
-            rev=cue.rev,
-            due=_place(due) if due is not None else None,
-            at=self.now,
-            type=cue.type.value,
-            cls=cue.cls.value,
-            kind=cue.op.value,
-            mid=told.get("mid"),
-            ver=body.get("ver", told.get("ver", told.get("min_ver", 0))),
-            bodiless=cue.op is Op.CONFIRM and not body,
-        )
+        self.log[made.o] = fact_of(made, self.now)
         self.stream.add_entry(made, self.now)
         self.flush()
         return made

@@ -11,6 +11,7 @@ from kernel.pts import TICKS_PER_S, Ticks
 from kernel.showings import Showing, Source
 from kernel.timeline import MediaTime, SegmentKey, SegmentTiming, StreamState
 from kernel.tokens import Claims, Reason
+from tests.support.invariants import Fact
 
 STREAM = "game"
 SEGMENT_S = 2
@@ -78,6 +79,25 @@ def entry(
         body=body or {},
     )
     return Entry(o, cue, due)
+
+
+def fact_of(made: Entry, now: float) -> Fact:
+    """Return an entry, on the bus since `now`, as the invariants know it."""
+    cue, body = made.cue, made.cue.body
+    told = body.get("market") or body.get("price") or body.get("inv") or {}
+    return Fact(
+        o=made.o,
+        id=cue.id,
+        rev=cue.rev,
+        due=(made.due.timeline, made.due.pts) if made.due is not None else None,
+        at=now,
+        type=cue.type.value,
+        cls=cue.cls.value,
+        kind=cue.op.value,
+        mid=told.get("mid"),
+        ver=body.get("ver", told.get("ver", told.get("min_ver", 0))),
+        bodiless=cue.op is Op.CONFIRM and not body,
+    )
 
 
 def claims(

@@ -43,6 +43,14 @@ async def test_it_loses_connections_and_nothing_else(how: Any) -> None:
         assert one.session.mismatches == 0
 
 
+async def test_it_is_iterated_until_it_is_refused() -> None:
+    async with running() as rig:
+        frames = aiter(client(rig, token="nobody's"))
+        assert (await anext(frames))["op"] == "bye"
+        with pytest.raises(Refused, match="unauthorized"):
+            await anext(frames)
+
+
 async def test_state_is_verified_over_the_wire() -> None:
     from hub.settings import HubSettings
 
