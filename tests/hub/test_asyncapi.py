@@ -4,13 +4,24 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+
 from hub.asyncapi import document, text
 
-COMMITTED = Path(__file__).parents[2] / "docs" / "asyncapi.json"
+ROOT = Path(__file__).parents[2]
+COMMITTED = ROOT / "docs" / "asyncapi.json"
+# The initiative's own schema, a development dependency in ui/package.json.
+SPECIFICATION = ROOT / "ui" / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
 
 
 def test_the_committed_document_is_the_codes() -> None:
     assert COMMITTED.read_text("utf-8") == text(), "python -m hub.asyncapi > docs/asyncapi.json"
+
+
+def test_the_specification_takes_it() -> None:
+    validator = jsonschema.Draft7Validator(json.loads(SPECIFICATION.read_text("utf-8")))
+    assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document())] == []
+    assert not validator.is_valid({**document(), "operations": {"sub": {"action": "shout"}}})
 
 
 def test_every_reference_leads_somewhere() -> None:
