@@ -46,7 +46,9 @@ class Crowd:
 
     def join(self, count: int, subs: list[dict[str, Any]], until: str = '"op":"snap"') -> dict[str, float]:
         """Connect that many, subscribe each with the next of `subs`, and wait until all have what is awaited."""
-        hello, began = handshake(), time.monotonic()
+        # Made before the clock runs: to sign a token is the issuer's work, and to read it the server's.
+        hellos = [handshake(number) for number in range(count)]
+        began = time.monotonic()
         waiting: dict[int, bytes] = {}
         expect = until.encode()
         for number in range(count):
@@ -58,7 +60,7 @@ class Crowd:
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             one.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
             # The first frame rides in the packet of the upgrade.
-            one.send(hello + (text({"op": "sub", **subs[number % len(subs)]}) if subs else b""))
+            one.send(hellos[number] + (text({"op": "sub", **subs[number % len(subs)]}) if subs else b""))
             self.sockets[one.fileno()] = one
             waiting[one.fileno()] = b""
             self.poll.register(one.fileno(), select.EPOLLIN)

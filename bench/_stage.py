@@ -7,7 +7,6 @@ when, and the server measures what only it can: its own CPU.
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import platform
@@ -38,6 +37,7 @@ from kernel.pts import TICKS_PER_S, Ticks
 from kernel.showings import Showing
 from kernel.timeline import MediaTime, SegmentTiming, StreamState
 from kernel.tokens import Claims, Keyring
+from lockstep.collector import set_up_collector
 from lockstep.logs import configure_logs
 
 OUT = Path(__file__).with_name("out")
@@ -110,12 +110,12 @@ def serve(settings: HubSettings, commands: Callable[[Stage], dict[str, Command]]
     """Run a hub that obeys; print its port first."""
     raise_limits()
     configure_logs("error")
-    # As in production: what is loaded at start-up is no matter for the collector.
-    gc.freeze()
 
     async def run() -> None:
         stage = Stage(settings)
         known = commands(stage)
+        # As `lockstep serve` does.
+        set_up_collector()
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
             raise AssertionError("no request is meant for the app")
@@ -190,11 +190,11 @@ def rss_bytes(pid: int) -> int:
     raise RuntimeError("the server has no resident memory: it is gone")
 
 
-def handshake() -> bytes:
-    """Return the upgrade request of a subscriber that authenticates as a server may."""
+def handshake(number: int = 0) -> bytes:
+    """Return the upgrade request of a subscriber that authenticates as a server may, with a token of its own."""
     now = int(wall())
     scopes = frozenset({"watch", "wager", "server", "trading"})
-    claims = Claims("bench", "bench", EVENT, now - 60, now + 36_000, (now - 60, now + 36_000), "s", scopes)
+    claims = Claims(f"bench-{number}", "bench", EVENT, now - 60, now + 36_000, (now - 60, now + 36_000), "s", scopes)
     return (
         f"GET /api/v1/wagering/subscribe?event_id={EVENT} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"

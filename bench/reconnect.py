@@ -2,7 +2,8 @@
 
 Every client connects anew, sends its token and the cursor that it had, and is done when it has been sent the last of
 the cues that it missed. The log is in the hub's memory: there is no store that could be read. The yardstick, in the
-same run, is the handshakes alone: the same clients with the same token, done at `hello`.
+same run, is the handshakes alone: the same clients, done at `hello`. Each has a token of its own, which this server
+has never seen: as if it stood in for another.
 """
 
 from __future__ import annotations

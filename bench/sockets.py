@@ -9,7 +9,6 @@ whose handler waits for messages: what one would write without a protocol class 
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import os
 import platform
@@ -36,6 +35,7 @@ from kernel.io.system_time import monotonic, new_id, wall
 from kernel.showings import Showing
 from kernel.timeline import StreamState
 from kernel.tokens import Claims, Keyring
+from lockstep.collector import set_up_collector
 
 OUT = Path(__file__).with_name("out")
 SOCKETS = 4_000
@@ -221,8 +221,8 @@ def main() -> None:
 
 
 def _serve(kind: str) -> None:
-    # As in production: what is loaded at start-up is no matter for the collector.
-    gc.freeze()
+    # As `lockstep serve` does, for the yardstick too.
+    set_up_collector()
     uvloop.run({"hub": _serve_hub, "yardstick": _serve_yardstick}[kind]())
 
 

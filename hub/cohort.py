@@ -78,6 +78,8 @@ class Cohort:
         self.cursor: Cursor = NOTHING_SENT
         self.is_due_sooner = False
         """Whether the last entry changed `next_instant`."""
+        self.moved_at: float | None = None
+        """When its stream last brought it to its frontier, in bus time; None if that may have moved otherwise since."""
         self._next_due: MediaTime | None = None
         self._backlog = backlog
         self._floors = floors
@@ -229,6 +231,7 @@ class Cohort:
     def begin_anew(self) -> None:
         """Forget what was sent: the log's epoch has changed."""
         self.cursor = Cursor(-1, self.cursor.upto, -1)
+        self.moved_at = None
         self._states.clear()
         self._chunks.clear()
         self._snapshots.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from functools import lru_cache
 from typing import NamedTuple
 
 from kernel.pts import Ticks
@@ -41,10 +42,12 @@ class Told(NamedTuple):
     cursor: Cursor
 
 
+@lru_cache(maxsize=256)
 def cursor_text(epoch: str, cursor: Cursor, wanted: str = "") -> str:
     """Return the cursor as the opaque string that stands on the wire.
 
-    `wanted` names the subscription's filter: a cursor says nothing of what another filter would have passed.
+    `wanted` names the subscription's filter: a cursor says nothing of what another filter would have passed. Those who
+    stand together are told the same, in every heartbeat until something comes.
     """
     text = f"{epoch}\n{cursor.o}\n{cursor.upto.timeline}\n{cursor.upto.pts}\n{wanted}"
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()

@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import msgpack
-from websockets.frames import Frame, Opcode
+from websockets.frames import Opcode
 
 from kernel.errors import DecodeError, MessageTooLarge
 from kernel.strict_json import CLIENT_LIMITS, decode, encode
@@ -68,11 +68,21 @@ def frame(message: Mapping[str, Any], format_: Format = "json") -> bytes:
         TypeError: something in it has no place in JSON.
     """
     text = encode(message)
+    payload = text.encode()
     if format_ == "json":
-        return Frame(Opcode.TEXT, text.encode()).serialize(mask=False)
+        return _framed(Opcode.TEXT, payload)
     # Through JSON first: what one format cannot carry, the other does not carry either.
-    text.encode()
-    return Frame(Opcode.BINARY, pack(message)).serialize(mask=False)
+    return _framed(Opcode.BINARY, pack(message))
+
+
+def _framed(opcode: Opcode, payload: bytes) -> bytes:
+    # RFC 6455, 5.2: FIN and opcode, the length in the fewest bytes, no mask from a server (5.1).
+    size = len(payload)
+    if size < 126:
+        return bytes((0x80 | opcode, size)) + payload
+    if size < 1 << 16:
+        return bytes((0x80 | opcode, 126)) + size.to_bytes(2) + payload
+    return bytes((0x80 | opcode, 127)) + size.to_bytes(8) + payload
 
 
 def pack(message: Mapping[str, Any]) -> bytes:

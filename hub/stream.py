@@ -63,6 +63,7 @@ class Stream:
         self._cohorts: dict[int, Cohort] = {}
         self._shared: dict[tuple[Mode, int], Cohort] = {}
         self._next_cohort = 0
+        self._moved_at: float | None = None
         for mode in self._clocks:
             self._share(mode, 0)
 
@@ -332,13 +333,21 @@ class Stream:
 
     def _move(self, now: float, *, changed: bool = False) -> None:
         """Bring every cohort to its frontier; `changed` says that frontiers may have moved by more than time."""
+        if self._moved_at == now and not changed:
+            # Thousands who come back together do so in one turn of the loop.
+            return
+        self._moved_at = now
         for cohort in list(self._cohorts.values()):
             if changed:
                 cohort.clock.moved(now)
+                cohort.moved_at = None
             self._advance(cohort, now)
         self._judge(now)
 
     def _advance(self, cohort: Cohort, now: float) -> None:
+        if cohort.moved_at == now:
+            return
+        cohort.moved_at = now
         self._deliveries.extend(cohort.advance(now))
         self._schedule(cohort)
 

@@ -19,8 +19,8 @@ class Wheel:
         self._slots: dict[int, dict[int, Subscriber]] = {}
         self._order: list[int] = []
 
-    def put(self, subscriber: Subscriber, at: float) -> None:
-        """Let a subscriber beat at bus time `at`, up to one tick later, in place of the beat it had."""
+    def put(self, subscriber: Subscriber, at: float) -> float:
+        """Let a subscriber beat at bus time `at`, up to one tick later, in place of the beat it had; return when."""
         self.remove(subscriber)
         number = ceil(at / self._tick_s)
         slot = self._slots.get(number)
@@ -30,6 +30,7 @@ class Wheel:
         slot[subscriber.number] = subscriber
         subscriber.slot = number
         subscriber.beat_at = at
+        return number * self._tick_s
 
     def remove(self, subscriber: Subscriber) -> None:
         """Take a subscriber out; one that is not in stays out."""

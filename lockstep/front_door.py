@@ -33,8 +33,8 @@ class FrontDoor(GuardedHttp):
 
     path: ClassVar[bytes] = SOCKET_PATH.encode()
 
-    def _should_upgrade(self) -> bool:
-        return self.url.partition(b"?")[0] == self.path and super()._should_upgrade()
+    def _may_upgrade(self) -> bool:
+        return self.url.partition(b"?")[0] == self.path and super()._may_upgrade()
 
 
 class QuietServer(Server):

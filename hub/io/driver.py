@@ -8,7 +8,7 @@ set anew. In one process the bus delivers synchronously, so the cues of an opene
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -76,6 +76,7 @@ class Hub:
         self._pacemaker = Pacemaker(
             self._streams, settings.wheel_tick_s, now=bus.now, settle=self.settle, beat=self._beat
         )
+        self._last_beats: dict[Format, tuple[dict[str, Any], bytes]] = {}
         self._next_number = 0
         self._cancels: list[Cancel] = []
         self._draining = False
@@ -153,14 +154,15 @@ class Hub:
 
     def settle(self, event_id: str) -> None:
         """Write what has come out of a stream, say at once whether bets may be taken, and set the timer."""
-        wagering, told = self._streams[event_id].wagering, self._told[event_id]
+        stream = self._streams[event_id]
+        wagering, told = stream.wagering, self._told[event_id]
         if wagering < told:
             self._tell_may_wager(event_id)
         self._outbox.flush(event_id)
         if wagering != self._told[event_id]:
             # Bets open again only behind the cues that their picture has brought.
             self._tell_may_wager(event_id)
-        self._pacemaker.arm()
+        self._pacemaker.hurry(stream.next_deadline())
 
     def _tell_may_wager(self, event_id: str) -> None:
         stream = self._streams[event_id]
@@ -181,7 +183,12 @@ class Hub:
         if hashed:
             subscriber.hash_at = now + self.settings.hash_interval_s
         message = self._dialogue.heartbeat(subscriber, now=now, wall=self._wall(), hashed=hashed)
-        return frame(message, subscriber.format)
+        said, framed = self._last_beats.get(subscriber.format, ({}, b""))
+        if said != message:
+            framed = frame(message, subscriber.format)
+            self._last_beats[subscriber.format] = (message, framed)
+        # Those who stand together and beat within one millisecond are told the same.
+        return framed
 
     def _is_full(self) -> bool:
         return self._outbox.catching_up >= self.settings.max_catching_up
@@ -194,7 +201,7 @@ class Hub:
         number, self._next_number = self._next_number, self._next_number + 1
         subscriber = Subscriber(number, event_id, self.settings, now)
         subscriber.format = format_
-        subscriber.write = socket.transport.write
+        subscriber.write = socket.write
         socket.subscriber = subscriber
         self._sockets[number] = socket
         if self._draining:

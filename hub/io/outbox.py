@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hub.cohort import Delivery
     from hub.settings import HubSettings
+    from hub.snapshot import Batch
     from hub.stream import Stream
     from hub.subscriber import Subscriber
 
@@ -209,35 +210,51 @@ class Outbox:
             if written >= self._settings.burst_bytes:
                 self._queue[subscriber.number] = subscriber
                 break
-            data, cues = self._next_piece(subscriber)
-            if not data:
-                continue
+            data, cues, fault = self._gather(subscriber, self._settings.burst_bytes - written)
             written += len(data)
             subscriber.sent += cues
             self.cues_sent += cues
             try:
-                subscriber.write(data)
+                if data:
+                    subscriber.write(data)
             except RuntimeError:  # see `_deliver`
                 self._sockets.cut(subscriber)
+                break
+            if fault is not None:
+                self._alarm(subscriber.event_id, fault, (subscriber,))
                 break
         # Even one who turned out to be owed nothing has cost something.
         return max(written, 512)
 
-    def _next_piece(self, subscriber: Subscriber) -> tuple[bytes, int]:
-        """Return the next bytes for somebody who is behind, and how many cues are in them; none, perhaps."""
+    def _gather(self, subscriber: Subscriber, room: int) -> tuple[bytes, int, str | None]:
+        """Return the next pieces for somebody who is behind, how many cues are in them, and why no more may follow.
+
+        As many as fill `room` bytes or the socket's buffer: a short replay costs little but its system calls.
+        """
         event_id = subscriber.event_id
         stream, frames = self._streams[event_id], self._frames[event_id, subscriber.format]
-        item = stream.next_owed(subscriber, self._now())
-        if item is None:
-            return b"", 0
-        if isinstance(item, Message):
-            return frames.of_message(item), 0
+        pieces: list[bytes] = []
+        cues, left = 0, min(room, self._settings.send_buffer_bytes)
+        while left > 0 and (item := stream.next_owed(subscriber, self._now())) is not None:
+            if isinstance(item, Message):
+                piece = frames.of_message(item)
+            elif (fault := self._fault_in(item, subscriber, stream)) is not None:
+                return b"".join(pieces), cues, fault
+            else:
+                piece, count = frames.of_batch(item)
+                cues += count
+            pieces.append(piece)
+            left -= len(piece)
+        return b"".join(pieces), cues, None
+
+    def _fault_in(self, batch: Batch, subscriber: Subscriber, stream: Stream) -> str | None:
+        """Return what the guard has against some cues for somebody who is behind."""
         frontier = stream.frontier_of(subscriber)
-        if item.passed is None or frontier < item.passed:
-            trading, safety = subscriber.mode == "realtime", item.entries[0].due is None
-            fault = self.guards[event_id].fault_in(item.entries, frontier, trading=trading, safety=safety)
-            if fault is not None:
-                self._alarm(event_id, fault, (subscriber,))
-                return b"", 0
-            item.passed = frontier
-        return frames.of_batch(item)
+        if batch.passed is not None and frontier >= batch.passed:
+            return None
+        trading, safety = subscriber.mode == "realtime", batch.entries[0].due is None
+        guard = self.guards[subscriber.event_id]
+        fault = guard.fault_in(batch.entries, frontier, trading=trading, safety=safety)
+        if fault is None:
+            batch.passed = frontier
+        return fault

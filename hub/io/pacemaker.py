@@ -48,8 +48,7 @@ class Pacemaker:
 
     def put(self, subscriber: Subscriber, at: float) -> None:
         """Let a subscriber beat at bus time `at`, in place of the beat it had."""
-        self._wheel.put(subscriber, at)
-        self.arm()
+        self.hurry(self._wheel.put(subscriber, at))
 
     def remove(self, subscriber: Subscriber) -> None:
         """Let a subscriber beat no more."""
@@ -58,14 +57,19 @@ class Pacemaker:
     def arm(self) -> None:
         """Have the one timer fire at the earliest deadline; nothing happens before the loop is known."""
         instants = [self._wheel.next(), *(stream.next_deadline() for stream in self._streams.values())]
-        at = min((instant for instant in instants if instant is not None), default=None)
-        if self._timer is not None:
-            if at == self._at:
-                return
-            self.stop()
-        if at is not None and self.loop is not None:
-            self._at = at
-            self._timer = self.loop.call_later(max(at - self._now(), _SHORTEST_WAIT_S), self._fire)
+        self.hurry(min((instant for instant in instants if instant is not None), default=None))
+
+    def hurry(self, at: float | None) -> None:
+        """Have the timer fire at bus time `at` or earlier; None: never mind.
+
+        A deadline that moves away leaves the timer where it is: it finds nothing to do then, and is armed anew. So
+        whoever has moved one deadline need not look at all others.
+        """
+        if at is None or self.loop is None or (self._timer is not None and self._at <= at):
+            return
+        self.stop()
+        self._at = at
+        self._timer = self.loop.call_later(max(at - self._now(), _SHORTEST_WAIT_S), self._fire)
 
     def stop(self) -> None:
         """Let nothing fire until armed again."""

@@ -2,7 +2,8 @@
 
 What uvicorn gives and takes (TRAPS 11): it constructs the class with `config=, server_state=, app_state=`, calls
 `connection_made`, replays the handshake into `data_received`, and sets the protocol on the transport afterwards; on
-shutdown it calls `shutdown()` on all in `server_state.connections` and waits until they have left it.
+shutdown it calls `shutdown()` on all in `server_state.connections` and waits until they have left it. Our own front
+door has parsed the handshake already, and calls `upgrade_received` with what it says.
 """
 
 from __future__ import annotations
@@ -12,25 +13,23 @@ import logging
 import socket as sockets
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
-from urllib.parse import parse_qs
 
 from websockets.frames import Close, Frame, Opcode
-from websockets.http11 import Request, Response
+from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
 
 from hub.close_codes import CloseCode
-from hub.messages import SUBPROTOCOLS
-from kernel.showings import EVENT_ID
+from hub.handshake import Refusal, judge
+from hub.io.socket_options import set_options
 from kernel.strict_json import encode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from hub.settings import HubSettings
     from hub.subscriber import Format, Subscriber
 
-PATH = "/api/v1/wagering/subscribe"
-_MAX_QUERY_FIELDS = 8
 # The core logs every handshake at INFO, query string and all; the hub says itself what matters.
 _QUIET = logging.getLogger("lockstep.hub.websockets")
 _QUIET.setLevel(logging.ERROR)
@@ -73,17 +72,18 @@ class Desk(Protocol):
 class Socket(asyncio.Protocol):
     """One connection. `desk` is set by a subclass, one per hub: the class is all that uvicorn can be given."""
 
-    __slots__ = ("_conn", "_connections", "_fragments", "subscriber", "transport")
+    __slots__ = ("_conn", "_connections", "_fragments", "_held", "subscriber", "transport", "write")
 
     desk: ClassVar[Desk]
     transport: asyncio.Transport
+    write: Callable[[bytes], None]
+    """How to write to this connection: the transport's own method, except within `upgrade_received`."""
 
     def __init__(self, *, config: object, server_state: Any, app_state: object, _loop: object = None) -> None:
         self._connections: set[object] = server_state.connections
-        self._conn = ServerProtocol(
-            max_size=self.desk.settings.max_message_bytes, select_subprotocol=_subprotocol, logger=_QUIET
-        )
+        self._conn: ServerProtocol | None = None
         self._fragments: bytearray | None = None
+        self._held: list[bytes] | None = None
         self.subscriber: Subscriber | None = None
 
     # What the transport says.
@@ -91,21 +91,34 @@ class Socket(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Bound what the kernel and the transport take in of a reader that stands still (TRAPS 13)."""
         self.transport = cast("asyncio.Transport", transport)
+        self.write = self.transport.write
         self._connections.add(self)
         limit = self.desk.settings.send_buffer_bytes
         self.transport.set_write_buffer_limits(high=limit)
-        raw = self.transport.get_extra_info("socket")
-        if raw is not None and raw.family in (sockets.AF_INET, sockets.AF_INET6):
-            raw.setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, limit)
-            raw.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1)
+        set_options(self.transport, (sockets.SOL_SOCKET, sockets.SO_SNDBUF, limit))
+
+    def upgrade_received(self, method: str, target: str, fields: Iterable[tuple[bytes, bytes]], rest: bytes) -> None:
+        """Take the handshake as the front door has parsed it, and the bytes that came behind it.
+
+        All that is answered goes out in one write: when ten thousand come back, system calls are the dearest part.
+        """
+        held: list[bytes] = []
+        self._held, self.write = held, held.append
+        self._conn = self._new_core(State.OPEN)
+        self._handshake(method, target, fields)
+        if rest and not self.transport.is_closing():
+            self.data_received(rest)
+        self._let_go()
 
     def data_received(self, data: bytes) -> None:
-        """Read the handshake first, frames afterwards; both may stand in one packet."""
+        """Read frames; before them the handshake, if uvicorn replays it."""
         conn = self._conn
+        if conn is None:
+            conn = self._conn = self._new_core(State.CONNECTING)
         conn.receive_data(data)
         for event in conn.events_received():
             if isinstance(event, Request):
-                self._handshake(event)
+                self._replayed(conn, event)
             elif isinstance(event, Frame):
                 self._frame(event)
             if self.transport.is_closing():
@@ -115,7 +128,7 @@ class Socket(asyncio.Protocol):
             self.desk.refuse(self, CloseCode.BAD_FRAME, f"bad_frame: {conn.parser_exc}")
         elif conn.handshake_exc is not None and self.subscriber is None:
             self._send()
-            self.transport.close()
+            self._end()
         else:
             self._send()
 
@@ -127,6 +140,9 @@ class Socket(asyncio.Protocol):
         self._connections.discard(self)
         if self.subscriber is not None:
             self.desk.lost(self)
+        if self._conn is not None:
+            # The core and its generator hold each other: apart, they are gone at once, without the collector.
+            self._conn.parser.close()
 
     def pause_writing(self) -> None:
         """Leave the hot set."""
@@ -149,57 +165,75 @@ class Socket(asyncio.Protocol):
 
     def ping(self) -> None:
         """Send an RFC 6455 ping."""
-        if self._conn.state is State.OPEN:
-            self._conn.send_ping(b"")
+        conn = self._conn
+        if conn is not None and conn.state is State.OPEN:
+            conn.send_ping(b"")
             self._send()
 
     def close(self, bye: bytes, code: CloseCode) -> None:
         """Send the framed `bye` and a Close frame, then wait for the peer's Close; the hub sets the limit."""
         conn = self._conn
+        assert conn is not None  # closed by the hub means upgraded before
         if conn.state is State.OPEN:
             before = b"".join(conn.data_to_send())
             conn.send_close(code, code.text)
-            self.transport.write(before + bye + b"".join(conn.data_to_send()))
+            self.write(before + bye + b"".join(conn.data_to_send()))
             return
         # The core has failed the connection with a code of its own; the client is to see ours, after its `bye`.
         conn.data_to_send()
-        self.transport.write(bye + Frame(Opcode.CLOSE, Close(code, code.text).serialize()).serialize(mask=False))
-        self.transport.close()
+        self.write(bye + Frame(Opcode.CLOSE, Close(code, code.text).serialize()).serialize(mask=False))
+        self._end()
 
     # Within.
 
+    def _new_core(self, state: State) -> ServerProtocol:
+        return ServerProtocol(state=state, max_size=self.desk.settings.max_message_bytes, logger=_QUIET)
+
     def _send(self) -> None:
+        assert self._conn is not None  # there is a core as soon as there are bytes
         data = b"".join(self._conn.data_to_send())
         if data and not self.transport.is_closing():
-            self.transport.write(data)
+            self.write(data)
 
-    def _handshake(self, request: Request) -> None:
-        refusal = _refusal(request)
-        response = self._conn.accept(request) if refusal is None else _problem(self._conn, *refusal)
-        if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-            if refusal is None:
-                response = _problem(self._conn, response.status_code, response.body.decode().strip())
-            self._conn.send_response(response)
-            self._send()
-            self.transport.close()
+    def _end(self) -> None:
+        """Close the connection once all is written."""
+        self._let_go()
+        self.transport.close()
+
+    def _let_go(self) -> None:
+        """Write what was held back, and hold nothing back from now on."""
+        held, self._held = self._held, None
+        if held is None:
             return
-        self._conn.send_response(response)
-        self._send()
-        headers = request.headers
-        event_id = _event_id(request.path)
-        token, origin = _bearer(headers.get_all("Authorization")), self._conn.origin
-        format_ = SUBPROTOCOLS.get(self._conn.subprotocol or "", "json")
+        write, self.write = self.write, self.transport.write
+        if self.subscriber is not None and self.subscriber.write is write:
+            self.subscriber.write = self.write
+        if held and not self.transport.is_closing():
+            self.write(b"".join(held))
+
+    def _replayed(self, conn: ServerProtocol, request: Request) -> None:
+        fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in request.headers.raw_items()]
+        method, target = request.method, request.path
         # The core's parser keeps the request for as long as the connection lives: 2 KiB that nobody reads again.
         request.path = ""
-        headers.clear()
-        assert event_id is not None  # _refusal has seen to it
-        self.desk.arrive(self, event_id, token, origin, format_)
+        request.headers.clear()
+        conn.state = State.OPEN
+        self._handshake(method, target, fields)
+
+    def _handshake(self, method: str, target: str, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        verdict = judge(method, target, fields)
+        if isinstance(verdict, Refusal):
+            self.write(_problem(self._new_core(State.CONNECTING), verdict))
+            self._end()
+            return
+        self.write(verdict.answer)
+        self.desk.arrive(self, verdict.event_id, verdict.token, verdict.origin, verdict.format)
 
     def _frame(self, frame: Frame) -> None:
         if frame.opcode is Opcode.CLOSE:
             # RFC 6455, 5.5.1: the core has echoed it, or it is the answer to ours. The server closes TCP first.
             self._send()
-            self.transport.close()
+            self._end()
             return
         if not self.desk.heard(self):
             return
@@ -220,52 +254,14 @@ class Socket(asyncio.Protocol):
                 self.desk.message(self, whole)
 
 
-def _refusal(request: Request) -> tuple[int, str] | None:
-    """Return why a request is not upgraded: only what a programmer sees who writes the client.
-
-    Everything else is told on the socket: browsers cannot see the status of a refused handshake (TRAPS 18).
-    """
-    path, _, query = request.path.partition("?")
-    if path != PATH:
-        return 404, f"there is no socket at this path; subscribe at {PATH}"
-    try:
-        fields = parse_qs(query, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
-    except ValueError:
-        return 400, f"the query has more than {_MAX_QUERY_FIELDS} fields"
-    if fields.keys() & {"token", "access_token", "authorization"}:
-        return 400, "a token never stands in the URL of a socket: send it as Bearer or in the first frame"
-    if _event_id(request.path) is None:
-        return 400, "event_id: give one in the query, 1 to 64 letters, digits, '_' or '-'"
-    return None
-
-
-def _event_id(target: str) -> str | None:
-    found = parse_qs(target.partition("?")[2], max_num_fields=_MAX_QUERY_FIELDS).get("event_id", [])
-    return found[0] if len(found) == 1 and EVENT_ID.fullmatch(found[0]) else None
-
-
-def _bearer(fields: list[str]) -> str | None:
-    """Return the token of the one Authorization field (RFC 9110, 11.6.2); anything else there is no token of ours."""
-    if not fields:
-        return None
-    scheme, _, token = fields[0].partition(" ")
-    return token.strip() if len(fields) == 1 and scheme.lower() == "bearer" else ""
-
-
-def _subprotocol(conn: ServerProtocol, offered: object) -> Subprotocol | None:
-    """Choose the client's first of ours. RFC 6455, 4.2.2: a server that agrees to none sends none back."""
-    # RFC 6455, 4.1 (10): the client names them in the order of its preference.
-    return next((name for name in cast("list[Subprotocol]", offered) if name in SUBPROTOCOLS), None)
-
-
-def _problem(conn: ServerProtocol, status: int, detail: str) -> Response:
+def _problem(core: ServerProtocol, refusal: Refusal) -> bytes:
     """Return a refusal in the one shape of errors (RFC 9457)."""
-    title = HTTPStatus(status).phrase
-    response = conn.reject(status, encode({"type": "about:blank", "title": title, "status": status, "detail": detail}))
+    status, title = refusal.status, HTTPStatus(refusal.status).phrase
+    body = encode({"type": "about:blank", "title": title, "status": status, "detail": refusal.detail})
+    response = core.reject(status, body)
     del response.headers["Content-Type"]
     response.headers["Content-Type"] = "application/problem+json"
     response.headers["Cache-Control"] = "no-store"
-    if status == HTTPStatus.UPGRADE_REQUIRED:
-        # RFC 9110, 15.5.22
-        response.headers["Upgrade"] = "websocket"
-    return response
+    for name, value in refusal.fields:
+        response.headers[name] = value
+    return response.serialize()

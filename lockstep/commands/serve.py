@@ -15,6 +15,7 @@ import uvloop
 
 from kernel.errors import SettingsError
 from kernel.showings import Showing
+from lockstep.collector import set_up_collector
 from lockstep.compose import Deployment
 from lockstep.front_door import listen, make_server, url_of
 from lockstep.keys import Keys, ensure_keys
@@ -92,6 +93,7 @@ async def run(settings: Settings, showings: dict[str, Showing], keys: Keys, list
     deployment = await Deployment.start(settings, showings, keys)
     try:
         server = make_server(deployment.app, deployment.hub.protocol_class())
+        set_up_collector()
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         log.info("server.listening", url=url_of(listening), showings=sorted(showings))
         stopped = asyncio.create_task(stopping.wait())

@@ -8,6 +8,7 @@ import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
 
 from hub.messages import cue_map, frame, unpack
 from kernel.errors import DecodeError
@@ -54,6 +55,14 @@ def test_a_body_cannot_say_what_the_cue_is() -> None:
 def test_a_frame_is_unmasked_text() -> None:
     # RFC 6455, 5.2: FIN and opcode 1, no mask bit, the length.
     assert frame({"op": "é"}) == b'\x81\x0b{"op":"\xc3\xa9"}'
+
+
+@pytest.mark.parametrize("size", [125, 126, 65_535, 65_536])
+def test_a_frames_length_has_the_fewest_bytes(size: int) -> None:
+    """RFC 6455, 5.2, as websockets writes it."""
+    payload = json.dumps({"t": "x" * (size - 8)}, separators=(",", ":")).encode()
+    assert len(payload) == size
+    assert frame(json.loads(payload)) == Frame(Opcode.TEXT, payload).serialize(mask=False)
 
 
 def test_a_binary_frame_holds_the_same_map() -> None:

@@ -96,6 +96,23 @@ def test_an_entry_waits_for_its_picture_and_goes_with_it() -> None:
     assert stage.got[one.number] == [1, 0]
 
 
+def test_all_at_one_instant_is_seen_in_the_order_in_which_it_comes() -> None:
+    """Who comes, what is sealed, what opens, and who comes then, without time going on."""
+    stage = live()
+    stage.open(0, 5)
+    stage.add(entry(0, at(1)), 5)
+    stage.join(5)
+    stage.add(entry(1, at(3)), 5)
+    stage.join(5)
+    stage.open(1, 5)
+    stage.add(entry(2, at(3)), 5)
+    stage.join(5)
+    stage.stream.set_state(state(ended=True, last=1), 5)
+    stage.add(entry(3, at(9)), 5)
+    # Joiners were told the rest in their snapshots.
+    assert stage.got == {0: [1, 2, 3], 1: [1, 2, 3], 2: [3]}
+
+
 def test_late_entries_go_at_once() -> None:
     stage = live()
     one = stage.join()

@@ -11,8 +11,8 @@ def someone(number: int) -> Subscriber:
 
 def test_beats_come_within_a_tick_and_never_early() -> None:
     wheel, one, other = Wheel(0.5), someone(1), someone(2)
-    wheel.put(one, 1.2)
-    wheel.put(other, 1.6)
+    assert wheel.put(one, 1.2) == 1.5
+    assert wheel.put(other, 1.6) == 2.0
     assert (wheel.next(), one.beat_at) == (1.5, 1.2)
     assert wheel.take(1.4) == []
     assert wheel.take(1.5) == [one]

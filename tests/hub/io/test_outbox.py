@@ -206,6 +206,52 @@ def test_the_guard_closes_and_raises_an_alarm_and_sends_nothing() -> None:
     assert (stage.writes[1], stage.failed[1]) == ([], 1)
 
 
+def test_a_short_replay_is_one_write() -> None:
+    """Four pieces of it: what is below the socket's buffer goes to it at once."""
+    stage = Stage(replace(SETTINGS, burst_bytes=65_536))
+    one = stage.join()
+    stage.stream.fall_behind(one)
+    stage.publish(*range(60), size=20)
+    stage.open()
+    stage.outbox.catch_up_soon(one)
+    stage.turn()
+    assert len(stage.writes[0]) == 1
+    assert stage.writes[0][0].count(b'"op":"cue"') == one.sent_in_all == stage.outbox.cues_sent == 60
+    assert one.behind is None
+
+
+def test_a_long_replay_fills_the_sockets_buffer_once_a_write() -> None:
+    stage = Stage(replace(SETTINGS, burst_bytes=65_536))
+    one = stage.join()
+    stage.stream.fall_behind(one)
+    stage.publish(*range(100))
+    stage.open()
+    stage.outbox.catch_up_soon(one)
+    stage.turn()
+    assert [16_384 <= len(data) < 16_384 + 10_000 for data in stage.writes[0][:-1]] == [True, True]
+    assert one.sent_in_all == 100
+
+
+def test_what_the_guard_stops_comes_behind_what_it_let_pass() -> None:
+    """The cursor of the `bye` counts what went before: it must be written."""
+    stage = Stage(replace(SETTINGS, burst_bytes=65_536))
+    one = stage.join()
+    stage.stream.fall_behind(one)
+    stage.publish(0, 1)
+    stage.open()
+    stage.stream.add_timing(timing(1), 0)
+    stage.stream.open(opened(1, 0), 0)
+    # Beyond what the guard has seen a relay open.
+    stage.publish(*range(2, 22), due=1)
+    stage.publish(22, due=3)
+    stage.outbox.catch_up_soon(one)
+    written_before_alarm: list[int] = []
+    stage.fail = lambda subscriber: written_before_alarm.append(len(stage.writes[0]))  # type: ignore[method-assign]
+    stage.turn()
+    assert written_before_alarm == [1]
+    assert stage.writes[0][0].count(b'"op":"cue"') == one.sent_in_all == 20
+
+
 def test_those_who_are_behind_take_turns() -> None:
     stage = Stage(replace(SETTINGS, turn_bytes=5_000))
     people = [stage.join() for _ in range(4)]

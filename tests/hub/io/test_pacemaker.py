@@ -69,3 +69,22 @@ async def test_an_earlier_deadline_takes_the_timer() -> None:
     await asyncio.wait_for(stage.done.wait(), 5)
     assert stage.called[-1] == 2
     stage.pacemaker.stop()
+
+
+async def test_a_deadline_that_moves_away_leaves_the_timer_which_finds_nothing() -> None:
+    stage = Stage()
+    stage.pacemaker.loop = stage.loop
+    now = stage.loop.time()
+    stage.pacemaker.hurry(None)
+    assert stage.pacemaker._timer is None
+    one = Subscriber(7, "game", SETTINGS, 0)
+    stage.pacemaker.put(one, now + 0.01)
+    timer = stage.pacemaker._timer
+    stage.pacemaker.put(one, now + 0.15)
+    stage.pacemaker.hurry(now + 0.02)
+    assert stage.pacemaker._timer is timer
+    stage.streams.clear()
+    await asyncio.wait_for(stage.done.wait(), 5)
+    assert stage.called == [7]
+    assert stage.loop.time() >= now + 0.15
+    stage.pacemaker.stop()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
+import weakref
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,7 +16,8 @@ from uvicorn.server import Server, ServerState
 from websockets.frames import Frame, Opcode
 
 from hub.close_codes import CloseCode
-from hub.io.socket import PATH, Socket
+from hub.handshake import PATH
+from hub.io.socket import Socket
 from hub.settings import HubSettings
 from hub.subscriber import Format, Subscriber
 
@@ -27,12 +30,14 @@ class RecordingTransport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
+        self.writes = 0
         self.closed = False
         self.high: int | None = None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.closed, "nothing is written to a closed transport"
         self.written += bytes(data)
+        self.writes += 1
 
     def close(self) -> None:
         self.closed = True
@@ -59,6 +64,8 @@ class RecordingDesk:
     def arrive(self, socket: Socket, event_id: str, token: str | None, origin: str | None, format_: Format) -> None:
         socket.subscriber = Subscriber(1, event_id, self.settings, 0)
         socket.subscriber.format = format_
+        socket.subscriber.write = socket.write
+        socket.write(b"HELLO")
         self.told.append(("arrive", event_id, token, origin))
 
     def heard(self, socket: Socket) -> bool:
@@ -84,8 +91,8 @@ class RecordingDesk:
 class Stage:
     """A socket between a recording transport and a recording desk."""
 
-    def __init__(self) -> None:
-        self.desk = RecordingDesk()
+    def __init__(self, desk: RecordingDesk | None = None) -> None:
+        self.desk = desk or RecordingDesk()
         kind = cast("type[Socket]", type("DeskSocket", (Socket,), {"__slots__": (), "desk": self.desk}))
         self.state = SimpleNamespace(connections=set())
         self.socket = kind(config=None, server_state=self.state, app_state={})
@@ -97,14 +104,27 @@ class Stage:
         self.socket.data_received(f"GET {path}{query} HTTP/1.1\r\n{asked}\r\n".encode())
         return self.transport.take()
 
+    def hand_over(self, rest: bytes = b"", method: str = "GET") -> bytes:
+        """Let the front door hand the handshake over as it was parsed."""
+        fields = [(b"host", b"x"), (b"upgrade", b"websocket"), (b"connection", b"Upgrade")]
+        fields += [(b"sec-websocket-key", b"AAAAAAAAAAAAAAAAAAAAAA=="), (b"sec-websocket-version", b"13")]
+        self.socket.upgrade_received(method, f"{PATH}?event_id=game", fields, rest)
+        return self.transport.take()
+
     def frame(self, opcode: Opcode, data: bytes = b"", *, fin: bool = True) -> None:
         self.socket.data_received(Frame(opcode, data, fin).serialize(mask=True))
 
 
 def upgraded(**more: Any) -> Stage:
     stage = Stage()
-    assert stage.request(**more).startswith(b"HTTP/1.1 101")
+    answer = stage.request(**more)
+    assert answer.startswith(b"HTTP/1.1 101")
+    assert answer.endswith(b"\r\n\r\nHELLO")
     return stage
+
+
+def masked(opcode: Opcode, data: bytes) -> bytes:
+    return Frame(opcode, data).serialize(mask=True)
 
 
 def test_what_is_relied_on_in_uvicorn() -> None:
@@ -136,6 +156,63 @@ def test_it_bounds_the_buffer_and_is_counted_by_the_server() -> None:
 def test_the_handshake_says_who_comes() -> None:
     stage = upgraded(headers=KEY + "Authorization: bearer abc \r\nOrigin: https://a.example\r\n")
     assert stage.desk.told == [("arrive", "game", "abc", "https://a.example")]
+
+
+def test_a_handshake_handed_over_is_answered_in_one_write() -> None:
+    stage = Stage()
+    frames = masked(Opcode.TEXT, b"one") + masked(Opcode.PING, b"p")
+    answer = stage.hand_over(frames)
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    assert answer.endswith(b"\r\n\r\nHELLO\x8a\x01p")
+    assert stage.transport.writes == 1
+    assert stage.desk.told == [("arrive", "game", None, None), ("message", b"one")]
+    # From now on nothing stands between the subscriber and its transport.
+    assert stage.socket.subscriber is not None
+    assert stage.socket.subscriber.write == stage.socket.write == stage.transport.write
+    stage.frame(Opcode.TEXT, b"two")
+    assert stage.desk.told[-1] == ("message", b"two")
+
+
+def test_who_hangs_up_within_the_handshake_stays_hung_up() -> None:
+    class CuttingDesk(RecordingDesk):
+        def message(self, socket: Socket, data: bytes) -> None:
+            assert socket.subscriber is not None
+            socket.subscriber.hang_up()
+            socket.transport.close()
+
+    stage = Stage(CuttingDesk())
+    assert stage.hand_over(masked(Opcode.TEXT, b"one")) == b""
+    assert stage.socket.subscriber is not None
+    assert stage.socket.subscriber.write != stage.transport.write
+
+
+def test_what_ends_within_the_handshake_is_said_behind_it() -> None:
+    closed = Stage()
+    assert closed.hand_over(masked(Opcode.CLOSE, b"\x03\xe8")).endswith(b"HELLO\x88\x02\x03\xe8")
+    broken = Stage()
+    assert broken.hand_over(b"\x81\x01x").endswith(b"HELLOBYE\x88\x0b\x11\x30bad_frame")
+    refused = Stage()
+    answer = refused.hand_over(masked(Opcode.TEXT, b"one"), method="POST")
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert b"\r\nAllow: GET\r\n" in answer
+    assert refused.desk.told == []
+    for stage in (closed, broken, refused):
+        assert (stage.transport.closed, stage.transport.writes) == (True, 1)
+
+
+@pytest.mark.parametrize("how", ["request", "hand_over"])
+def test_a_lost_connection_leaves_nothing_to_the_collector(how: str) -> None:
+    stage = Stage()
+    getattr(stage, how)()
+    stage.frame(Opcode.TEXT, b"one")
+    core = weakref.ref(stage.socket._conn)
+    gc.disable()
+    try:
+        stage.socket.connection_lost(None)
+        stage.socket._conn = None
+        assert core() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

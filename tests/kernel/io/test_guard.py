@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from kernel.io.guard import RELIED_ON, GuardedHttp, GuardLimits, guarded_protocol
+from kernel.io.guard import RELIED_ON, GuardedHttp, GuardLimits, Upgradable, guarded_protocol
 
 GET = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
 UPGRADE = (
@@ -41,6 +41,27 @@ class RecordingSocket(asyncio.Protocol):
         if data.endswith(b"bye"):
             self.transport.write(b"bye")
             self.transport.close()
+
+
+class SilentTransport(asyncio.Transport):
+    """A transport with addresses and nothing else."""
+
+    def __init__(self) -> None:
+        super().__init__(extra={"sockname": ("127.0.0.1", 80), "peername": ("127.0.0.1", 9)})
+
+    def close(self) -> None:
+        pass
+
+
+class UpgradedSocket(RecordingSocket):
+    """Take the handshake as it was parsed."""
+
+    asked: ClassVar[list[tuple[str, str, list[tuple[bytes, bytes]]]]] = []
+
+    def upgrade_received(self, method: str, target: str, fields: list[tuple[bytes, bytes]], rest: bytes) -> None:
+        assert self.transport.get_protocol() is self
+        self.asked.append((method, target, fields))
+        self.data_received(rest)
 
 
 class App:
@@ -145,6 +166,23 @@ def test_uvicorn_still_has_what_is_relied_on() -> None:
     loop.close()
 
 
+def test_uvicorn_still_prepares_no_more_than_we_do() -> None:
+    """What its methods set that ours stand in for: the addresses and the scope come with the first request."""
+    config = uvicorn.Config(App, ws="none", lifespan="off", log_config=None)
+    loop = asyncio.new_event_loop()
+    changed = []
+    for kind in (HttpToolsProtocol, GuardedHttp):
+        protocol = kind(config=config, server_state=ServerState(), app_state={}, _loop=loop)
+        before = dict(vars(protocol))
+        protocol.connection_made(SilentTransport())
+        protocol.on_message_begin()
+        changed.append({name for name, value in vars(protocol).items() if before.get(name) is not value})
+        protocol.connection_lost(None)
+    loop.close()
+    theirs, ours = changed
+    assert theirs - ours == {"server", "client", "scope"}
+
+
 def test_httptools_says_where_an_upgrade_ends() -> None:
     class Callbacks:
         pass
@@ -175,22 +213,24 @@ async def test_old_clients_need_no_host(door: Door) -> None:
     assert (await door.ask(b"GET /x HTTP/1.0\r\n\r\n")).endswith(b"GET /x ")
 
 
-async def test_accepted_sockets_are_set_up(door: Door) -> None:
+async def test_sockets_are_set_up_and_known_before_the_first_answer(door: Door) -> None:
     seen: list[int] = []
 
     class Looking(GuardedHttp):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            accepted = transport.get_extra_info("socket")
+        def on_headers_complete(self) -> None:
+            super().on_headers_complete()
+            accepted = self.transport.get_extra_info("socket")
             seen.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
             seen.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT))
-            transport.close()
+            assert self.scope["client"] == accepted.getpeername()
+            assert self.scope["server"] == accepted.getsockname()
 
     config = uvicorn.Config(door.app, ws="none", lifespan="off", log_config=None)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Looking(config, ServerState(), {}), "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-    assert await reader.read() == b""
+    writer.write(GET.replace(b"Host", b"Connection: close\r\nHost"))
+    assert (await reader.read()).endswith(b"GET /x ")
     assert seen == [1, 128 << 10]
     writer.close()
     await writer.wait_closed()
@@ -359,6 +399,42 @@ async def test_an_upgrade_on_its_own(door: Door) -> None:
     writer.write(b"bye")
     assert await reader.read() == b"bye"
     assert b"".join(RecordingSocket.received[1:]) == b"bye"
+
+
+@pytest.mark.parametrize("split", [10, len(UPGRADE) + 2])
+async def test_a_socket_that_can_is_given_the_head_as_it_was_parsed(split: int) -> None:
+    assert issubclass(UpgradedSocket, Upgradable)
+    assert not issubclass(RecordingSocket, Upgradable)
+    UpgradedSocket.received.clear()
+    UpgradedSocket.asked.clear()
+    made: list[GuardedHttp] = []
+
+    class Watched(GuardedHttp):
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            made.append(self)
+
+    state = ServerState()
+    config = uvicorn.Config(App(), ws=UpgradedSocket, lifespan="off", log_config=None)
+    config.load()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Watched(config, state, {}), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    packets = UPGRADE + b"\r\nfirst frame, bye"
+    writer.write(packets[:split])
+    await writer.drain()
+    writer.write(packets[split:])
+    assert await reader.read() == b"bye"
+    writer.close()
+    await writer.wait_closed()
+    server.close()
+    await server.wait_closed()
+    [(method, target, fields)] = UpgradedSocket.asked
+    assert (method, target, fields[0], len(fields)) == ("GET", "/ws", (b"host", b"h"), 5)
+    assert b"".join(UpgradedSocket.received) == b"first frame, bye"
+    # uvicorn's own keeps nothing of a connection that is no request's any more, and no circle holds it.
+    assert state.connections == set()
+    assert [vars(made[0])[name] for name in ("parser", "scope", "_deadline")] == [None, None, None]
 
 
 async def test_other_upgrades_are_ignored_and_the_connection_ends(door: Door) -> None:
