@@ -22,9 +22,9 @@ from relay.token_verifier import TokenVerifier
 
 KEYS = {"bench-1": b"a key for the bench alone, no secret", "bench-0": b"another key, that signed before it.."}
 NOW = 1_000
-TOKENS = 500
+TOKENS = 200
 ROUNDS = 11
-PASSES = {"cold": 4, "warm": 40}
+PASSES = {"cold": 10, "warm": 100}
 WARM_FIGURE_US, COLD_FIGURE = 0.3, 0.15
 TEXTS = ("typ", "jti", "sub", "evt", "sid")
 REQUIRED = [*TEXTS, "nbf", "exp", "win", "scp"]

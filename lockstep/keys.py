@@ -19,7 +19,7 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from feeds.standard_webhooks import new_secret, parse_secret
@@ -85,17 +85,24 @@ def ensure_keys(data_dir: Path, sources: Iterable[str]) -> Keys:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise SettingsError(f"data folder {data_dir} cannot be made: {error}") from error
-    wanted = frozenset(sources)
-    if (data_dir / FILE_NAME).exists():
-        known = read_keys(data_dir)
-        if known.signing and wanted <= known.webhook_secrets.keys():
-            return known
-    with _alone(data_dir):
-        known = read_keys(data_dir) if (data_dir / FILE_NAME).exists() else Keys({}, {})
-        made = {name: new_secret(new_key()) for name in sorted(wanted - known.webhook_secrets.keys())}
-        keys = Keys(known.signing or {new_id(6): new_key()}, {**known.webhook_secrets, **made})
-        _write(data_dir / FILE_NAME, keys)
+    names = list(sources)
+    known, keys = _completed(data_dir, names)
+    if keys != known:
+        with _alone(data_dir):
+            # Another command may have written since.
+            known, keys = _completed(data_dir, names)
+            _write(data_dir / FILE_NAME, keys)
     return keys
+
+
+def _completed(data_dir: Path, sources: Iterable[str]) -> tuple[Keys, Keys]:
+    """Return the secrets that there are, and those with what they lack."""
+    known = read_keys(data_dir) if (data_dir / FILE_NAME).exists() else Keys({}, {})
+    signing = dict(known.signing) or {new_id(6): new_key()}
+    webhooks = dict(known.webhook_secrets)
+    for name in sources:
+        webhooks.setdefault(name, new_secret(new_key()))
+    return known, replace(known, signing=signing, webhook_secrets=webhooks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +135,10 @@ def rotate_keys(data_dir: Path, settle: Callable[[], None]) -> Rotation:
         before, *older = known.signing
         after = new_id(6)
         announced = {before: known.signing[before], after: new_key()}
-        _write(data_dir / FILE_NAME, Keys(announced, known.webhook_secrets))
+        _write(data_dir / FILE_NAME, replace(known, signing=announced))
         settle()
         signing = {after: announced[after], before: announced[before]}
-        _write(data_dir / FILE_NAME, Keys(signing, known.webhook_secrets))
+        _write(data_dir / FILE_NAME, replace(known, signing=signing))
     return Rotation(after, before, tuple(older))
 
 
