@@ -49,10 +49,12 @@ class KeyWatch:
     async def run(self) -> None:
         """Watch for ever. The first look is at once: the file may have changed since the start."""
         while True:
+            # Cleared before the look: whoever asks during it may know of a change that it misses.
+            asked = self._asked.is_set()
+            self._asked.clear()
             # The disk may be slow or gone: never on the loop.
             stamp = await asyncio.to_thread(_stamp, self._data_dir / FILE_NAME)
-            if stamp != self._stamp or self._asked.is_set():
-                self._asked.clear()
+            if stamp != self._stamp or asked:
                 self._stamp = stamp
                 await self._read()
             with contextlib.suppress(TimeoutError):
