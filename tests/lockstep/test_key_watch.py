@@ -83,9 +83,11 @@ async def test_whoever_asks_during_a_look_is_heard(tmp_path: Path) -> None:
     await asyncio.to_thread(ensure_keys, tmp_path, [])
     taker = Taker()
     async with watching(tmp_path, taker, NEVER_S) as watch:
+        done = await asyncio.to_thread(rotate_keys, tmp_path, lambda: None)
         for _ in range(20):
-            done = await asyncio.to_thread(rotate_keys, tmp_path, lambda: None)
             watch.look()
+            done = await asyncio.to_thread(rotate_keys, tmp_path, lambda: None)
+        watch.look()
         while await taker.taken.get() != [done.signing, done.accepted]:
             pass
 
