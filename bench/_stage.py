@@ -39,6 +39,8 @@ from kernel.timeline import MediaTime, SegmentTiming, StreamState
 from kernel.tokens import Claims, Keyring
 from lockstep.collector import set_up_collector
 from lockstep.logs import configure_logs
+from relay.token_cache import TokenCache
+from relay.token_verifier import TokenVerifier
 
 OUT = Path(__file__).with_name("out")
 EVENT = "bench"
@@ -241,10 +243,10 @@ def report(name: str, results: list[dict[str, Any]]) -> None:
 
 
 def _admit() -> Any:
-    keyring = Keyring(KEYS)
+    tokens = TokenCache(TokenVerifier(KEYS))
 
     def admit(token: str | None, event_id: str, scope: Scope, *, now: float) -> Decision:
-        claims = keyring.verify(token or "")
+        claims = tokens.verify(token or "", now=now)
         reason = claims.reason_at(now, event_id, scope) if claims is not None else None
         verdict = Verdict.ADMIT if claims is not None and reason is None else Verdict.REFUSE
         return Decision(verdict, reason, may_watch=True, may_wager=True, claims=claims)

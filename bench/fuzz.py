@@ -1,6 +1,7 @@
-"""Fuzz the readers for longer than the suite does: `python -m bench.fuzz [EXAMPLES]`, 20,000 of each unless told.
+"""Fuzz for longer than the suite does: `python -m bench.fuzz [EXAMPLES]`, 20,000 of each target unless told.
 
-The targets are those of `tests/fuzz/test_readers.py`. A fault ends it with hypothesis's account of the shortest input.
+The targets are those of `tests/fuzz/test_readers.py`; a fault ends it with hypothesis's account of the shortest input.
+Then 50 times as many tokens, a million, are held against PyJWT as in `tests/fuzz/test_tokens.py`, from another seed.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feeds.fmp4_init import parse_init
-from tests.fuzz import corpus
+from tests.fuzz import corpus, tokens
 
 EXAMPLES = 20_000
+TOKENS_PER_EXAMPLE = 50
+SEED = 8725
 
 
 @given(st.data())
@@ -48,6 +51,10 @@ def fuzz(arguments: list[str]) -> int:
     for target in (fragments, init_sections, packed_audio, tables):
         settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)(target)()
         print(f"{target.__name__}: {examples} examples, no fault")
+    seen = tokens.fuzz(examples * TOKENS_PER_EXAMPLE, SEED)
+    print(f"tokens: {seen.total()} examples, our verifier and PyJWT agree but for the written rules")
+    for what, count in seen.most_common():
+        print(f"  {count:>8} {what}")
     return 0
 
 

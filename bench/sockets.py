@@ -36,6 +36,8 @@ from kernel.showings import Showing
 from kernel.timeline import StreamState
 from kernel.tokens import Claims, Keyring
 from lockstep.collector import set_up_collector
+from relay.token_cache import TokenCache
+from relay.token_verifier import TokenVerifier
 
 OUT = Path(__file__).with_name("out")
 SOCKETS = 4_000
@@ -52,10 +54,10 @@ _SETTLE_S = 3.0
 
 async def _serve_hub() -> None:
     bus = MemoryBus(asyncio.get_running_loop().time)
-    keyring = Keyring(KEYS)
+    tokens = TokenCache(TokenVerifier(KEYS))
 
     def admit(token: str | None, event_id: str, scope: Scope, *, now: float) -> Decision:
-        claims = keyring.verify(token or "")
+        claims = tokens.verify(token or "", now=now)
         reason = claims.reason_at(now, event_id, scope) if claims is not None else None
         verdict = Verdict.ADMIT if claims is not None and reason is None else Verdict.REFUSE
         return Decision(verdict, reason, may_watch=True, may_wager=True, claims=claims)

@@ -1,15 +1,13 @@
-"""Session tokens: JWT with HS256 (RFC 7519, RFC 7515), two live keys by `kid`.
+"""Session tokens as they are issued: JWT with HS256 (RFC 7519, RFC 7515), two live keys by `kid`; what they say.
 
-A token is taken for what it says only when the signature holds, every claim is there and of its type, and it is
-no longer than 4 KiB. PyJWT alone would take one without `exp`, an `exp` that is a string, and a token with
-padding appended; the checks here close those.
+PyJWT writes them, here and nowhere else. They are read by `relay/token_verifier.py`, on the hot path, by rules of its
+own; the suite holds the two against each other.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -23,10 +21,17 @@ MAX_TOKEN_CHARS = 4096
 MIN_KEY_BYTES = 32
 """RFC 7518, 3.2: a key of the same size as the hash output, or larger."""
 
-_CANONICAL = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-_REQUIRED: Mapping[str, type | tuple[type, ...]] = {
-    "typ": str, "jti": str, "sub": str, "evt": str, "nbf": int, "exp": int, "win": list, "sid": str, "scp": list,
-}  # fmt: skip
+MAX_KEYS = 2
+"""One that signs, and one that did before it: with more, a key that leaked would never be gone."""
+
+
+class Purpose(StrEnum):
+    """What a token is for, its claim `typ`: one that is for one thing is nothing where another is asked for.
+
+    RFC 8725, 3.12: kinds of tokens under one key must exclude each other.
+    """
+
+    SESSION = "session"
 
 
 class Reason(StrEnum):
@@ -46,6 +51,8 @@ class Claims:
     """What a session token says, checked for presence and type.
 
     Times are Unix seconds. `window` is the entitlement window, start and end, both inclusive of the start only.
+    `geo` names the policy of place, `fingerprint` is the hash of the device's; both may be absent. `kid` is the key
+    that the signature held under, empty before there is one; it is no claim.
     """
 
     jti: str
@@ -57,6 +64,9 @@ class Claims:
     session: str
     scopes: frozenset[str]
     purchase: str | None = None
+    geo: str | None = None
+    fingerprint: str | None = None
+    kid: str = field(default="", compare=False)
 
     def reason_at(self, now: float, event_id: str, scope: str) -> Reason | None:
         """Return why these claims do not admit to `event_id` for `scope` at `now`, or None if they do."""
@@ -78,29 +88,38 @@ class Claims:
         return min(self.expires, self.window[1])
 
 
+def checked_keys(keys: Mapping[str, bytes]) -> Mapping[str, bytes]:
+    """Return the keys, secret by key id, if tokens can be signed with them.
+
+    Raises:
+        SettingsError: there is no key, there are more than two, or one is too short.
+    """
+    if not 1 <= len(keys) <= MAX_KEYS:
+        raise SettingsError(f"one or two signing keys are live at a time, not {len(keys)}")
+    for kid, key in keys.items():
+        if len(key) < MIN_KEY_BYTES:
+            raise SettingsError(f"signing key {kid!r} has {len(key)} bytes: use at least {MIN_KEY_BYTES}")
+    return dict(keys)
+
+
 class Keyring:
-    """Issue and verify session tokens with one or two keys.
+    """Issue tokens.
 
     Args:
         keys: secret by key id, each of at least 32 bytes; the first one signs.
 
     Raises:
-        SettingsError: there is no key, there are more than two, or one is too short.
+        SettingsError: as `checked_keys`.
     """
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
-        if not 1 <= len(keys) <= 2:
-            raise SettingsError(f"one or two signing keys are live at a time, not {len(keys)}")
-        for kid, key in keys.items():
-            if len(key) < MIN_KEY_BYTES:
-                raise SettingsError(f"signing key {kid!r} has {len(key)} bytes: use at least {MIN_KEY_BYTES}")
-        self._keys = dict(keys)
-        self._signing_kid = next(iter(keys))
+        self._keys = checked_keys(keys)
+        self.signing_kid = next(iter(self._keys))
 
-    def issue(self, claims: Claims) -> str:
+    def issue(self, claims: Claims, purpose: Purpose = Purpose.SESSION) -> str:
         """Return a signed token that says `claims`."""
         payload: dict[str, Any] = {
-            "typ": "session",
+            "typ": str(purpose),
             "jti": claims.jti,
             "sub": claims.account,
             "evt": claims.event_id,
@@ -110,56 +129,14 @@ class Keyring:
             "sid": claims.session,
             "scp": sorted(claims.scopes),
         }
-        if claims.purchase is not None:
-            payload["pid"] = claims.purchase
-        kid = self._signing_kid
-        return jwt.encode(payload, self._keys[kid], algorithm="HS256", headers={"kid": kid})
+        optional = {"pid": claims.purchase, "geo": claims.geo, "fph": claims.fingerprint}
+        return self.sign({**payload, **{name: value for name, value in optional.items() if value is not None}})
 
-    def verify(self, token: str) -> Claims | None:
-        """Return the claims of a token whose signature holds, or None: a stranger's token has no meaning.
+    def sign(self, payload: Mapping[str, Any]) -> str:
+        """Return a token with any payload, whether or not a verifier would take it.
 
-        Guaranteed: never raises, whatever the text. Expiry and window are judged by `Claims.reason_at`.
+        Raises:
+            TypeError: the payload cannot be written as JSON, or PyJWT does not sign such a claim.
         """
-        if len(token) > MAX_TOKEN_CHARS or not _CANONICAL.fullmatch(token):
-            return None
-        try:
-            header = jwt.get_unverified_header(token)
-            key = self._keys.get(header.get("kid", ""))
-            # RFC 7515, 4.1.11: an extension that is not understood must be refused; we understand none.
-            if key is None or header.get("alg") != "HS256" or "crit" in header:
-                return None
-            payload = jwt.decode(
-                token,
-                key,
-                algorithms=["HS256"],
-                # Times are judged against the caller's `now`, never against a clock that PyJWT reads.
-                options={"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False},
-            )
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
-            return None
-        return _claims(payload)
-
-
-def _claims(payload: Mapping[str, Any]) -> Claims | None:
-    for name, kind in _REQUIRED.items():
-        value = payload.get(name)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            return None
-    window, scopes, purchase = payload["win"], payload["scp"], payload.get("pid")
-    if payload["typ"] != "session" or not (purchase is None or isinstance(purchase, str)):
-        return None
-    if len(window) != 2 or not all(isinstance(edge, int) and not isinstance(edge, bool) for edge in window):
-        return None
-    if not all(isinstance(scope, str) for scope in scopes):
-        return None
-    return Claims(
-        jti=payload["jti"],
-        account=payload["sub"],
-        event_id=payload["evt"],
-        not_before=payload["nbf"],
-        expires=payload["exp"],
-        window=(window[0], window[1]),
-        session=payload["sid"],
-        scopes=frozenset(scopes),
-        purchase=purchase,
-    )
+        kid = self.signing_kid
+        return jwt.encode(dict(payload), self._keys[kid], algorithm="HS256", headers={"kid": kid})

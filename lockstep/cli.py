@@ -19,13 +19,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(serve.serve)
-app.command()(token.token)
 app.command()(subscribe.subscribe)
 app.command()(replay.replay)
 app.command()(origin.origin)
 app.command()(probe.probe)
 app.command("align")(align.align_command)
 app.command()(demo.demo)
+app.add_typer(token.commands, name="token")
 app.add_typer(feed.commands, name="feed")
 app.add_typer(config.commands, name="config")
 

@@ -29,12 +29,15 @@ from kernel.io.origin import Fetcher
 from kernel.io.system_time import new_id, wall
 from kernel.showings import Showing
 from lockstep.front_door import socket_route
+from lockstep.key_watch import KeyWatch
 from lockstep.keys import Keys
 from lockstep.metrics import metrics_route
 from lockstep.settings import Settings
 from relay.gate import Gate
 from relay.io.driver import StreamRelay
 from relay.io.hls import Hls
+from relay.token_cache import TokenCache
+from relay.token_verifier import TokenVerifier
 
 log = structlog.get_logger("lockstep")
 
@@ -73,7 +76,9 @@ class Deployment:
             event_id: StreamRelay(showing, fetcher=self._fetcher, bus=self.bus)
             for event_id, showing in showings.items()
         }
-        admit = Gate(keys.keyring())
+        self._tokens = TokenCache(TokenVerifier(keys.signing))
+        self._key_watch = KeyWatch(settings.data_dir, self._tokens.rotate)
+        admit = Gate(self._tokens)
         self.hub = Hub(
             self.bus,
             showings,
@@ -116,10 +121,15 @@ class Deployment:
             await journal.aclose()
             raise
         deployment._recovered = True
+        deployment._supervise("keys", deployment._key_watch.run)
         for event_id in showings:
             deployment._supervise(f"ingest {event_id}", deployment._ingests[event_id].run)
             deployment._supervise(f"relay {event_id}", deployment._relays[event_id].run)
         return deployment
+
+    def reread_keys(self) -> None:
+        """Take up changed signing keys at once, without waiting for the next look at the file."""
+        self._key_watch.look()
 
     async def drain(self) -> None:
         """Tell every subscriber that we are going, before the server closes their connections."""

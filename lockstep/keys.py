@@ -1,6 +1,7 @@
 """The secrets of a deployment, kept in `keys.toml` beside its data with mode 0600.
 
-The file is made by the first `lockstep serve` and read by `token` and `replay`:
+The file is made by the first `lockstep serve` and read by `token` and `replay`; a running server takes up a change of
+the signing keys (`lockstep/key_watch.py`):
 
     [signing]
     a1b2c3 = "<Base64 of 32 bytes>"        # key id = key; the first one signs, a second one is still accepted
@@ -13,10 +14,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from feeds.standard_webhooks import new_secret, parse_secret
@@ -35,7 +38,7 @@ class Keys:
     webhook_secrets: Mapping[str, str]
 
     def keyring(self) -> Keyring:
-        """Return what issues and verifies session tokens."""
+        """Return what issues session tokens."""
         return Keyring(self.signing)
 
     def __repr__(self) -> str:
@@ -82,15 +85,79 @@ def ensure_keys(data_dir: Path, sources: Iterable[str]) -> Keys:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise SettingsError(f"data folder {data_dir} cannot be made: {error}") from error
+    names = list(sources)
+    known, keys = _completed(data_dir, names)
+    if keys != known:
+        with _alone(data_dir):
+            # Another command may have written since.
+            known, keys = _completed(data_dir, names)
+            _write(data_dir / FILE_NAME, keys)
+    return keys
+
+
+def _completed(data_dir: Path, sources: Iterable[str]) -> tuple[Keys, Keys]:
+    """Return the secrets that there are, and those with what they lack."""
     known = read_keys(data_dir) if (data_dir / FILE_NAME).exists() else Keys({}, {})
     signing = dict(known.signing) or {new_id(6): new_key()}
     webhooks = dict(known.webhook_secrets)
     for name in sources:
         webhooks.setdefault(name, new_secret(new_key()))
-    keys = Keys(signing, webhooks)
-    if signing != known.signing or webhooks != known.webhook_secrets:
-        _write(data_dir / FILE_NAME, keys)
-    return keys
+    return known, replace(known, signing=signing, webhook_secrets=webhooks)
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A change of the signing keys, by key id.
+
+    `signing` is the new one; `accepted` the one that signed before, whose tokens stay good; `dropped` are those whose
+    tokens are a stranger's from now on.
+    """
+
+    signing: str
+    accepted: str
+    dropped: tuple[str, ...]
+
+
+def rotate_keys(data_dir: Path, settle: Callable[[], None]) -> Rotation:
+    """Make a new signing key, keep the one that signed until now as accepted, and drop any older one.
+
+    Nobody's token is refused for it: first the new key is announced, while the old one goes on to sign; then `settle`
+    is called, which waits until every running server has taken it up; only then does it sign. What is left when that is
+    cut short is a file in which the old key signs, and the next rotation starts over.
+
+    Raises:
+        SettingsError: there are no keys, they are wrong or cannot be written, or another rotation is under way.
+    """
+    with _alone(data_dir):
+        known = read_keys(data_dir)
+        if not known.signing:
+            raise SettingsError(f"{data_dir / FILE_NAME} has no signing key: start `lockstep serve` there once")
+        before, *older = known.signing
+        after = new_id(6)
+        announced = {before: known.signing[before], after: new_key()}
+        _write(data_dir / FILE_NAME, replace(known, signing=announced))
+        settle()
+        signing = {after: announced[after], before: announced[before]}
+        _write(data_dir / FILE_NAME, replace(known, signing=signing))
+    return Rotation(after, before, tuple(older))
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[None]:
+    """Keep whoever else changes the keys out; whoever reads them is not disturbed."""
+    try:
+        folder = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise SettingsError(f"data folder {data_dir} cannot be opened: {error}") from error
+    try:
+        try:
+            # flock(2): the folder itself is locked, so nothing is left behind.
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SettingsError(f"the keys in {data_dir} are being changed by another command: try again") from None
+        yield
+    finally:
+        os.close(folder)
 
 
 def _write(path: Path, keys: Keys) -> None:

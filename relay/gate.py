@@ -7,18 +7,19 @@ their own refusals.
 from __future__ import annotations
 
 from kernel.decisions import Decision, Scope, Verdict
-from kernel.tokens import Claims, Keyring, Reason
+from kernel.tokens import Claims, Reason
+from relay.token_cache import TokenCache
 
 
 class Gate:
     """Decide who may watch and wager; implements `kernel.decisions.Admit`.
 
     Args:
-        keyring: what verifies tokens.
+        tokens: what verifies tokens. That it remembers one says nothing of admission: that is decided here, each time.
     """
 
-    def __init__(self, keyring: Keyring) -> None:
-        self._keyring = keyring
+    def __init__(self, tokens: TokenCache) -> None:
+        self._tokens = tokens
 
     def __call__(self, token: str | None, event_id: str, scope: Scope, *, now: float) -> Decision:
         """Decide whether the bearer of `token` may use `event_id` for `scope` at `now`, in Unix seconds.
@@ -27,7 +28,7 @@ class Gate:
         """
         if not token:
             return _refused(Reason.MISSING_TOKEN, None)
-        claims = self._keyring.verify(token)
+        claims = self._tokens.verify(token, now=now)
         if claims is None:
             return _refused(Reason.BAD_TOKEN, None)
         return decide(claims, event_id, scope, now=now)

@@ -90,7 +90,10 @@ async def run(settings: Settings, showings: dict[str, Showing], keys: Keys, list
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    # A hang-up asks for the keys to be read anew. Until somebody can, it must not end us.
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
     deployment = await Deployment.start(settings, showings, keys)
+    loop.add_signal_handler(signal.SIGHUP, deployment.reread_keys)
     try:
         server = make_server(deployment.app, deployment.hub.protocol_class())
         set_up_collector()

@@ -6,7 +6,8 @@ import pytest
 
 from feeds.standard_webhooks import parse_secret
 from kernel.errors import SettingsError
-from lockstep.keys import ensure_keys, read_keys
+from lockstep.keys import Rotation, ensure_keys, read_keys, rotate_keys
+from relay.token_verifier import TokenVerifier
 from tests.support.tokens import claims
 
 
@@ -18,7 +19,7 @@ def test_the_first_start_makes_private_keys(tmp_path: Path) -> None:
     assert set(made.webhook_secrets) == {"nba", "desk"}
     assert all(len(parse_secret(secret)) == 32 for secret in made.webhook_secrets.values())
     assert read_keys(folder) == made
-    assert made.keyring().verify(read_keys(folder).keyring().issue(claims())) == claims()
+    assert TokenVerifier(made.signing).verify(read_keys(folder).keyring().issue(claims())) == claims()
     assert [item.name for item in folder.iterdir()] == ["keys.toml"]
 
 
@@ -79,3 +80,72 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (blocked / "keys.new").mkdir()
     with pytest.raises(SettingsError, match="cannot be written"):
         ensure_keys(blocked, [])
+
+
+def test_a_rotation_announces_first_and_signs_then(tmp_path: Path) -> None:
+    before = ensure_keys(tmp_path, ["nba"])
+    (old,) = before.signing
+    announced = []
+    done = rotate_keys(tmp_path, lambda: announced.append(read_keys(tmp_path)))
+    # The new key is known everywhere before the first token bears it.
+    assert [list(keys.signing) for keys in announced] == [[old, done.signing]]
+    after = read_keys(tmp_path)
+    assert list(after.signing) == [done.signing, old]
+    assert after.signing == announced[0].signing
+    assert after.signing[old] == before.signing[old]
+    assert len(after.signing[done.signing]) == 32
+    assert after.webhook_secrets == before.webhook_secrets
+    assert done == Rotation(done.signing, old, ())
+    assert (tmp_path / "keys.toml").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_second_rotation_drops_the_oldest_key(tmp_path: Path) -> None:
+    ensure_keys(tmp_path, [])
+    first = rotate_keys(tmp_path, lambda: None)
+    during: list[str] = []
+    second = rotate_keys(tmp_path, lambda: during.extend(read_keys(tmp_path).signing))
+    assert second == Rotation(second.signing, first.signing, (first.accepted,))
+    assert during == [first.signing, second.signing]
+    assert list(read_keys(tmp_path).signing) == [second.signing, first.signing]
+
+
+def test_a_rotation_cut_short_leaves_the_old_key_signing(tmp_path: Path) -> None:
+    (old,) = ensure_keys(tmp_path, []).signing
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rotate_keys(tmp_path, interrupted)
+    left = list(read_keys(tmp_path).signing)
+    assert left[0] == old
+    # Nothing was signed with the one that was announced: the next rotation starts over.
+    again = rotate_keys(tmp_path, lambda: None)
+    assert (again.accepted, again.dropped) == (old, (left[1],))
+
+
+def test_rotations_do_not_meet(tmp_path: Path) -> None:
+    ensure_keys(tmp_path, [])
+
+    def meanwhile() -> None:
+        with pytest.raises(SettingsError, match="being changed by another command"):
+            rotate_keys(tmp_path, lambda: None)
+        with pytest.raises(SettingsError, match="being changed by another command"):
+            ensure_keys(tmp_path, ["new"])
+        # A server that lacks nothing starts all the same.
+        ensure_keys(tmp_path, [])
+
+    rotate_keys(tmp_path, meanwhile)
+    rotate_keys(tmp_path, lambda: None)
+    assert [item.name for item in tmp_path.iterdir()] == ["keys.toml"]
+
+
+def test_a_rotation_needs_keys(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no keys at"):
+        rotate_keys(tmp_path, lambda: None)
+    with pytest.raises(SettingsError, match="cannot be opened"):
+        rotate_keys(tmp_path / "none", lambda: None)
+    (tmp_path / "keys.toml").touch(0o600)
+    (tmp_path / "keys.toml").write_text("[signing]\n", "utf-8")
+    with pytest.raises(SettingsError, match="no signing key"):
+        rotate_keys(tmp_path, lambda: None)

@@ -5,9 +5,9 @@ import pytest
 from kernel.decisions import Scope, Verdict
 from kernel.tokens import Keyring, Reason
 from relay.gate import Gate, decide
-from tests.support.tokens import KEYRING, NOW, claims, token
+from tests.support.tokens import KEYS, NOW, cache, claims, token
 
-GATE = Gate(KEYRING)
+GATE = Gate(cache())
 
 
 def test_a_good_token_admits() -> None:
@@ -60,3 +60,27 @@ def test_who_holds_a_signature_learns_why(
 def test_scopes_govern_what_may_be_done() -> None:
     decision = decide(claims(scopes=frozenset({"watch"})), "game", Scope.WATCH, now=NOW)
     assert (decision.may_watch, decision.may_wager) == (True, False)
+
+
+def test_a_remembered_token_is_judged_anew_each_time() -> None:
+    """Replay: what was admitted a moment ago is refused elsewhere, later, and for more than it says."""
+    gate = Gate(cache())
+    text = token(scopes=frozenset({"watch"}))
+    for _ in range(2):
+        assert gate(text, "game", Scope.WATCH, now=NOW).admitted
+        assert gate(text, "other", Scope.WATCH, now=NOW).reason is Reason.WRONG_EVENT
+        assert gate(text, "game", Scope.WAGER, now=NOW).reason is Reason.SCOPE_MISSING
+        assert gate(text, "game", Scope.WATCH, now=NOW - 60).reason is Reason.NOT_YET_VALID
+    for _ in range(2):
+        assert gate(text, "game", Scope.WATCH, now=NOW + 3600).reason is Reason.EXPIRED
+
+
+def test_a_key_that_is_dropped_ends_what_it_signed() -> None:
+    tokens = cache()
+    gate = Gate(tokens)
+    assert gate(token(), "game", Scope.WATCH, now=NOW).admitted
+    tokens.rotate({"k2": b"n" * 32, **KEYS})
+    assert gate(token(), "game", Scope.WATCH, now=NOW).admitted
+    tokens.rotate({"k3": b"m" * 32, "k2": b"n" * 32})
+    decision = gate(token(), "game", Scope.WATCH, now=NOW)
+    assert (decision.reason, decision.claims) == (Reason.BAD_TOKEN, None)

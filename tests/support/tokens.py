@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from kernel.tokens import Claims, Keyring
+from relay.token_cache import TokenCache
+from relay.token_verifier import TokenVerifier
 
 NOW = 1_800_000_000
-KEYRING = Keyring({"k1": b"k" * 32})
+KEYS = {"k1": b"k" * 32}
+KEYRING = Keyring(KEYS)
 
 
 def claims(**changes: Any) -> Claims:
@@ -28,3 +31,8 @@ def claims(**changes: Any) -> Claims:
 def token(**changes: Any) -> str:
     """Return a signed token that says `claims(**changes)`."""
     return KEYRING.issue(claims(**changes))
+
+
+def cache() -> TokenCache:
+    """Return what verifies those tokens, remembering none yet."""
+    return TokenCache(TokenVerifier(KEYS))

@@ -19,7 +19,7 @@ from relay.io.driver import StreamRelay
 from relay.io.hls import PLAYLIST_TYPE, Hls
 from tests.support.origins import write_list
 from tests.support.playlists import timing
-from tests.support.tokens import KEYRING, NOW, claims, token
+from tests.support.tokens import NOW, cache, token
 
 TOKEN = token()
 MAIN = f"/hls/{TOKEN}/game"
@@ -36,7 +36,7 @@ class Site:
         showing = Showing("game", ref, allowed_origins=allowed_origins)
         self.relay = StreamRelay(showing, fetcher=self.fetcher, bus=bus)
         self.wall = float(NOW)
-        hls = Hls({"game": self.relay}, admit=Gate(KEYRING), fetcher=self.fetcher, wall=lambda: self.wall)
+        hls = Hls({"game": self.relay}, admit=Gate(cache()), fetcher=self.fetcher, wall=lambda: self.wall)
         app = Starlette(routes=hls.routes(), exception_handlers=exception_handlers)
         self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://relay.test")
         copy = parse_media_playlist(Path(path).read_text("utf-8"))
@@ -104,7 +104,7 @@ async def test_what_is_not_out_is_not_there(site: Site, path: str) -> None:
     [
         (None, 401, None),
         ("forged.forged.forged", 401, None),
-        (KEYRING.issue(claims(expires=NOW)), 403, "expired"),
+        (token(expires=NOW), 403, "expired"),
         (token(event_id="other"), 403, "wrong_event"),
         (token(window=(NOW + 60, NOW + 120)), 403, "outside_window"),
         (token(scopes=frozenset({"wager"})), 403, "scope_missing"),

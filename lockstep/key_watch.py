@@ -1,0 +1,81 @@
+"""Take up changed signing keys while the server runs: the file is looked at twice a second, and on request (SIGHUP).
+
+Only the signing keys: webhook secrets are those of the start. A file that does not say what it should is reported once
+and leaves the keys as they are, so a slip in it never locks the viewers out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import structlog
+
+from kernel.errors import SettingsError
+from lockstep.keys import FILE_NAME, read_keys
+
+log = structlog.get_logger("keys")
+
+POLL_S = 0.5
+"""A stat(2) every half second costs nothing; `lockstep token rotate` waits several times as long."""
+
+_Stamp = tuple[int, int, int]
+
+
+class KeyWatch:
+    """Watch the keys of a deployment.
+
+    Args:
+        data_dir: where `keys.toml` lies.
+        take: is handed the signing keys, by key id, whenever they may have changed; what it refuses by SettingsError
+            is reported, and counts as never read.
+        poll_s: seconds between two looks.
+    """
+
+    def __init__(self, data_dir: Path, take: Callable[[Mapping[str, bytes]], None], *, poll_s: float = POLL_S) -> None:
+        self._data_dir = data_dir
+        self._take = take
+        self._poll_s = poll_s
+        self._asked = asyncio.Event()
+        self._stamp: _Stamp | None = None
+        self._known: Mapping[str, bytes] = {}
+
+    def look(self) -> None:
+        """Look at the file now."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Watch for ever. The first look is at once: the file may have changed since the start."""
+        while True:
+            # Cleared before the look: whoever asks during it may know of a change that it misses.
+            asked = self._asked.is_set()
+            self._asked.clear()
+            # The disk may be slow or gone: never on the loop.
+            stamp = await asyncio.to_thread(_stamp, self._data_dir / FILE_NAME)
+            if stamp != self._stamp or asked:
+                self._stamp = stamp
+                await self._read()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), self._poll_s)
+
+    async def _read(self) -> None:
+        try:
+            signing = (await asyncio.to_thread(read_keys, self._data_dir)).signing
+            if list(signing.items()) == list(self._known.items()):
+                return
+            self._take(signing)
+        except SettingsError as error:
+            log.error("keys.refused", error=str(error))
+            return
+        self._known = signing
+        log.info("keys.accepted", signs=next(iter(signing)), kids=list(signing))
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        told = path.stat()
+    except OSError:
+        return None
+    return told.st_ino, told.st_mtime_ns, told.st_size

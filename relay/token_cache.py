@@ -1,0 +1,145 @@
+"""Tokens that were verified before, by their text: a hit costs a dictionary's look-up.
+
+An entry says that this text's signature holds and what its claims are. It never says that somebody is admitted: window,
+event, scope and revocation are asked anew each time, so nothing here needs to know of them.
+
+* Only genuine tokens get in. Forged ones are not remembered, not even as forged: whoever writes them writes each
+  differently, and would push out nobody.
+* Bounded in entries and in bytes, with eviction by CLOCK: what was asked for since the hand last came by stays for
+  another round. The hand moves a bounded number of steps for each new token, however many there are. Whoever holds many
+  genuine tokens can make the others' cold, which costs them microseconds, and nothing else.
+* An entry ends with its token. What a key signed that was rotated out is not found from that moment on.
+* The look-up compares texts in variable time, behind a keyed hash of 64 bits: to learn from it, one would have to find
+  a text of the same hash first (PEP 456).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from sys import getsizeof
+
+from kernel.tokens import Claims
+from relay.token_verifier import TokenVerifier, Verified, VerifyingKey
+
+MAX_ENTRIES = 65_536
+"""More viewers than one process can send video to."""
+
+MAX_BYTES = 96 << 20
+"""As many entries of the usual size (1.4 kB) as MAX_ENTRIES says."""
+
+STEPS = 4
+"""How far the hand moves for one new token at most, before it takes whatever it points at."""
+
+_ENTRY_BYTES = 700
+"""What an entry takes beside its texts: `Claims`, integers, window, set, and its place in the order, measured."""
+
+
+class _Entry:
+    __slots__ = ("bytes", "claims", "ends", "key", "used")
+
+    def __init__(self, claims: Claims, ends: int, key: VerifyingKey, n_bytes: int) -> None:
+        self.claims = claims
+        self.ends = ends
+        self.key = key
+        self.bytes = n_bytes
+        self.used = False
+
+
+class TokenCache:
+    """Verify tokens, and remember those that are genuine.
+
+    Args:
+        verifier: what verifies a token that is not remembered.
+        max_entries: how many tokens are remembered.
+        max_bytes: how much memory they may take.
+    """
+
+    def __init__(self, verifier: TokenVerifier, *, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
+        self._verifier = verifier
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._get = self._entries.get
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def n_bytes(self) -> int:
+        """Return how much memory the entries take, as it is counted against the limit."""
+        return self._bytes
+
+    def verify(self, token: str, *, now: float) -> Claims | None:
+        """Return the claims of a token whose signature holds, or None. `now` is Unix time in seconds.
+
+        Guaranteed: the answer is the verifier's, whatever is remembered.
+        """
+        entry = self._get(token)
+        if entry is not None and now < entry.ends and entry.key.accepted:
+            entry.used = True
+            return entry.claims
+        return self._cold(token, entry, now)
+
+    def rotate(self, keys: Mapping[str, bytes]) -> None:
+        """Accept `keys` from now on, and no others; see `TokenVerifier.rotate`."""
+        self._verifier.rotate(keys)
+
+    def _cold(self, token: str, entry: _Entry | None, now: float) -> Claims | None:
+        if entry is not None:
+            self._drop(token)
+        verified = self._verifier.open(token)
+        if not isinstance(verified, Verified):
+            return None
+        claims = verified.claims
+        ends = claims.ends
+        if now < ends:
+            self._keep(token, _Entry(claims, ends, verified.key, _weight(token, claims)), now)
+        return claims
+
+    def _keep(self, token: str, entry: _Entry, now: float) -> None:
+        if entry.bytes > self._max_bytes:
+            return
+        self._advance(now)
+        while self._entries and (
+            len(self._entries) >= self._max_entries or self._bytes + entry.bytes > self._max_bytes
+        ):
+            self._drop(next(iter(self._entries)))
+        self._entries[token] = entry
+        self._bytes += entry.bytes
+
+    def _advance(self, now: float) -> None:
+        """Move the hand: drop what has ended, pass over what was used, stop at what was not."""
+        for _ in range(min(STEPS, len(self._entries))):
+            token = next(iter(self._entries))
+            entry = self._entries[token]
+            if now >= entry.ends or not entry.key.accepted:
+                self._drop(token)
+            elif entry.used:
+                entry.used = False
+                self._entries.move_to_end(token)
+            else:
+                return
+
+    def _drop(self, token: str) -> None:
+        self._bytes -= self._entries.pop(token).bytes
+
+
+def _weight(token: str, claims: Claims) -> int:
+    texts = (
+        claims.jti,
+        claims.account,
+        claims.event_id,
+        claims.session,
+        claims.purchase,
+        claims.geo,
+        claims.fingerprint,
+    )
+    return (
+        _ENTRY_BYTES
+        + getsizeof(token)
+        + sum([getsizeof(text) for text in texts if text is not None])
+        + getsizeof(claims.scopes)
+        + sum([getsizeof(scope) for scope in claims.scopes])
+    )

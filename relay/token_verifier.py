@@ -1,0 +1,240 @@
+"""Verify session tokens on the hot path: JWS compact form, HS256, claims of known types (RFC 7515, RFC 7519, RFC 8725).
+
+Of what PyJWT refuses nothing is taken here. Of what PyJWT takes, these are refused:
+
+1. Longer than 4 KiB.
+2. Padding: a token has one spelling (RFC 7515, 2: no padding; RFC 4648, 3.5: the bits beyond the last byte are zero).
+3. A header or payload that is not strict JSON (`kernel/strict_json.py`): not UTF-8, a key that stands twice, NaN, half
+   a surrogate pair, integers beyond 64 bits, nesting beyond 16 levels. PyJWT lets the last of two keys win.
+4. A header whose `kid` is not one of ours, whose `typ` is there and not "JWT", or with `crit` or `b64` whatever they
+   say: we understand no extension (RFC 7515, 4.1.11; RFC 7797).
+5. Claims that are missing or of another type; a time that is no integer from 0 to 2**53 - 1 (RFC 7493, 2.2).
+6. Another purpose (`typ` among the claims) than the verifier's.
+
+Unknown claims and header parameters decide nothing: `jku`, `jwk` or `x5u` never lead to a key (RFC 8725, 3.10). Times
+are not judged here but by `Claims.reason_at`: the holder of a valid signature is told the reason.
+
+What makes it fast: the two SHA-256 states that a key sets up are copied, not made; a header that has been verified once
+is recognised by its bytes; msgspec decodes and type-checks the claims in one pass.
+"""
+
+from __future__ import annotations
+
+import hmac
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from kernel.errors import DecodeError
+from kernel.strict_json import CLIENT_LIMITS, decode
+from kernel.tokens import MAX_TOKEN_CHARS, Claims, Purpose, checked_keys
+
+MAX_HEADERS = 64
+"""How many spellings of the header are remembered: an issuer has one per key, and a handful of issuers is many."""
+
+_SIGNATURE_CHARS = 43  # 32 bytes in Base64 without padding
+_FROM_URL = bytes.maketrans(b"-_+/=", b"+/!!!")
+"""Base64url as plain Base64; what only the latter may hold becomes what neither may."""
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+_PADDING = (b"", b"", b"==", b"=")
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_LAST = (_ALPHABET, b"", _ALPHABET[::16], _ALPHABET[::4])
+"""By the length modulo 4: which characters leave no bit set beyond the last byte."""
+
+_Time = Annotated[int, msgspec.Meta(ge=0, le=(1 << 53) - 1)]
+
+
+class _Payload(msgspec.Struct):
+    """The claims as they stand in a token."""
+
+    typ: str
+    jti: str
+    sub: str
+    evt: str
+    nbf: _Time
+    exp: _Time
+    win: tuple[_Time, _Time]
+    sid: str
+    scp: frozenset[str]
+    pid: str | None = None
+    geo: str | None = None
+    fph: str | None = None
+
+
+_REQUIRED = 9
+_decode_payload = msgspec.json.Decoder(_Payload).decode
+
+
+class Flaw(StrEnum):
+    """What is wrong with a token. It is for whoever holds the keys; a stranger learns nothing of it."""
+
+    TOO_LONG = "too_long"
+    MALFORMED = "malformed"
+    BAD_HEADER = "bad_header"
+    UNKNOWN_KEY = "unknown_key"
+    BAD_SIGNATURE = "bad_signature"
+    BAD_CLAIMS = "bad_claims"
+    WRONG_PURPOSE = "wrong_purpose"
+
+
+class VerifyingKey:
+    """One key, set up once.
+
+    `accepted` turns false when it is rotated out, and never true again: whoever keeps what it signed looks there.
+    """
+
+    __slots__ = ("_mac", "accepted", "kid", "secret")
+
+    def __init__(self, kid: str, secret: bytes) -> None:
+        self.kid = kid
+        self.secret = secret
+        self.accepted = True
+        self._mac = hmac.new(secret, digestmod="sha256")
+
+    def signed(self, text: bytes, signature: bytes) -> bool:
+        """Tell whether `signature`, in Base64url, is this key's of `text`. Constant time (RFC 8725, 3.2)."""
+        mac = self._mac.copy()
+        mac.update(text)
+        # Compared as text: only one spelling of the right signature is the right signature.
+        expected = b2a_base64(mac.digest(), newline=False).translate(_TO_URL)[:_SIGNATURE_CHARS]
+        return hmac.compare_digest(expected, signature)
+
+
+class Verified:
+    """A token whose signature holds: its claims, and the key it holds under."""
+
+    __slots__ = ("claims", "key")
+
+    def __init__(self, claims: Claims, key: VerifyingKey) -> None:
+        self.claims = claims
+        self.key = key
+
+
+class TokenVerifier:
+    """Verify tokens of one purpose.
+
+    Args:
+        keys: secret by key id, one or two, each of at least 32 bytes.
+        purpose: what the tokens must be for.
+
+    Raises:
+        SettingsError: the keys are none that tokens may be signed with.
+    """
+
+    def __init__(self, keys: Mapping[str, bytes], purpose: Purpose = Purpose.SESSION) -> None:
+        self._purpose = str(purpose)
+        self._keys: dict[str, VerifyingKey] = {}
+        self._headers: dict[bytes, VerifyingKey] = {}
+        self.rotate(keys)
+
+    def rotate(self, keys: Mapping[str, bytes]) -> None:
+        """Accept `keys` from now on, and no others.
+
+        Raises:
+            SettingsError: the keys are none that tokens may be signed with; the former ones stay accepted.
+        """
+        former, self._keys = (
+            self._keys,
+            {
+                kid: key
+                if (key := self._keys.get(kid)) is not None and key.secret == secret
+                else VerifyingKey(kid, secret)
+                for kid, secret in checked_keys(keys).items()
+            },
+        )
+        for key in former.values():
+            key.accepted = self._keys.get(key.kid) is key
+        self._headers.clear()
+
+    def verify(self, token: str) -> Claims | None:
+        """Return the claims of a token whose signature holds, or None: a stranger's token has no meaning."""
+        verified = self.open(token)
+        return verified.claims if isinstance(verified, Verified) else None
+
+    def open(self, token: str) -> Verified | Flaw:
+        """Return what a token says and under which key, or its flaw.
+
+        Guaranteed: never raises, whatever the text; nothing of the payload is decoded unless the signature holds.
+        """
+        if len(token) > MAX_TOKEN_CHARS:
+            return Flaw.TOO_LONG
+        # RFC 7515, 7.1: three parts, two dots.
+        if not token.isascii() or token.count(".") != 2:
+            return Flaw.MALFORMED
+        signed, _, signature = token.encode().rpartition(b".")
+        header, _, payload = signed.partition(b".")
+        key = self._headers.get(header)
+        if key is None:
+            named = self._key_of(header)
+            if isinstance(named, Flaw):
+                return named
+            key = named
+        if not key.signed(signed, signature):
+            return Flaw.BAD_SIGNATURE
+        if len(self._headers) < MAX_HEADERS:
+            # Only now: what strangers write is not remembered.
+            self._headers[header] = key
+        return self._claims(payload, key)
+
+    def _key_of(self, text: bytes) -> VerifyingKey | Flaw:
+        plain = from_base64url(text)
+        if plain is None:
+            return Flaw.MALFORMED
+        try:
+            header = decode(plain, CLIENT_LIMITS)
+        except DecodeError:
+            return Flaw.BAD_HEADER
+        if not isinstance(header, dict) or header.get("alg") != "HS256" or "crit" in header or "b64" in header:
+            return Flaw.BAD_HEADER
+        # RFC 7519, 5.1: "JWT" should be spelled in uppercase, but is a media type's name, which has no case.
+        kind, kid = header.get("typ", "JWT"), header.get("kid")
+        if not isinstance(kind, str) or kind.upper() != "JWT":
+            return Flaw.BAD_HEADER
+        key = self._keys.get(kid) if isinstance(kid, str) else None
+        return Flaw.UNKNOWN_KEY if key is None else key
+
+    def _claims(self, text: bytes, key: VerifyingKey) -> Verified | Flaw:
+        plain = from_base64url(text)
+        if plain is None:
+            return Flaw.MALFORMED
+        try:
+            said = _decode_payload(plain)
+            known = _REQUIRED + (said.pid is not None) + (said.geo is not None) + (said.fph is not None)
+            # Each member of an object has its colon. As many colons as claims: none stands twice, none is unknown, and
+            # all have been read. If there are more, the whole text is looked at.
+            if plain.count(b":") != known:
+                decode(plain, CLIENT_LIMITS)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, DecodeError):
+            return Flaw.BAD_CLAIMS
+        if said.typ != self._purpose:
+            return Flaw.WRONG_PURPOSE
+        claims = Claims(
+            said.jti, said.sub, said.evt, said.nbf, said.exp, said.win, said.sid, said.scp,
+            said.pid, said.geo, said.fph, key.kid,
+        )  # fmt: skip
+        return Verified(claims, key)
+
+
+def from_base64url(text: bytes) -> bytes | None:
+    """Return what `text` encodes in Base64url without padding (RFC 7515, appendix C), None if it is not canonical."""
+    rest = len(text) % 4
+    if not text or text[-1] not in _LAST[rest]:
+        return None
+    try:
+        return a2b_base64(text.translate(_FROM_URL) + _PADDING[rest], strict_mode=True)
+    except Base64Error:
+        return None
+
+
+def claims_fault(payload: bytes) -> str:
+    """Return in words what is wrong with a payload that was refused for its claims, naming no value of it."""
+    try:
+        _decode_payload(payload)
+        decode(payload, CLIENT_LIMITS)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, DecodeError) as error:
+        return str(error)
+    return ""
