@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hub.close_codes import Bye, CloseCode, code_of
 from kernel.decisions import Admit, Decision, Scope
+from kernel.grants import Grants
 from kernel.tokens import Reason
 
 if TYPE_CHECKING:
@@ -23,11 +24,14 @@ class Admission:
     Args:
         showings: the event ids that there are.
         admit: decides on one token for one scope.
+
+    `grants` are the numbers of those who are in, by their claims.
     """
 
     def __init__(self, showings: Container[str], admit: Admit) -> None:
         self._showings = showings
         self._admit = admit
+        self.grants: Grants[int] = Grants()
 
     def refusal(self, subscriber: Subscriber, token: str, wall: float) -> Bye | None:
         """Admit a subscriber by its token, or return why not. `wall` is Unix time in seconds."""
@@ -44,6 +48,7 @@ class Admission:
         if subscriber.origin_refused:
             return Bye(CloseCode.ORIGIN_REFUSED)
         subscriber.admit(claims, may_wager=decision.may_wager)
+        self.grants.add(subscriber.number, claims)
         return None
 
     def _decide(self, token: str, event_id: str, wall: float) -> Decision:

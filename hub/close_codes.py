@@ -52,7 +52,12 @@ class Bye:
     reason: str | None = None
 
 
-_REFUSALS = {Reason.EXPIRED: CloseCode.EXPIRED}
+_REFUSALS = {
+    Reason.EXPIRED: CloseCode.EXPIRED,
+    Reason.REVOKED: CloseCode.REVOKED,
+    # No fault of the client's: it may come back, here or elsewhere.
+    Reason.STALE: CloseCode.OVERLOADED,
+}
 
 
 def code_of(reason: Reason | None) -> CloseCode:

@@ -61,6 +61,7 @@ class Dialogue:
         self._is_full = is_full
         self._streams = streams
         self._admission = Admission(streams, admit)
+        self.grants = self._admission.grants
         self._settings = settings
         self._node = node
 

@@ -38,6 +38,10 @@ class HubSettings:
     """How long we wait for the peer's Close frame before the connection is cut, in seconds. RFC 6455, 7.1.1 lets
     the server close first; websockets waits 10 s, but its servers do not have to make room for a reconnect storm."""
 
+    cut_after_s: float = 0.2
+    """How long a revoked connection has to take its `bye` before it is cut, in seconds: a round trip to anywhere, and
+    with what the wheel is late no more than the 250 ms that a revocation may take (INVARIANTS I9)."""
+
     drain_s: float = 2.0
     """Over how long the farewells of a drain are spread, in seconds: one pass would make a deploy a reconnect storm."""
 

@@ -126,6 +126,7 @@ class Subscriber:
         "phase",
         "ping_at",
         "place",
+        "revoked",
         "scopes",
         "sent",
         "slot",
@@ -177,6 +178,7 @@ class Subscriber:
         self.ping_at = now + settings.ping_interval_s
         self.missed_pings = 0
         self.close_by: float | None = None
+        self.revoked = False
         self.beat_at = now
         self.slot = -1
         # Frames the client may still send

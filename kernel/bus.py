@@ -21,6 +21,7 @@ from typing import Generic, Protocol, TypeVar
 from kernel.cues import Entry
 from kernel.feed_state import FeedProgress, FeedState
 from kernel.marks import Opened, ReleaseMark
+from kernel.revocation import RevocationChange
 from kernel.timeline import SegmentTiming, StreamState
 
 T = TypeVar("T")
@@ -48,6 +49,13 @@ class Bus(Protocol):
 
     def now(self) -> float:
         """Return bus time in seconds."""
+        ...
+
+    def lag_s(self) -> float:
+        """Return for how long something may have been published that has not come here, in seconds.
+
+        0 in one process; else the time since the last proof that nothing is missing, infinite before the first.
+        """
         ...
 
     def publish(self, topic: Topic[T], offset: int, record: T) -> None:
@@ -114,3 +122,11 @@ def feeds_signal(stream: str) -> Signal[tuple[FeedState, ...]]:
 def progress_signal(stream: str) -> Signal[FeedProgress]:
     """Return the signal by which feeds says how far a source's data is known complete."""
     return Signal(f"{stream}/progress")
+
+
+def revocations_topic() -> Topic[RevocationChange]:
+    """Return all revocations and what undoes them, of all showings; offsets count the changes.
+
+    A record may come again under a higher offset, so that the topic can be trimmed below it.
+    """
+    return Topic("revocations")

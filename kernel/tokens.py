@@ -44,6 +44,8 @@ class Reason(StrEnum):
     WRONG_EVENT = "wrong_event"
     OUTSIDE_WINDOW = "outside_window"
     SCOPE_MISSING = "scope_missing"
+    REVOKED = "revoked"
+    STALE = "stale"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Claims:
     purchase: str | None = None
     geo: str | None = None
     fingerprint: str | None = None
+    # Which key it was verified by. What the token says is the same under any.
     kid: str = field(default="", compare=False)
 
     def reason_at(self, now: float, event_id: str, scope: str) -> Reason | None:

@@ -15,10 +15,11 @@ from kernel.cues import Cue, CueClass, CueType, Entry, Op
 from kernel.errors import DecodeError
 from kernel.marks import Opened, ReleaseMark
 from kernel.pts import Ticks
+from kernel.revocation import Reinstatement, Revocation, RevocationChange, Subject, SubjectKind
 from kernel.timeline import MediaTime, Method, SegmentKey, SegmentTiming, StreamState
 
 Map = Mapping[str, Any]
-Record = Entry | SegmentTiming | ReleaseMark | Opened | StreamState
+Record = Entry | SegmentTiming | ReleaseMark | Opened | StreamState | RevocationChange
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -51,6 +52,18 @@ def to_map(record: Record) -> dict[str, Any]:
                 "upto": _pair(record.upto),
                 "at": record.at,
             }
+        case Revocation():
+            return {
+                "op": "revoke",
+                "id": record.id,
+                "subject": _subject_to_map(record.subject),
+                "reason": record.reason,
+                "made": record.made,
+                "expires": record.expires,
+                "by": record.by,
+            }
+        case Reinstatement():
+            return {"op": "reinstate", "id": record.id, "subject": _subject_to_map(record.subject)}
 
 
 def _reading(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -155,6 +168,33 @@ def state_from_map(state: Map) -> StreamState:
         begun=_bool(state["begun"]),
         last=None if last is None else SegmentKey(*map(_int, last)),
     )
+
+
+@_reading("revocation")
+def revocation_from_map(change: Map) -> RevocationChange:
+    """Return the revocation or reinstatement that `to_map` wrote.
+
+    Raises:
+        DecodeError: the map is neither.
+    """
+    place = change["subject"]
+    subject = Subject(SubjectKind(place["kind"]), _str(place["value"]), _optional(place["event_id"], _str))
+    if change["op"] == "reinstate":
+        return Reinstatement(_str(change["id"]), subject)
+    if change["op"] != "revoke":
+        raise ValueError(f"op is revoke or reinstate, not {change['op']!r:.64}")
+    return Revocation(
+        id=_str(change["id"]),
+        subject=subject,
+        reason=_str(change["reason"]),
+        made=_number(change["made"]),
+        expires=_optional(change["expires"], _int),
+        by=_str(change["by"]),
+    )
+
+
+def _subject_to_map(subject: Subject) -> dict[str, Any]:
+    return {"kind": subject.kind.value, "value": subject.value, "event_id": subject.event_id}
 
 
 def _timing_to_map(timing: SegmentTiming) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from kernel.errors import LockstepError, SettingsError
-from lockstep.commands import align, config, demo, feed, origin, probe, replay, serve, subscribe, token
+from lockstep.commands import align, config, demo, feed, origin, probe, replay, revoke, serve, subscribe, token
 from lockstep.logs import configure_logs
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command()(serve.serve)
 app.command()(subscribe.subscribe)
 app.command()(replay.replay)
+app.command()(revoke.revoke)
 app.command()(origin.origin)
 app.command()(probe.probe)
 app.command("align")(align.align_command)

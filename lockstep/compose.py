@@ -23,19 +23,24 @@ from feeds.standard_webhooks import parse_secret
 from feeds.vendors.contract import ReceivedMessage
 from hub.io.driver import Hub
 from hub.settings import HubSettings
+from kernel.bus import Bus
 from kernel.io.http import AccessLog, exception_handlers
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.origin import Fetcher
 from kernel.io.system_time import new_id, wall
+from kernel.revocation import RevocationIndex
 from kernel.showings import Showing
+from lockstep.enforcement import Enforcement
 from lockstep.front_door import socket_route
 from lockstep.key_watch import KeyWatch
 from lockstep.keys import Keys
 from lockstep.metrics import metrics_route
 from lockstep.settings import Settings
-from relay.gate import Gate
+from relay.gate import Gate, StaleLimits
 from relay.io.driver import StreamRelay
 from relay.io.hls import Hls
+from relay.io.revocation_desk import RevocationDesk
+from relay.io.revocation_store import RevocationStore
 from relay.token_cache import TokenCache
 from relay.token_verifier import TokenVerifier
 
@@ -48,7 +53,14 @@ RESTART_S = 1.0
 class Deployment:
     """Everything that runs in one process. Make it with `start`, end it with `stop`."""
 
-    def __init__(self, settings: Settings, showings: dict[str, Showing], keys: Keys, journal: Journal) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        showings: dict[str, Showing],
+        keys: Keys,
+        journal: Journal,
+        revoked: RevocationStore,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self._showings = showings
         self._journal = journal
@@ -78,18 +90,25 @@ class Deployment:
         }
         self._tokens = TokenCache(TokenVerifier(keys.signing))
         self._key_watch = KeyWatch(settings.data_dir, self._tokens.rotate)
-        admit = Gate(self._tokens)
+        index = RevocationIndex()
+        stale_s = settings.max_stale_running_s
+        gate = Gate(self._tokens, index, lag_s=self.bus.lag_s, limits=StaleLimits(running_s=stale_s))
         self.hub = Hub(
             self.bus,
             showings,
-            admit,
+            gate,
             HubSettings(heartbeat_ms=settings.heartbeat_ms, max_subscribers=settings.max_subscribers),
             wall=wall,
             new_id=new_id,
         )
         self._ingress = Ingress(_source_keys(showings, keys), journal, wall=wall, deliver=self._deliver)
-        hls = Hls(self._relays, admit=admit, fetcher=self._fetcher, wall=wall)
+        hls = Hls(self._relays, gate=gate, fetcher=self._fetcher, wall=wall)
+        self._enforcement = Enforcement(
+            self.bus, index, [hls.flights, self.hub], wall=wall, max_stale_running_s=stale_s
+        )
+        self._desk = _desk(revoked, self.bus, keys, index)
         routes = [
+            *self._desk.routes(),
             *feed_routes(self._ingress),
             *status_routes(self._ingests, wall),
             *hls.routes(),
@@ -111,17 +130,28 @@ class Deployment:
         """
         journal = await Journal.open(settings.data_dir / "journal.sqlite", now=wall)
         try:
-            deployment = cls(settings, showings, keys, journal)
+            revoked = await RevocationStore.open(settings.data_dir / "revocations.sqlite")
+        except BaseException:
+            await journal.aclose()
+            raise
+        try:
+            deployment = cls(settings, showings, keys, journal, revoked)
+            # Nobody is admitted before it is known who is not to be.
+            deployment._enforcement.start()
+            await deployment._desk.refill()
             # The hub listens before the journal refills the bus, and hears all of it.
             deployment.hub.start()
             for ingest in deployment._ingests.values():
                 await ingest.restore()
             await deployment._ingress.recover()
         except BaseException:
+            await revoked.aclose()
             await journal.aclose()
             raise
         deployment._recovered = True
         deployment._supervise("keys", deployment._key_watch.run)
+        deployment._supervise("enforcement", deployment._enforcement.run)
+        deployment._supervise("revocations", deployment._desk.run)
         for event_id in showings:
             deployment._supervise(f"ingest {event_id}", deployment._ingests[event_id].run)
             deployment._supervise(f"relay {event_id}", deployment._relays[event_id].run)
@@ -140,6 +170,8 @@ class Deployment:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._enforcement.stop()
+        await self._desk.aclose()
         await self._ingress.aclose()
         await self._demuxer.aclose()
         await self._fetcher.aclose()
@@ -177,6 +209,19 @@ class Deployment:
             return JSONResponse(body, 200 if ready else 503, headers={"Cache-Control": "no-store"})
 
         return [Route("/livez", livez), Route("/readyz", readyz)]
+
+
+def _desk(store: RevocationStore, bus: Bus, keys: Keys, index: RevocationIndex) -> RevocationDesk:
+    return RevocationDesk(
+        store,
+        bus,
+        keys.known_operators(),
+        wall=wall,
+        # Never with a hyphen in front: it is written on command lines.
+        new_id=lambda: f"rev_{new_id(12)}",
+        live=index.__len__,
+        retain=False,
+    )
 
 
 def _source_keys(showings: dict[str, Showing], keys: Keys) -> dict[str, SourceKeys]:

@@ -1,13 +1,17 @@
 """The secrets of a deployment, kept in `keys.toml` beside its data with mode 0600.
 
-The file is made by the first `lockstep serve` and read by `token` and `replay`; a running server takes up a change of
-the signing keys (`lockstep/key_watch.py`):
+The file is made by the first `lockstep serve` and read by `token`, `replay` and `revoke`; a running server takes up a
+change of the signing keys (`lockstep/key_watch.py`):
 
     [signing]
     a1b2c3 = "<Base64 of 32 bytes>"        # key id = key; the first one signs, a second one is still accepted
 
     [webhooks]
     nba = "whsec_<Base64 of 32 bytes>"     # one secret per source
+
+    [operators.cli]                        # one table per operator
+    key = "lko_<Base64 of 32 bytes>"       # what `lockstep revoke` uses; of others `sha256 = "<hex>"` is enough
+    scopes = ["read", "revoke"]
 """
 
 from __future__ import annotations
@@ -16,26 +20,59 @@ import base64
 import binascii
 import fcntl
 import os
+import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from feeds.standard_webhooks import new_secret, parse_secret
 from kernel.errors import SettingsError
 from kernel.io.system_time import new_id, new_key
 from kernel.tokens import Keyring
+from relay.operators import Operator, Operators, OperatorScope, digest_of, operator_key
 
 FILE_NAME = "keys.toml"
 
 
+OWN_OPERATOR = "cli"
+"""The operator that whoever can read the file is."""
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorEntry:
+    """An operator as the file has it: `key` is None where only its hash is known."""
+
+    operator: Operator
+    key: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """All secrets of a deployment: signing keys by key id, webhook secrets by source name."""
+    """All secrets of a deployment: signing keys by key id, webhook secrets by source name, operators by name."""
 
     signing: Mapping[str, bytes]
     webhook_secrets: Mapping[str, str]
+    operators: Mapping[str, OperatorEntry] = field(default_factory=dict)
+
+    def known_operators(self) -> Operators:
+        """Return what tells whose an operator's key is."""
+        return Operators(entry.operator for entry in self.operators.values())
+
+    def operator_key(self) -> str:
+        """Return the key by which commands on this machine act.
+
+        Raises:
+            SettingsError: the file holds none.
+        """
+        for entry in self.operators.values():
+            if entry.key is not None:
+                return entry.key
+        raise SettingsError("keys.toml holds no operator's key, only hashes: start `lockstep serve` there once")
 
     def keyring(self) -> Keyring:
         """Return what issues session tokens."""
@@ -43,7 +80,10 @@ class Keys:
 
     def __repr__(self) -> str:
         """Name what there is without showing any of it."""
-        return f"Keys(signing={sorted(self.signing)}, webhooks={sorted(self.webhook_secrets)})"
+        return (
+            f"Keys(signing={sorted(self.signing)}, webhooks={sorted(self.webhook_secrets)}, "
+            f"operators={sorted(self.operators)})"
+        )
 
 
 def read_keys(data_dir: Path) -> Keys:
@@ -68,15 +108,27 @@ def read_keys(data_dir: Path) -> Keys:
         webhooks = {str(name): str(secret) for name, secret in content.get("webhooks", {}).items()}
         for secret in webhooks.values():
             parse_secret(secret)
+        operators = {str(name): _operator(str(name), entry) for name, entry in content.get("operators", {}).items()}
     except (KeyError, TypeError, AttributeError, binascii.Error, ValueError) as error:
         raise SettingsError(
             f"{path} is not a keys file ({error!r}): restore it, or remove it to make new keys"
         ) from error
-    return Keys(signing, webhooks)
+    return Keys(signing, webhooks, operators)
+
+
+def _operator(name: str, entry: Mapping[str, Any]) -> OperatorEntry:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"operator {name!r}: a name has 1 to 64 letters, digits, '_' or '-'")
+    key = entry.get("key")
+    digest = bytes.fromhex(entry["sha256"]) if key is None else digest_of(key)
+    if len(digest) != 32:
+        raise ValueError(f"operator {name!r}: a SHA-256 has 64 hexadecimal digits")
+    return OperatorEntry(Operator(name, digest, frozenset(map(OperatorScope, entry["scopes"]))), key)
 
 
 def ensure_keys(data_dir: Path, sources: Iterable[str]) -> Keys:
-    """Read the secrets, making the file and whatever it lacks: a signing key, a secret for each of `sources`.
+    """Read the secrets, making the file and whatever it lacks: a signing key, an operator's key, a secret for each of
+    `sources`.
 
     Raises:
         SettingsError: the file is there but wrong, or cannot be written.
@@ -102,7 +154,11 @@ def _completed(data_dir: Path, sources: Iterable[str]) -> tuple[Keys, Keys]:
     webhooks = dict(known.webhook_secrets)
     for name in sources:
         webhooks.setdefault(name, new_secret(new_key()))
-    return known, replace(known, signing=signing, webhook_secrets=webhooks)
+    operators = dict(known.operators)
+    if not any(entry.key for entry in operators.values()):
+        key = operator_key(new_key())
+        operators[OWN_OPERATOR] = OperatorEntry(Operator(OWN_OPERATOR, digest_of(key), frozenset(OperatorScope)), key)
+    return known, replace(known, signing=signing, webhook_secrets=webhooks, operators=operators)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +221,10 @@ def _write(path: Path, keys: Keys) -> None:
     lines += [f'"{kid}" = "{base64.b64encode(key).decode()}"' for kid, key in keys.signing.items()]
     lines += ["", "[webhooks]"]
     lines += [f'"{name}" = "{secret}"' for name, secret in keys.webhook_secrets.items()]
+    for name, entry in keys.operators.items():
+        secret = f'sha256 = "{entry.operator.digest.hex()}"' if entry.key is None else f'key = "{entry.key}"'
+        scopes = ", ".join(f'"{scope}"' for scope in sorted(entry.operator.scopes))
+        lines += ["", f"[operators.{name}]", secret, f"scopes = [{scopes}]"]
     draft = path.with_suffix(".new")
     try:
         # Opened with its final mode: there is no moment in which somebody else could read it.

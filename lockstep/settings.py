@@ -151,6 +151,12 @@ class Settings(BaseSettings):
     heartbeat_ms: int = Field(
         default=2_000, ge=500, le=30_000, description="Interval of heartbeats unless a client asks, in ms."
     )
+    max_stale_running_s: float = Field(
+        default=60.0,
+        ge=5,
+        le=86_400,
+        description="Seconds that what runs may go on while it is not known what has been revoked.",
+    )
     limits: LimitsSettings = Field(
         default_factory=LimitsSettings, description="What is taken from origins, and what is kept of it."
     )

@@ -1,4 +1,4 @@
-"""Admission to the video and the socket: token, then window. Later gates join here, in the order of their cost.
+"""Admission to the video and the socket: token, window, revocation. Later gates join here, in the order of their cost.
 
 The gate answers with a `Decision` and knows nothing of HTTP or WebSockets; both turn the same decision into
 their own refusals.
@@ -6,9 +6,27 @@ their own refusals.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from kernel.decisions import Decision, Scope, Verdict
+from kernel.revocation import RevocationIndex
 from kernel.tokens import Claims, Reason
+from relay.running import RunningSessions
 from relay.token_cache import TokenCache
+
+
+@dataclass(frozen=True, slots=True)
+class StaleLimits:
+    """How long one may go on without knowing what has been revoked (INVARIANTS I9).
+
+    Args:
+        admission_s: until nobody new is admitted, in seconds.
+        running_s: until what runs ends too, in seconds.
+    """
+
+    admission_s: float = 5.0
+    running_s: float = 60.0
 
 
 class Gate:
@@ -16,10 +34,24 @@ class Gate:
 
     Args:
         tokens: what verifies tokens. That it remembers one says nothing of admission: that is decided here, each time.
+        revocations: what is known to be revoked.
+        lag_s: how old that knowledge may be, in seconds.
+        limits: how old it may be at most.
     """
 
-    def __init__(self, tokens: TokenCache) -> None:
+    def __init__(
+        self,
+        tokens: TokenCache,
+        revocations: RevocationIndex,
+        *,
+        lag_s: Callable[[], float] = lambda: 0.0,
+        limits: StaleLimits | None = None,
+    ) -> None:
         self._tokens = tokens
+        self._revocations = revocations
+        self._lag_s = lag_s
+        self._limits = limits or StaleLimits()
+        self._running = RunningSessions()
 
     def __call__(self, token: str | None, event_id: str, scope: Scope, *, now: float) -> Decision:
         """Decide whether the bearer of `token` may use `event_id` for `scope` at `now`, in Unix seconds.
@@ -31,21 +63,32 @@ class Gate:
         claims = self._tokens.verify(token, now=now)
         if claims is None:
             return _refused(Reason.BAD_TOKEN, None)
-        return decide(claims, event_id, scope, now=now)
+        return self.decide(claims, event_id, scope, now=now)
 
+    def decide(self, claims: Claims, event_id: str, scope: Scope, *, now: float) -> Decision:
+        """Judge claims that are known to be genuine, as for a request, and for a body between two steps."""
+        reason = claims.reason_at(now, event_id, scope)
+        if reason is None and self._revocations.covers(claims, now):
+            reason = Reason.REVOKED
+        if reason is None and self._is_stale(claims, now):
+            reason = Reason.STALE
+        if reason is not None:
+            return _refused(reason, claims)
+        return Decision(
+            Verdict.ADMIT,
+            None,
+            may_watch=Scope.WATCH in claims.scopes,
+            may_wager=Scope.WAGER in claims.scopes,
+            claims=claims,
+        )
 
-def decide(claims: Claims, event_id: str, scope: Scope, *, now: float) -> Decision:
-    """Judge claims that are known to be genuine, as the gate does for a request and a body between two steps."""
-    reason = claims.reason_at(now, event_id, scope)
-    if reason is not None:
-        return _refused(reason, claims)
-    return Decision(
-        Verdict.ADMIT,
-        None,
-        may_watch=Scope.WATCH in claims.scopes,
-        may_wager=Scope.WAGER in claims.scopes,
-        claims=claims,
-    )
+    def _is_stale(self, claims: Claims, now: float) -> bool:
+        """Tell whether we know too little of what was revoked to admit, and note who runs while we do know."""
+        lag_s = self._lag_s()
+        if lag_s <= self._limits.admission_s:
+            self._running.note(claims.session, now)
+            return False
+        return lag_s > self._limits.running_s or claims.session not in self._running
 
 
 def _refused(reason: Reason, claims: Claims | None) -> Decision:

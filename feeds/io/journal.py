@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Self
 
-from feeds.io.group_commit import GroupCommit
 from feeds.io.log_head import Head, LogHeads
 from feeds.journal_records import Appended, SealedRow, StoredMark, StoredMessage, StoredTiming, StreamRecord
 from feeds.market_book import Kept
 from kernel import strict_json, wire
 from kernel.errors import DecodeError, JournalError
+from kernel.io.group_commit import GroupCommit
 
 if TYPE_CHECKING:
     import sqlite3

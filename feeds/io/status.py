@@ -1,6 +1,6 @@
 """`GET /api/v1/feeds`: how the vendors' feeds are, for who sits at the machine.
 
-There are no operator's keys yet: until then only a connection from this machine is answered. A proxy in front of us
+No operator's key is asked for: only a connection from this machine is answered. A proxy in front of us
 comes from this machine too; it must not pass this path on.
 """
 

@@ -8,6 +8,7 @@ set anew. In one process the bus delivers synchronously, so the cues of an opene
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -22,6 +23,7 @@ from hub.messages import frame
 from hub.pulse import Beat, beat, next_beat
 from hub.stream import Stream
 from hub.subscriber import Phase, Subscriber
+from kernel.io.cut import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,11 +33,14 @@ if TYPE_CHECKING:
     from kernel.bus import Bus, Cancel
     from kernel.decisions import Admit
     from kernel.feed_state import FeedState
+    from kernel.revocation import Subject
     from kernel.showings import Showing
 
 log = structlog.get_logger("hub")
 
 _DRAIN_STEP_S = 0.05
+_DISMISS_STEP = 200
+"""How many farewells are said in one turn of the loop: about 10 ms."""
 _GOLDEN = 0.618034
 """Multiples of it, less their whole part, lie evenly between 0 and 1, however many there are."""
 
@@ -130,6 +135,25 @@ class Hub:
             "cues_sent": self._outbox.cues_sent,
             "alarms": self._outbox.alarms,
         }
+
+    # What revocations say.
+
+    def revoke(self, subject: Subject) -> None:
+        """Say goodbye, now, to all whom a revocation concerns; who does not take it at once is cut."""
+        self._dismiss(self._dialogue.grants.find(subject), Bye(CloseCode.REVOKED))
+
+    def end_all(self) -> None:
+        """Send everybody away: it is not known any more who may stay. They may come back."""
+        self._dismiss(self._dialogue.grants.all(), Bye(CloseCode.OVERLOADED, "stale"))
+
+    def _dismiss(self, numbers: list[int], bye: Bye) -> None:
+        """Close many sockets; beyond a few hundred in several turns of the loop, so that the others get their cues."""
+        for number in numbers[:_DISMISS_STEP]:
+            # In a later turn some have gone by themselves.
+            if (socket := self._sockets.get(number)) is not None:
+                self._close(socket, bye)
+        if len(numbers) > _DISMISS_STEP:
+            self._soon(partial(self._dismiss, numbers[_DISMISS_STEP:], bye))
 
     # What the bus says.
 
@@ -295,7 +319,9 @@ class Hub:
         message = self._dialogue.bye(subscriber, bye, retry_ms)
         self._leave(subscriber)
         subscriber.phase = Phase.CLOSING
-        subscriber.close_by = self._bus.now() + self.settings.close_timeout_s
+        subscriber.revoked = bye.code is CloseCode.REVOKED
+        patience_s = self.settings.cut_after_s if subscriber.revoked else self.settings.close_timeout_s
+        subscriber.close_by = self._bus.now() + patience_s
         self._set_beat(subscriber)
         log.info("subscriber.closed", number=subscriber.number, code=int(bye.code), reason=message["reason"])
         socket.close(frame(message, subscriber.format), bye.code)
@@ -315,9 +341,15 @@ class Hub:
         self._pacemaker.remove(subscriber)
         subscriber.phase = Phase.CLOSING
         subscriber.hang_up()
-        self._sockets[subscriber.number].transport.abort()
+        transport = self._sockets[subscriber.number].transport
+        if subscriber.revoked:
+            cut(transport)
+        else:
+            # What the kernel has may still reach a slow reader, the reason for our going included.
+            transport.abort()
 
     def _leave(self, subscriber: Subscriber) -> None:
+        self._dialogue.grants.remove(subscriber.number)
         self._outbox.drop(subscriber)
         stream = self._streams.get(subscriber.event_id)
         if stream is not None:

@@ -27,8 +27,13 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
+from kernel.io.cut import EXTENSION, cut
+
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
+
+    from kernel.io.cut import Connection
 
 log = structlog.get_logger("http")
 
@@ -101,6 +106,8 @@ class GuardedHttp(HttpToolsProtocol):
     _deadline: asyncio.TimerHandle | None = None
     _stopped: _Refused | None = None
     _closed = False
+    # Whom to tell that the connection is gone; nearly always nobody, so there is no dict until somebody asks.
+    _watchers: dict[Callable[[Connection], None], None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the first head's deadline. What only requests need comes with the first of them."""
@@ -115,6 +122,20 @@ class GuardedHttp(HttpToolsProtocol):
         self._stop_deadline()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        self._tell_lost()
+        scope: Any = self.scope
+        if scope is not None:
+            # It holds this protocol and is held by it, as the parser is, which uvicorn lets go of here too.
+            scope.pop("extensions", None)
+
+    def cut(self) -> None:
+        """End the connection; nothing more reaches the peer."""
+        cut(self.transport)
+
+    def when_lost(self, tell: Callable[[Connection], None]) -> None:
+        """Have `tell` called with this connection once it is gone."""
+        self._watchers = self._watchers or {}
+        self._watchers[tell] = None
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; refuse, answer or upgrade."""
@@ -174,6 +195,8 @@ class GuardedHttp(HttpToolsProtocol):
         super().on_message_begin()
         self.url, self.headers, self.expect_100_continue = read
         self.scope["headers"] = self.headers
+        # ASGI has no word for it: the application may need to end the connection for good.
+        self.scope["extensions"] = {EXTENSION: self}  # type: ignore[dict-item]
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -265,6 +288,11 @@ class GuardedHttp(HttpToolsProtocol):
             self.transport.write(_problem_bytes(refusal))
         self.transport.close()
 
+    def _tell_lost(self) -> None:
+        watchers, self._watchers = self._watchers or {}, None
+        for tell in watchers:
+            tell(self)
+
     def _upgrade(self, rest: bytes) -> None:
         if not self._should_upgrade():
             # RFC 9110, 7.8: an upgrade may be ignored. The parser has let go of what follows, so this is the last.
@@ -274,6 +302,8 @@ class GuardedHttp(HttpToolsProtocol):
         if self._answering():
             self._refuse(_Refused(400, "an upgrade request cannot follow one that is not yet answered"))
             return
+        # From here on it is the socket's connection, no longer one that requests come over.
+        self._tell_lost()
         kind: Any = self.ws_protocol_class
         if issubclass(kind, Upgradable):
             # What uvicorn's `handle_websocket_upgrade` does, without writing a head to be parsed again.

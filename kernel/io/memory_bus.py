@@ -37,6 +37,10 @@ class MemoryBus:
         self._subscribers: dict[str, dict[_Subscriber, None]] = {}
         self._listeners: dict[str, dict[_Listener, None]] = {}
 
+    def lag_s(self) -> float:
+        """Return 0: what is published has come before `publish` returns."""
+        return 0.0
+
     def publish(self, topic: Topic[T], offset: int, record: T) -> None:
         """Append a record and deliver it; one at or below the topic's last offset is dropped."""
         if self._topics.setdefault(topic.name, _Log()).append(offset, record):

@@ -44,5 +44,9 @@ class GrantedBody(Response):
         for start in range(0, length, STEP_BYTES):
             if not self._granted():
                 return
-            stop = min(start + STEP_BYTES, length)
-            await send({"type": "http.response.body", "body": self._content[start:stop], "more_body": stop < length})
+            await send(
+                {"type": "http.response.body", "body": self._content[start : start + STEP_BYTES], "more_body": True}
+            )
+        # The server waits with this one until it has got rid of nearly all before it: while a slow client still reads,
+        # the answer is not over, and the connection stays bound to its grant.
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -15,15 +15,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from kernel.decisions import Admit, Decision, Scope
+from kernel.decisions import Decision, Scope
 from kernel.errors import DecodeError, OriginError, OriginMissing
+from kernel.io.cut import connection_of
 from kernel.io.http import bearer_token, problem
 from kernel.io.origin import Fetcher
 from kernel.showings import Showing
 from kernel.strict_json import VENDOR_LIMITS, decode, encode
-from relay.gate import decide
+from kernel.tokens import Reason
+from relay.gate import Gate
 from relay.io.body import GrantedBody
 from relay.io.driver import StreamRelay
+from relay.io.flights import Flights
 from relay.playlist import Asset, Listed, extension
 from relay.presentation import Presentation
 from relay.ranges import ByteRange, Unsatisfiable, parse_range
@@ -46,6 +49,9 @@ MEDIA_TYPES = {
     ".json": "application/json",
 }
 
+STALE_RETRY_S = 2
+"""When who is refused because revocations may have been missed should come again: the bus is asked every second."""
+
 SEGMENT_MAX_AGE_S = 3_600
 """How long the viewer's own cache may keep a segment: it never changes. No shared cache may, for it was gated."""
 
@@ -62,16 +68,19 @@ class Hls:
 
     Args:
         relays: what is open of each showing, by event id.
-        admit: the gates.
+        gate: decides on requests, and again on bodies under way.
         fetcher: the process's only one.
         wall: the time of day in Unix seconds.
+
+    `flights` are the connections with what is on its way: revocations end them.
     """
 
     def __init__(
-        self, relays: Mapping[str, StreamRelay], *, admit: Admit, fetcher: Fetcher, wall: Callable[[], float]
+        self, relays: Mapping[str, StreamRelay], *, gate: Gate, fetcher: Fetcher, wall: Callable[[], float]
     ) -> None:
         self._relays = relays
-        self._admit = admit
+        self.flights = Flights()
+        self._gate = gate
         self._fetcher = fetcher
         self._wall = wall
 
@@ -94,7 +103,8 @@ class Hls:
 
     async def _gated(self, request: Request, named: HlsRequest) -> Response:
         token = named.token or bearer_token(request.headers) or request.cookies.get(COOKIE)
-        decision = self._admit(token, named.event_id, Scope.WATCH, now=self._wall())
+        decision = self._gate(token, named.event_id, Scope.WATCH, now=self._wall())
+        self._bind(request, decision)
         if not decision.admitted:
             return _refusal(decision)
         relay = self._relays.get(named.event_id)
@@ -105,7 +115,7 @@ class Hls:
 
         def granted() -> bool:
             assert decision.claims is not None
-            return decide(decision.claims, named.event_id, Scope.WATCH, now=self._wall()).admitted
+            return self._gate.decide(decision.claims, named.event_id, Scope.WATCH, now=self._wall()).admitted
 
         rendition = named.rendition or ""
         if named.kind == "asset":
@@ -119,6 +129,12 @@ class Hls:
             # Unknown, gone and not yet released look the same: what is coming is nobody's business.
             return problem(404, "Not Found", detail="no such segment is out")
         return await self._media(request, Asset(listed.ref, listed.segment.byte_range), listed.key.generation, granted)
+
+    def _bind(self, request: Request, decision: Decision) -> None:
+        connection = connection_of(request.scope)
+        if connection is not None and decision.admitted and decision.claims is not None:
+            # A refusal changes nothing: what an earlier answer still has in the buffers remains what it was.
+            self.flights.bind(connection, decision.claims)
 
     async def _media(
         self,
@@ -203,6 +219,15 @@ def _refusal(decision: Decision) -> Response:
     if decision.claims is None:
         # Missing and forged look the same; RFC 9110, 15.5.2 wants the challenge.
         return problem(401, "Unauthorized", headers={"WWW-Authenticate": "Bearer"})
+    if decision.reason is Reason.STALE:
+        # No fault of the token's: we do not know what has been revoked meanwhile.
+        return problem(
+            503,
+            "Service Unavailable",
+            reason=decision.reason,
+            detail="nobody new is admitted at the moment",
+            headers={"Retry-After": str(STALE_RETRY_S)},
+        )
     return problem(403, "Forbidden", reason=decision.reason, detail=f"this token does not admit: {decision.reason}")
 
 

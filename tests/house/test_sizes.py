@@ -12,7 +12,7 @@ HOUSES = ("kernel", "feeds", "hub", "relay", "lockstep")
 SOURCES = [path for house in HOUSES for path in sorted((ROOT / house).rglob("*.py"))]
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 70
-MAX_KERNEL_LINES = 2_500
+MAX_KERNEL_LINES = 3_000
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

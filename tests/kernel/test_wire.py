@@ -14,6 +14,7 @@ from kernel.cues import Cue, CueClass, CueType, Entry, Op
 from kernel.errors import DecodeError
 from kernel.marks import Opened, ReleaseMark
 from kernel.pts import Ticks
+from kernel.revocation import Reinstatement, Revocation, RevocationChange, Subject, SubjectKind
 from kernel.timeline import BEGINNING, END, MediaTime, SegmentKey, SegmentTiming, StreamState
 
 counts = st.integers(0, 2**53)
@@ -103,6 +104,36 @@ def test_opened(record: Opened) -> None:
 @given(states)
 def test_state(state: StreamState) -> None:
     assert wire.state_from_map(over_the_wire(state)) == state
+
+
+subjects = st.builds(
+    Subject, kind=st.sampled_from(SubjectKind), value=st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
+) | st.builds(Subject, kind=st.just(SubjectKind.ACCOUNT), value=st.just("ann"), event_id=texts)
+revocations = st.builds(Reinstatement, id=texts, subject=subjects) | st.builds(
+    Revocation, id=texts, subject=subjects, reason=texts, made=seconds, expires=st.none() | counts, by=texts
+)
+
+
+@given(revocations)
+def test_revocation(change: RevocationChange) -> None:
+    assert wire.revocation_from_map(over_the_wire(change)) == change
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"op": "forget"}, "revocation: op is revoke or reinstate, not 'forget'"),
+        ({"op": None}, "revocation: op is"),
+        ({"subject": {"kind": "ip", "value": "x", "event_id": None}}, "revocation: 'ip' is not a valid SubjectKind"),
+        ({"subject": {"kind": "token", "value": "", "event_id": None}}, "revocation: a token has 1 to 256"),
+        ({"subject": {"kind": "token"}}, "revocation: 'value' is missing"),
+        ({"expires": 1.5}, "revocation: an integer is expected"),
+    ],
+)
+def test_a_damaged_revocation_is_named(change: dict[str, Any], says: str) -> None:
+    whole = wire.to_map(Revocation("r", Subject(SubjectKind.TOKEN, "t"), "", 1.0, None, "ops"))
+    with pytest.raises(DecodeError, match=says):
+        wire.revocation_from_map({**whole, **change})
 
 
 def test_types_come_back_as_ours() -> None:

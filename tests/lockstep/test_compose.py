@@ -39,6 +39,12 @@ async def test_all_routes_stand_on_one_application(parts: tuple[Settings, dict[s
             assert (ready.status_code, ready.json()["status"]) == (503, "starting")
             assert (await client.get(f"/hls/{token}/game/index.m3u8")).status_code == 503
             assert (await client.post("/api/v1/feeds/desk", content=b"{}")).status_code == 401
+            assert (await client.get("/api/v1/revocations")).status_code == 401
+            revoke = {"kind": "key", "value": next(iter(keys.signing))}
+            headers = {"Authorization": f"Bearer {keys.operator_key()}"}
+            made = await client.post("/api/v1/revocations", json=revoke, headers=headers)
+            assert (made.status_code, made.json()["id"][:4]) == (201, "rev_")
+            assert (await client.get(f"/hls/{token}/game/index.m3u8")).json()["reason"] == "revoked"
             assert (await client.get("/nothing")).json()["title"] == "Not Found"
         assert deployment.hub.protocol_class() is not None
     finally:

@@ -7,6 +7,7 @@ import pytest
 from feeds.standard_webhooks import parse_secret
 from kernel.errors import SettingsError
 from lockstep.keys import Rotation, ensure_keys, read_keys, rotate_keys
+from relay.operators import OperatorScope, digest_of, operator_key
 from relay.token_verifier import TokenVerifier
 from tests.support.tokens import claims
 
@@ -20,6 +21,9 @@ def test_the_first_start_makes_private_keys(tmp_path: Path) -> None:
     assert all(len(parse_secret(secret)) == 32 for secret in made.webhook_secrets.values())
     assert read_keys(folder) == made
     assert TokenVerifier(made.signing).verify(read_keys(folder).keyring().issue(claims())) == claims()
+    found = made.known_operators().find(made.operator_key())
+    assert found is not None
+    assert (found.name, found.scopes) == ("cli", frozenset(OperatorScope))
     assert [item.name for item in folder.iterdir()] == ["keys.toml"]
 
 
@@ -32,11 +36,39 @@ def test_a_later_start_keeps_them_and_adds_what_is_new(tmp_path: Path) -> None:
     assert second.signing == first.signing
     assert second.webhook_secrets["nba"] == first.webhook_secrets["nba"]
     assert "desk" in second.webhook_secrets
+    assert second.operators == first.operators
+
+
+def test_a_file_from_before_there_were_operators_gets_one(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    first = ensure_keys(tmp_path, ["nba"])
+    path.write_text(path.read_text("utf-8").partition("[operators")[0], "utf-8")
+    with pytest.raises(SettingsError, match=r"no operator's key.*start `lockstep serve`"):
+        read_keys(tmp_path).operator_key()
+    second = ensure_keys(tmp_path, ["nba"])
+    assert (second.signing, second.webhook_secrets) == (first.signing, first.webhook_secrets)
+    assert read_keys(tmp_path) == second
+    assert second.operator_key() != first.operator_key()
+
+
+def test_other_operators_are_known_by_their_hash_and_stay_when_the_file_is_written(tmp_path: Path) -> None:
+    ensure_keys(tmp_path, [])
+    ann = operator_key(b"a" * 32)
+    path = tmp_path / "keys.toml"
+    with path.open("a", encoding="utf-8") as file:
+        file.write(f'\n[operators.ann]\nsha256 = "{digest_of(ann).hex()}"\nscopes = ["read"]\n')
+    keys = ensure_keys(tmp_path, ["nba"])
+    assert read_keys(tmp_path) == keys
+    found = keys.known_operators().find(ann)
+    assert found is not None
+    assert (found.name, found.scopes) == ("ann", frozenset({OperatorScope.READ}))
+    assert ann not in path.read_text("utf-8")
 
 
 def test_keys_are_never_shown(tmp_path: Path) -> None:
     keys = ensure_keys(tmp_path, ["nba"])
     assert keys.webhook_secrets["nba"] not in repr(keys)
+    assert keys.operator_key() not in repr(keys)
     assert "nba" in repr(keys)
 
 
@@ -61,6 +93,13 @@ def test_a_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
         "[signing]\nk = 1",
         "signing = 3",
         '[signing]\n[webhooks]\nn = "whsec_AA"',
+        '[signing]\n[operators]\nann = "lko_x"',
+        "[signing]\n[operators.ann]\nscopes = []",
+        '[signing]\n[operators.ann]\nkey = "secret"\nscopes = []',
+        '[signing]\n[operators.ann]\nsha256 = "00"\nscopes = []',
+        f'[signing]\n[operators.ann]\nsha256 = "{"00" * 32}"',
+        f'[signing]\n[operators.ann]\nsha256 = "{"00" * 32}"\nscopes = ["all"]',
+        f'[signing]\n[operators."a b"]\nsha256 = "{"00" * 32}"\nscopes = []',
     ],
 )
 def test_a_damaged_file_is_said(tmp_path: Path, content: str) -> None:

@@ -46,6 +46,12 @@ class BusContract:
         bus = self.make_bus()
         assert bus.now() <= bus.now()
 
+    async def test_a_bus_that_works_is_not_stale(self) -> None:
+        bus = self.make_bus()
+        bus.publish(TOPIC, 0, "r")
+        await self.settle()
+        assert 0 <= bus.lag_s() < 5
+
     async def test_a_subscriber_gets_what_is_retained_and_what_comes_once_in_order(self) -> None:
         bus, receiver = self.make_bus(), Receiver()
         for offset in (0, 1, 5):

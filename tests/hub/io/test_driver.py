@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
+from hub.io import driver
 from hub.io.driver import Hub
 from hub.settings import HubSettings
 from kernel.bus import entries_topic, epoch_signal, feeds_signal, opened_signal, state_signal, timings_topic
@@ -29,6 +30,7 @@ from kernel.decisions import Scope
 from kernel.feed_state import FeedState, Health
 from kernel.io.guard import GuardedHttp
 from kernel.io.memory_bus import MemoryBus
+from kernel.revocation import Subject, SubjectKind
 from tests.hub.makers import SHOWING, STREAM, Gate, at, claims, entry, opened, state, timing
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ GATE = Gate(
     other=claims(Scope.WATCH, account="bob", expires=FAR),
     elsewhere=claims(Scope.WATCH, event_id="elsewhere", expires=FAR),
     old=claims(Scope.WATCH, expires=1_000),
+    fresh=replace(claims(Scope.WATCH, expires=FAR), jti="fresh", session="fresh"),
 )
 
 
@@ -707,3 +710,69 @@ async def test_a_drain_that_nobody_answers_ends_all_the_same() -> None:
         await rig.hub.drain()
         await asyncio.wait_for(rig.hub.gone.wait(), 5)
         raw.close()
+
+
+ANN, SERVER = Subject(SubjectKind.ACCOUNT, "ann"), Subject(SubjectKind.ACCOUNT, "srv")
+
+
+async def test_who_is_revoked_is_told_at_once_and_does_not_come_back() -> None:
+    async with running() as rig, rig.client() as mine, rig.client("server") as other:
+        for client in (mine, other):
+            await hear(client, "hello")
+        await subscribe(mine)
+        rig.hub.revoke(Subject(SubjectKind.EVENT, "elsewhere"))
+        rig.hub.revoke(ANN)
+        bye, code = await farewell(mine)
+        assert (bye["code"], bye["reason"], code) == (4510, "revoked", 4510)
+        await say(other, op="ping", t=1)
+        assert (await hear(other, "pong"))["t"] == 1
+        # It has left: once more ends nothing.
+        rig.hub.revoke(ANN)
+        rig.hub.revoke(SERVER)
+        assert (await farewell(other))[1] == 4510
+
+
+async def test_a_crowd_is_dismissed_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_DISMISS_STEP", 2)
+    async with running() as rig, contextlib.AsyncExitStack() as stack:
+        crowd = [await stack.enter_async_context(rig.client()) for _ in range(5)]
+        for client in crowd:
+            await hear(client, "hello")
+        rig.hub.revoke(Subject(SubjectKind.EVENT, STREAM))
+        assert [(await farewell(client))[1] for client in crowd] == [4510] * 5
+
+
+async def test_a_token_that_was_refreshed_counts_no_more() -> None:
+    async with running() as rig, rig.client() as client:
+        await hear(client, "hello")
+        await say(client, op="auth", token="fresh")
+        await say(client, op="ping", t=1)
+        await hear(client, "pong")
+        rig.hub.revoke(Subject(SubjectKind.TOKEN, "j"))
+        await say(client, op="ping", t=2)
+        await hear(client, "pong")
+        rig.hub.revoke(Subject(SubjectKind.SESSION, "fresh"))
+        assert (await farewell(client))[1] == 4510
+
+
+async def test_a_revoked_reader_that_stands_still_is_cut() -> None:
+    settings = HubSettings(heartbeat_ms=30_000, drain_s=0.05, close_timeout_s=60, cut_after_s=0.05)
+    async with running(settings) as rig, rig.client() as client:
+        await subscribe(client)
+        client.transport.pause_reading()
+        rig.hub.revoke(ANN)
+        # It does not answer our Close: the limit of those who are not revoked is a minute.
+        await asyncio.wait_for(rig.hub.gone.wait(), 10)
+        assert rig.hub.counts()["sockets"] == 0
+
+
+async def test_cut_off_from_the_bus_everybody_may_come_again_elsewhere() -> None:
+    async with running() as rig, rig.client() as client, rig.client(None) as stranger:
+        await hear(client, "hello")
+        await hear(stranger, "hello")
+        rig.hub.end_all()
+        bye, code = await farewell(client)
+        assert (code, bye["reason"], bye["retry_ms"] >= 1_000) == (4413, "stale", True)
+        # Who has not been admitted has nothing that could be revoked.
+        await say(stranger, op="sub")
+        assert (await hear(stranger))["code"] == "auth_required"

@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from kernel.io.cut import Connection, connection_of
 from kernel.io.guard import RELIED_ON, GuardedHttp, GuardLimits, Upgradable, guarded_protocol
 
 GET = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -71,9 +72,13 @@ class App:
         self.asked: list[str] = []
         self.arrived = asyncio.Event()
         self.go = asyncio.Event()
+        self.connections: list[Connection] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.asked.append(scope["path"])
+        connection = connection_of(scope)
+        assert connection is not None
+        self.connections.append(connection)
         self.arrived.set()
         body, more = b"", True
         while more:
@@ -461,3 +466,39 @@ async def test_an_upgrade_behind_an_unanswered_request_is_refused(door: Door) ->
     with contextlib.suppress(ConnectionError):
         assert await reader.read() == b""
     assert RecordingSocket.received == []
+
+
+async def test_an_application_may_cut_the_connection(door: Door) -> None:
+    reader, writer = await door.open()
+    writer.write(GET.replace(b"/x", b"/wait"))
+    await door.app.arrived.wait()
+    door.app.connections[0].cut()
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+
+
+async def test_who_asks_is_told_once_that_a_connection_is_gone(door: Door) -> None:
+    reader, writer = await door.open()
+    for _ in range(2):
+        writer.write(GET)
+        await reader.readuntil(b"GET /x ")
+    first, second = door.app.connections
+    assert first is second
+    gone: asyncio.Queue[Connection] = asyncio.Queue()
+    for _ in range(2):
+        first.when_lost(gone.put_nowait)
+    writer.close()
+    assert await gone.get() is first
+    assert gone.empty()
+
+
+async def test_an_upgraded_connection_is_no_longer_one_that_requests_come_over(door: Door) -> None:
+    reader, writer = await door.open()
+    writer.write(GET)
+    await reader.readuntil(b"GET /x ")
+    gone: asyncio.Queue[Connection] = asyncio.Queue()
+    door.app.connections[0].when_lost(gone.put_nowait)
+    writer.write(UPGRADE + b"\r\n")
+    assert await gone.get() is door.app.connections[0]
+    writer.write(b"bye")
+    assert (await reader.read()).endswith(b"bye")

@@ -12,6 +12,7 @@ def test_time_is_what_it_was_given() -> None:
     times = iter([1.0, 2.5])
     bus = MemoryBus(lambda: next(times))
     assert (bus.now(), bus.now()) == (1.0, 2.5)
+    assert bus.lag_s() == 0
 
 
 def test_everything_is_delivered_before_publish_returns() -> None:

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 from starlette.applications import Starlette
 
+from kernel.io.cut import EXTENSION, Connection
 from kernel.io.http import exception_handlers
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.origin import Fetcher, resolve
 from kernel.marks import ReleaseMark
 from kernel.playlist import parse_media_playlist
+from kernel.revocation import Revocation, RevocationIndex, Subject, SubjectKind
 from kernel.showings import Showing
 from relay.gate import Gate
 from relay.io.driver import StreamRelay
@@ -36,9 +39,12 @@ class Site:
         showing = Showing("game", ref, allowed_origins=allowed_origins)
         self.relay = StreamRelay(showing, fetcher=self.fetcher, bus=bus)
         self.wall = float(NOW)
-        hls = Hls({"game": self.relay}, admit=Gate(cache()), fetcher=self.fetcher, wall=lambda: self.wall)
-        app = Starlette(routes=hls.routes(), exception_handlers=exception_handlers)
-        self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://relay.test")
+        self.revocations = RevocationIndex()
+        self.lag_s = 0.0
+        self.gate = Gate(cache(), self.revocations, lag_s=lambda: self.lag_s)
+        self.hls = Hls({"game": self.relay}, gate=self.gate, fetcher=self.fetcher, wall=lambda: self.wall)
+        self.app = Starlette(routes=self.hls.routes(), exception_handlers=exception_handlers)
+        self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app), base_url="http://relay.test")
         copy = parse_media_playlist(Path(path).read_text("utf-8"))
         refs = [resolve(ref, segment.uri) for segment in copy.segments]
         self.relay.presentation.window.observe(copy, refs, lambda uri: resolve(ref, uri), now=0.0)
@@ -200,3 +206,65 @@ async def test_only_named_origins_may_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 async def test_nothing_can_be_written(site: Site, method: str) -> None:
     assert (await site.http.request(method, f"{MAIN}/index.m3u8")).status_code == 405
+
+
+async def test_who_is_revoked_learns_it_and_strangers_do_not(site: Site) -> None:
+    site.revocations.apply(Revocation("r", Subject(SubjectKind.ACCOUNT, "ann"), "fraud", NOW, None, "ops"))
+    answer = await site.http.get(f"{MAIN}/index.m3u8")
+    assert (answer.status_code, answer.json()["reason"]) == (403, "revoked")
+    assert answer.headers["cache-control"] == "no-store"
+    # Why is for operators only.
+    assert "fraud" not in answer.text
+    assert (await site.http.get("/hls/game/index.m3u8")).status_code == 401
+    other = await site.http.get(f"/hls/{token(account='bob')}/game/index.m3u8")
+    assert other.status_code == 200
+
+
+async def test_who_comes_while_revocations_may_be_missed_is_to_come_again(site: Site) -> None:
+    assert (await site.http.get(f"{MAIN}/index.m3u8")).status_code == 200
+    site.lag_s = 6.0
+    new = await site.http.get(f"/hls/{token(session='new')}/game/main/0-0.ts")
+    assert (new.status_code, new.headers["retry-after"], new.json()["reason"]) == (503, "2", "stale")
+    assert (await site.http.get(f"{MAIN}/main/0-0.ts")).status_code == 200
+    site.lag_s = 61.0
+    assert (await site.http.get(f"{MAIN}/main/0-0.ts")).status_code == 503
+
+
+class Line:
+    """A connection as the server would offer it."""
+
+    def __init__(self) -> None:
+        self.cuts = 0
+
+    def cut(self) -> None:
+        self.cuts += 1
+
+    def when_lost(self, tell: Callable[[Connection], None]) -> None:
+        """Live for ever."""
+
+
+async def ask_over(site: Site, line: Line, path: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await site.app({**scope, "extensions": {EXTENSION: line}}, receive, send)
+
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://relay.test") as client:
+        await client.get(path)
+
+
+async def test_a_connection_belongs_to_whom_it_answered_last(site: Site) -> None:
+    line, ann, bob = Line(), Subject(SubjectKind.ACCOUNT, "ann"), Subject(SubjectKind.ACCOUNT, "bob")
+    await ask_over(site, line, f"{MAIN}/main/0-0.ts")
+    site.hls.flights.revoke(bob)
+    assert line.cuts == 0
+    # A proxy carries several viewers over one connection, one after the other.
+    await ask_over(site, line, f"/hls/{token(account='bob')}/game/main/0-0.ts")
+    site.hls.flights.revoke(ann)
+    assert line.cuts == 0
+    # A refusal is nobody's answer: it does not free what went before.
+    await ask_over(site, line, "/hls/game/index.m3u8")
+    site.hls.flights.revoke(bob)
+    assert line.cuts == 1
+    await ask_over(site, line, f"{MAIN}/index.m3u8")
+    site.hls.flights.revoke(ann)
+    assert line.cuts == 2

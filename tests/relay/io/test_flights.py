@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from structlog.testing import capture_logs
+
+from kernel.io.cut import Connection, connection_of
+from kernel.io.guard import GuardedHttp
+from kernel.revocation import Subject, SubjectKind
+from relay.io.body import STEP_BYTES, GrantedBody
+from relay.io.flights import Flights
+from tests.support.tokens import claims
+
+ANN, BOB = Subject(SubjectKind.ACCOUNT, "ann"), Subject(SubjectKind.ACCOUNT, "bob")
+
+
+class Line:
+    """A connection that keeps what is done with it."""
+
+    def __init__(self) -> None:
+        self.cuts = 0
+        self.watchers: dict[Callable[[Connection], None], None] = {}
+
+    def cut(self) -> None:
+        self.cuts += 1
+        self.lose()
+
+    def when_lost(self, tell: Callable[[Connection], None]) -> None:
+        self.watchers[tell] = None
+
+    def lose(self) -> None:
+        watchers, self.watchers = self.watchers, {}
+        for tell in watchers:
+            tell(self)
+
+
+def test_a_revocation_cuts_whom_it_names_and_nobody_else() -> None:
+    flights, first, second, other = Flights(), Line(), Line(), Line()
+    flights.bind(first, claims())
+    flights.bind(second, claims(jti="token-2"))
+    flights.bind(other, claims(account="bob"))
+    with capture_logs() as logs:
+        flights.revoke(ANN)
+    assert [line.cuts for line in (first, second, other)] == [1, 1, 0]
+    assert [(line["event"], line["why"], line["count"]) for line in logs] == [("connections.cut", "revoked", 2)]
+    assert len(flights) == 1
+    flights.revoke(ANN)
+    assert first.cuts == 1
+
+
+def test_a_connection_that_is_gone_is_forgotten() -> None:
+    flights, line = Flights(), Line()
+    flights.bind(line, claims())
+    flights.bind(line, claims())
+    line.lose()
+    assert len(flights) == 0
+    flights.revoke(ANN)
+    assert line.cuts == 0
+
+
+def test_the_last_answer_counts() -> None:
+    flights, line = Flights(), Line()
+    flights.bind(line, claims())
+    flights.bind(line, claims(account="bob"))
+    flights.revoke(ANN)
+    assert line.cuts == 0
+    flights.revoke(BOB)
+    assert line.cuts == 1
+
+
+def test_everything_can_be_ended() -> None:
+    flights, lines = Flights(), [Line(), Line()]
+    for line in lines:
+        flights.bind(line, claims())
+    flights.end_all()
+    assert [line.cuts for line in lines] == [1, 1]
+    assert len(flights) == 0
+
+
+class Door:
+    """A real server with one large body, and a client that reads when it is told to."""
+
+    def __init__(self) -> None:
+        self.flights = Flights()
+        self.sent = asyncio.Event()
+
+    async def app(self, scope: Any, receive: Any, send: Any) -> None:
+        connection = connection_of(scope)
+        assert connection is not None
+        self.flights.bind(connection, claims())
+
+        async def watched(message: Any) -> None:
+            # The last step is handed to the server; the application has nothing more to say.
+            if not message.get("body") and message["type"] == "http.response.body":
+                self.sent.set()
+            await send(message)
+
+        body = memoryview(bytes(STEP_BYTES + 1_000))
+        await GrantedBody(body, granted=lambda: True, status_code=200, headers={})(scope, receive, watched)
+
+
+async def received(*, revoked: bool) -> tuple[int, bool]:
+    """Let the application finish, revoke or not, and return what the client gets and whether it was reset."""
+    door, loop = Door(), asyncio.get_running_loop()
+    config = uvicorn.Config(
+        door.app, interface="asgi3", log_config=None, lifespan="off", http=GuardedHttp, access_log=False
+    )
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        client.setblocking(False)
+        await server.startup(sockets=[listening])
+        await loop.sock_connect(client, listening.getsockname())
+        await loop.sock_sendall(client, b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        count, reset = 0, False
+        try:
+            while not door.sent.is_set():
+                piece = await loop.sock_recv(client, 1_024)
+                assert piece
+                count += len(piece)
+                await asyncio.sleep(0)
+            if revoked:
+                door.flights.revoke(ANN)
+                assert len(door.flights) == 0
+            while piece := await loop.sock_recv(client, 1_024):
+                count += len(piece)
+                await asyncio.sleep(0)
+        except ConnectionResetError:
+            reset = True
+        await server.shutdown()
+    return count, reset
+
+
+async def test_the_last_bytes_of_a_body_are_cut_too() -> None:
+    count, reset = await received(revoked=False)
+    assert (count > STEP_BYTES + 1_000, reset) == (True, False)
+    count, reset = await received(revoked=True)
+    assert (count < STEP_BYTES, reset) == (True, True)
