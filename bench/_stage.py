@@ -29,7 +29,6 @@ from hub.settings import HubSettings
 from kernel.bus import entries_topic, epoch_signal, opened_signal, safety_topic, state_signal, timings_topic
 from kernel.cues import Cue, CueClass, CueType, Entry, Op
 from kernel.decisions import Decision, Scope, Verdict
-from kernel.io.guard import GuardedHttp
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.system_time import monotonic, new_id, wall
 from kernel.marks import Opened
@@ -38,6 +37,7 @@ from kernel.showings import Showing
 from kernel.timeline import MediaTime, SegmentTiming, StreamState
 from kernel.tokens import Claims, Keyring
 from lockstep.collector import set_up_collector
+from lockstep.guard import GuardedHttp
 from lockstep.logs import configure_logs
 from relay.token_cache import TokenCache
 from relay.token_verifier import TokenVerifier
@@ -207,10 +207,11 @@ def claims(number: int = 0) -> Claims:
 
 def handshake(number: int = 0) -> bytes:
     """Return the upgrade request of a subscriber that authenticates as a server may, with a token of its own."""
+    token = Keyring(KEYS).issue(claims(number))
     return (
         f"GET /api/v1/wagering/subscribe?event_id={EVENT} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
-        f"Sec-WebSocket-Protocol: lockstep.v1.json\r\nAuthorization: Bearer {Keyring(KEYS).issue(claims(number))}\r\n\r\n"
+        f"Sec-WebSocket-Protocol: lockstep.v1.json\r\nAuthorization: Bearer {token}\r\n\r\n"
     ).encode()
 
 

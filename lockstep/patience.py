@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import structlog
 
-from kernel.io.guard import GuardedHttp
+from lockstep.guard import GuardedHttp
 
 if TYPE_CHECKING:
     import asyncio

@@ -9,13 +9,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-import structlog
 from uvicorn.protocols.utils import get_remote_addr
 
 from hub.close_codes import CloseCode
-from kernel.io.guard import Refused
 from kernel.io.http import problem
 from lockstep.allowances import Allowances, Over
+from lockstep.guard import Refused
 from lockstep.patience import AtOnce, PatientHttp
 from lockstep.peers import TrustedProxies, address_group
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from hub.io.socket import Socket
 
-log = structlog.get_logger("http")
 
 GROUP = "lockstep.address_group"
 """Where a request's scope, or a socket's app_state, holds what its address is limited by."""

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from kernel.io.guard import GuardLimits
+from lockstep.guard import GuardLimits
 from lockstep.patience import RELIED_ON, Patience, PatientHttp
 
 LARGE = 8 << 20

@@ -12,7 +12,7 @@ import relay.io.at_once
 from relay.gate import Gate
 from relay.io.at_once import PlaylistsAtOnce
 from tests.relay.io.test_hls import TOKEN, Site
-from tests.support.tokens import KEYRING, NOW, claims, token
+from tests.support.tokens import KEYRING, NOW, cache, claims, token
 
 
 class Both:
@@ -23,7 +23,7 @@ class Both:
         self.answered: list[tuple[object, ...]] = []
         self.at_once = PlaylistsAtOnce(
             {"game": self.site.relay},
-            admit=Gate(KEYRING),
+            admit=Gate(cache()),
             wall=lambda: self.site.wall,
             now=lambda: 0.0,
             tell=lambda *one: self.answered.append(one),
