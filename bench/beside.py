@@ -19,7 +19,6 @@ from bench._stage import (
     KEYS,
     Process,
     Stage,
-    admit,
     claims,
     hub_process,
     machine,
@@ -35,11 +34,15 @@ from kernel.io.system_time import wall
 from kernel.marks import ReleaseMark
 from kernel.playlist import parse_media_playlist
 from kernel.pts import Ticks
+from kernel.revocation import RevocationIndex
 from kernel.showings import Showing
 from kernel.timeline import MediaTime
 from kernel.tokens import Keyring
+from relay.gate import Gate
 from relay.io.driver import StreamRelay
 from relay.io.hls import Hls
+from relay.token_cache import TokenCache
+from relay.token_verifier import TokenVerifier
 
 BYTES_A_S = 125_000_000
 FIGURES_MS = (5.0, 25.0)
@@ -60,7 +63,9 @@ def app(stage: Stage) -> Any:
     window.observe(copy, refs, lambda uri: resolve(ref, uri), now=0.0)
     window.on_mark(ReleaseMark(EVENT, 0, 0, None, MediaTime(0, Ticks(180_000)), 0.0))
     window.handle_timer(now=0.0)
-    hls = Hls({EVENT: relay}, admit=admit(), fetcher=fetcher, wall=wall)
+    tokens = TokenCache(TokenVerifier(KEYS))
+    gate = Gate(tokens, RevocationIndex(), lag_s=lambda: 0.0)
+    hls = Hls({EVENT: relay}, gate=gate, fetcher=fetcher, wall=wall)
 
     # In memory from now on; the folder has served its purpose.
     loaded = asyncio.get_running_loop().create_task(fetcher.segment(refs[0]))

@@ -199,10 +199,17 @@ def _serve_without_gates() -> None:
     claims = Claims("x", "x", EVENT, 0, now + 36_000, (0, now + 36_000), "x", frozenset({Scope.WATCH}))
     decision = Decision(Verdict.ADMIT, None, may_watch=True, may_wager=True, claims=claims)
 
-    def nobody(_: object) -> Any:
-        return lambda token, event_id, scope, *, now: decision
+    class Everybody:
+        """Admit everybody."""
 
-    setattr(lockstep.compose, "Gate", nobody)  # noqa: B010 - mypy knows better than to let us
+        def __init__(self, *_: object, **__: object) -> None: ...
+
+        def __call__(self, *_: object, **__: object) -> Decision:
+            return decision
+
+        decide = __call__
+
+    setattr(lockstep.compose, "Gate", Everybody)  # noqa: B010 - mypy knows better than to let us
     lockstep_main()
 
 

@@ -122,10 +122,7 @@ class Deployment:
             *self._health_routes(),
             metrics_route(FeedsCollector(self._ingests), ProcessCollector(lambda: self._watch, self.allowances)),
         ]
-        app = Starlette(routes=routes, exception_handlers=exception_handlers)
-        # It would send whoever asks with a slash too many to the host that their Host header names.
-        app.router.redirect_slashes = False
-        self.app: ASGIApp = AccessLog(below("/hls/", hls, app), now=loop.time, tell=log_answered)
+        self.app: ASGIApp = AccessLog(below("/hls/", hls, _framework(routes)), now=loop.time, tell=log_answered)
         self._tasks: list[asyncio.Task[None]] = []
         self._watch: LoopWatch | None = None
         self._recovered = False
@@ -235,6 +232,13 @@ def _desk(store: RevocationStore, bus: Bus, keys: Keys, index: RevocationIndex) 
         live=index.__len__,
         retain=False,
     )
+
+
+def _framework(routes: list[Route]) -> Starlette:
+    app = Starlette(routes=routes, exception_handlers=exception_handlers)
+    # It would send whoever asks with a slash too many to the host that their Host header names.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _source_keys(showings: dict[str, Showing], keys: Keys) -> dict[str, SourceKeys]:

@@ -9,10 +9,10 @@ import httpx2
 import pytest
 
 import relay.io.at_once
-from relay.gate import Gate
+from kernel.revocation import Revocation, Subject, SubjectKind
 from relay.io.at_once import PlaylistsAtOnce
 from tests.relay.io.test_hls import TOKEN, Site
-from tests.support.tokens import KEYRING, NOW, cache, claims, token
+from tests.support.tokens import KEYRING, NOW, claims, token
 
 
 class Both:
@@ -23,7 +23,7 @@ class Both:
         self.answered: list[tuple[object, ...]] = []
         self.at_once = PlaylistsAtOnce(
             {"game": self.site.relay},
-            admit=Gate(cache()),
+            admit=self.site.gate,
             wall=lambda: self.site.wall,
             now=lambda: 0.0,
             tell=lambda *one: self.answered.append(one),
@@ -118,6 +118,13 @@ async def test_a_grant_that_ended_counts_at_once(both: Both) -> None:
     target = f"/hls/{TOKEN}/game/index.m3u8"
     assert both.ask(target) is not None
     both.site.wall = NOW + 3600.0
+    assert both.ask(target) is None
+
+
+async def test_who_is_revoked_gets_nothing(both: Both) -> None:
+    target = f"/hls/{TOKEN}/game/index.m3u8"
+    assert both.ask(target) is not None
+    both.site.revocations.apply(Revocation("r", Subject(SubjectKind.ACCOUNT, "ann"), "fraud", NOW, None, "ops"))
     assert both.ask(target) is None
 
 
