@@ -29,7 +29,6 @@ from hub.settings import HubSettings
 from kernel.bus import entries_topic, epoch_signal, opened_signal, safety_topic, state_signal, timings_topic
 from kernel.cues import Cue, CueClass, CueType, Entry, Op
 from kernel.decisions import Decision, Scope, Verdict
-from kernel.io.guard import GuardedHttp
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.system_time import monotonic, new_id, wall
 from kernel.marks import Opened
@@ -38,6 +37,7 @@ from kernel.showings import Showing
 from kernel.timeline import MediaTime, SegmentTiming, StreamState
 from kernel.tokens import Claims, Keyring
 from lockstep.collector import set_up_collector
+from lockstep.guard import GuardedHttp
 from lockstep.logs import configure_logs
 from relay.token_cache import TokenCache
 from relay.token_verifier import TokenVerifier
@@ -66,7 +66,7 @@ class Stage:
     def __init__(self, settings: HubSettings) -> None:
         self.bus = MemoryBus(asyncio.get_running_loop().time)
         showings = {EVENT: Showing(EVENT, "http://127.0.0.1:9/index.m3u8")}
-        self.hub = Hub(self.bus, showings, _admit(), settings, wall=wall, new_id=new_id)
+        self.hub = Hub(self.bus, showings, admit(), settings, wall=wall, new_id=new_id)
         self.bus.signal(epoch_signal(EVENT), "bench")
         self.bus.signal(
             state_signal(EVENT), StreamState(EVENT, TARGET_S, live=True, ended=False, begun=True, last=None)
@@ -108,8 +108,12 @@ class Stage:
         return Entry(self._o, cue, place)
 
 
-def serve(settings: HubSettings, commands: Callable[[Stage], dict[str, Command]]) -> None:
-    """Run a hub that obeys; print its port first."""
+def serve(
+    settings: HubSettings,
+    commands: Callable[[Stage], dict[str, Command]],
+    make_app: Callable[[Stage], Any] | None = None,
+) -> None:
+    """Run a hub that obeys, with an application beside it if there is one; print its port first."""
     raise_limits()
     configure_logs("error")
 
@@ -119,8 +123,10 @@ def serve(settings: HubSettings, commands: Callable[[Stage], dict[str, Command]]
         # As `lockstep serve` does.
         set_up_collector()
 
-        async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def nothing(scope: Any, receive: Any, send: Any) -> None:
             raise AssertionError("no request is meant for the app")
+
+        app = nothing if make_app is None else make_app(stage)
 
         config = uvicorn.Config(
             app, lifespan="off", log_config=None, access_log=False, http=GuardedHttp,
@@ -192,15 +198,20 @@ def rss_bytes(pid: int) -> int:
     raise RuntimeError("the server has no resident memory: it is gone")
 
 
-def handshake(number: int = 0) -> bytes:
-    """Return the upgrade request of a subscriber that authenticates as a server may, with a token of its own."""
+def claims(number: int = 0) -> Claims:
+    """Return claims that admit to everything, with a token id of their own."""
     now = int(wall())
     scopes = frozenset({"watch", "wager", "server", "trading"})
-    claims = Claims(f"bench-{number}", "bench", EVENT, now - 60, now + 36_000, (now - 60, now + 36_000), "s", scopes)
+    return Claims(f"bench-{number}", "bench", EVENT, now - 60, now + 36_000, (now - 60, now + 36_000), "s", scopes)
+
+
+def handshake(number: int = 0) -> bytes:
+    """Return the upgrade request of a subscriber that authenticates as a server may, with a token of its own."""
+    token = Keyring(KEYS).issue(claims(number))
     return (
         f"GET /api/v1/wagering/subscribe?event_id={EVENT} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
         "Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
-        f"Sec-WebSocket-Protocol: lockstep.v1.json\r\nAuthorization: Bearer {Keyring(KEYS).issue(claims)}\r\n\r\n"
+        f"Sec-WebSocket-Protocol: lockstep.v1.json\r\nAuthorization: Bearer {token}\r\n\r\n"
     ).encode()
 
 
@@ -242,16 +253,17 @@ def report(name: str, results: list[dict[str, Any]]) -> None:
     print(f"{results[0]['machine']}, load {results[0]['load']}; {results[0]['date']}")
 
 
-def _admit() -> Any:
+def admit() -> Any:
+    """Return gates that know the bench's key."""
     tokens = TokenCache(TokenVerifier(KEYS))
 
-    def admit(token: str | None, event_id: str, scope: Scope, *, now: float) -> Decision:
-        claims = tokens.verify(token or "", now=now)
-        reason = claims.reason_at(now, event_id, scope) if claims is not None else None
-        verdict = Verdict.ADMIT if claims is not None and reason is None else Verdict.REFUSE
-        return Decision(verdict, reason, may_watch=True, may_wager=True, claims=claims)
+    def decide(token: str | None, event_id: str, scope: Scope, *, now: float) -> Decision:
+        found = tokens.verify(token or "", now=now)
+        reason = found.reason_at(now, event_id, scope) if found is not None else None
+        verdict = Verdict.ADMIT if found is not None and reason is None else Verdict.REFUSE
+        return Decision(verdict, reason, may_watch=True, may_wager=True, claims=found)
 
-    return admit
+    return decide
 
 
 __all__ = ["PLAY", "Process", "Stage", "handshake", "hub_process", "monotonic", "report", "serve", "text", "time"]

@@ -34,18 +34,19 @@ from bench._stage import Process, machine, percentile, raise_limits, report, rss
 from kernel.bus import revocations_topic
 from kernel.decisions import Scope
 from kernel.io.cut import connection_of
-from kernel.io.guard import GuardedHttp
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.system_time import new_id, wall
 from kernel.revocation import Revocation, RevocationIndex, Subject, SubjectKind
 from kernel.tokens import Claims, Keyring
 from lockstep.enforcement import Enforcement
+from lockstep.guard import GuardedHttp
 from lockstep.logs import configure_logs
 from relay.gate import Gate, StaleLimits
 from relay.io.body import GrantedBody
 from relay.io.flights import Flights
 from relay.io.revocation_desk import PATH, RevocationDesk
 from relay.io.revocation_store import RevocationStore
+from relay.io.turns import Turns
 from relay.operators import Operator, Operators, OperatorScope, digest_of, operator_key
 from relay.token_cache import TokenCache
 from relay.token_verifier import TokenVerifier
@@ -103,7 +104,7 @@ async def serve(kind: str) -> None:
         def granted() -> bool:
             return gate.decide(claims, "bench", Scope.WATCH, now=wall()).admitted
 
-        return GrantedBody(BODY, granted=granted, status_code=200, headers={})
+        return GrantedBody(BODY, granted=granted, turns=Turns(), status_code=200, headers={})
 
     with tempfile.TemporaryDirectory() as folder:
         store = await RevocationStore.open(Path(folder) / "revocations.sqlite")

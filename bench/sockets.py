@@ -29,13 +29,13 @@ from hub.io.driver import Hub
 from hub.settings import HubSettings
 from kernel.bus import epoch_signal, state_signal
 from kernel.decisions import Decision, Scope, Verdict
-from kernel.io.guard import GuardedHttp
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.system_time import monotonic, new_id, wall
 from kernel.showings import Showing
 from kernel.timeline import StreamState
 from kernel.tokens import Claims, Keyring
 from lockstep.collector import set_up_collector
+from lockstep.guard import GuardedHttp
 from relay.token_cache import TokenCache
 from relay.token_verifier import TokenVerifier
 

@@ -189,9 +189,12 @@ async def _serve_yardstick(data_dir: Path, port: int) -> None:
 
     from feeds.standard_webhooks import SignatureFault, verify
     from feeds.vendors.lockstep import adapt
+    from hub.io.socket import Socket
     from kernel.io.http import read_body
     from kernel.strict_json import VENDOR_LIMITS, decode
+    from lockstep.allowances import AddressLimits, Allowances
     from lockstep.front_door import listen, make_server
+    from lockstep.peers import TrustedProxies
 
     secret = _secret(data_dir)
 
@@ -204,7 +207,9 @@ async def _serve_yardstick(data_dir: Path, port: int) -> None:
         return JSONResponse({"accepted": len(adapted.facts), "duplicate": False}, 202)
 
     app = Starlette(routes=[Route("/api/v1/feeds/{source}", receive, methods=["POST"])])
-    await make_server(app, asyncio.Protocol).serve(sockets=[listen("127.0.0.1", port)])
+    allowances = Allowances(AddressLimits())
+    server = make_server(app, Socket, proxies=TrustedProxies(), allowances=allowances)
+    await server.serve(sockets=[listen("127.0.0.1", port)])
 
 
 def main() -> None:

@@ -30,13 +30,17 @@ from kernel.io.origin import Fetcher
 from kernel.io.system_time import new_id, wall
 from kernel.revocation import RevocationIndex
 from kernel.showings import Showing
+from lockstep.allowances import Allowances
 from lockstep.enforcement import Enforcement
-from lockstep.front_door import socket_route
+from lockstep.front_door import below, socket_route
 from lockstep.key_watch import KeyWatch
 from lockstep.keys import Keys
-from lockstep.metrics import metrics_route
+from lockstep.logs import log_answered
+from lockstep.loop_watch import LoopWatch
+from lockstep.metrics import FeedsCollector, ProcessCollector, metrics_route
 from lockstep.settings import Settings
 from relay.gate import Gate, StaleLimits
+from relay.io.at_once import PlaylistsAtOnce
 from relay.io.driver import StreamRelay
 from relay.io.hls import Hls
 from relay.io.revocation_desk import RevocationDesk
@@ -101,7 +105,9 @@ class Deployment:
             wall=wall,
             new_id=new_id,
         )
+        self.allowances = Allowances(settings.per_address.to_address_limits())
         self._ingress = Ingress(_source_keys(showings, keys), journal, wall=wall, deliver=self._deliver)
+        self.at_once = PlaylistsAtOnce(self._relays, admit=gate, wall=wall, now=loop.time, tell=log_answered)
         hls = Hls(self._relays, gate=gate, fetcher=self._fetcher, wall=wall)
         self._enforcement = Enforcement(
             self.bus, index, [hls.flights, self.hub], wall=wall, max_stale_running_s=stale_s
@@ -114,10 +120,11 @@ class Deployment:
             *hls.routes(),
             socket_route(),
             *self._health_routes(),
-            metrics_route(self._ingests),
+            metrics_route(FeedsCollector(self._ingests), ProcessCollector(lambda: self._watch, self.allowances)),
         ]
-        self.app: ASGIApp = AccessLog(Starlette(routes=routes, exception_handlers=exception_handlers), now=loop.time)
+        self.app: ASGIApp = AccessLog(below("/hls/", hls, _framework(routes)), now=loop.time, tell=log_answered)
         self._tasks: list[asyncio.Task[None]] = []
+        self._watch: LoopWatch | None = None
         self._recovered = False
 
     @classmethod
@@ -152,6 +159,7 @@ class Deployment:
         deployment._supervise("keys", deployment._key_watch.run)
         deployment._supervise("enforcement", deployment._enforcement.run)
         deployment._supervise("revocations", deployment._desk.run)
+        deployment._watch = LoopWatch(asyncio.get_running_loop())
         for event_id in showings:
             deployment._supervise(f"ingest {event_id}", deployment._ingests[event_id].run)
             deployment._supervise(f"relay {event_id}", deployment._relays[event_id].run)
@@ -172,6 +180,8 @@ class Deployment:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._enforcement.stop()
         await self._desk.aclose()
+        if self._watch is not None:
+            await self._watch.aclose()
         await self._ingress.aclose()
         await self._demuxer.aclose()
         await self._fetcher.aclose()
@@ -222,6 +232,13 @@ def _desk(store: RevocationStore, bus: Bus, keys: Keys, index: RevocationIndex) 
         live=index.__len__,
         retain=False,
     )
+
+
+def _framework(routes: list[Route]) -> Starlette:
+    app = Starlette(routes=routes, exception_handlers=exception_handlers)
+    # It would send whoever asks with a slash too many to the host that their Host header names.
+    app.router.redirect_slashes = False
+    return app
 
 
 def _source_keys(showings: dict[str, Showing], keys: Keys) -> dict[str, SourceKeys]:

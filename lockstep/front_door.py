@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import Iterator
 from typing import ClassVar
@@ -11,12 +12,16 @@ from typing import ClassVar
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn import Config, Server
 
+from hub.io.socket import Socket
 from kernel.errors import SettingsError
-from kernel.io.guard import GuardedHttp
 from kernel.io.http import problem
+from lockstep.allowances import Allowances
+from lockstep.patience import AtOnce, PatientHttp
+from lockstep.peers import TrustedProxies
+from lockstep.reception import RefusedTokens, counted_socket, reception
 
 SOCKET_PATH = "/api/v1/wagering/subscribe"
 
@@ -28,7 +33,7 @@ KEEP_ALIVE_S = 15
 not cancel the timer of a connection that was reset."""
 
 
-class FrontDoor(GuardedHttp):
+class FrontDoor(PatientHttp):
     """Let the hub's path be upgraded, and no other: there is one kind of socket."""
 
     path: ClassVar[bytes] = SOCKET_PATH.encode()
@@ -70,28 +75,49 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
+def allow_connections() -> int:
+    """Allow as many open files as the system lets us, and return how many: a connection is one.
+
+    The soft limit is 1,024 on many systems, for programs that use select(2); Go's runtime raises it likewise.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
 def url_of(listening: socket.socket) -> str:
     """Return the URL at which an open port answers."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def make_server(app: ASGIApp, socket_protocol: type[asyncio.Protocol]) -> QuietServer:
+def make_server(
+    app: ASGIApp,
+    socket_protocol: type[Socket],
+    *,
+    proxies: TrustedProxies,
+    allowances: Allowances,
+    at_once: AtOnce | None = None,
+) -> QuietServer:
     """Return a server for the routes of `app` and, on the same port, the hub's sockets.
 
     Args:
         app: all routes.
         socket_protocol: the hub's protocol class.
+        proxies: whose forwarding headers count.
+        allowances: the process's only ones.
+        at_once: answers from memory, asked before the application.
     """
     config = Config(
-        app,
+        RefusedTokens(app, allowances, now=asyncio.get_running_loop().time),
         loop="none",
-        http=FrontDoor,
-        ws=socket_protocol,
+        http=reception(FrontDoor, proxies, allowances, at_once),
+        ws=counted_socket(socket_protocol, allowances),
         lifespan="off",
         log_config=None,
         access_log=False,
-        # Nobody in front of us is believed until trusted proxies are configured.
+        # Uvicorn's own belief in proxies knows no hops; `reception` has it.
         proxy_headers=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
@@ -101,6 +127,16 @@ def make_server(app: ASGIApp, socket_protocol: type[asyncio.Protocol]) -> QuietS
         backlog=4096,
     )
     return QuietServer(config)
+
+
+def below(prefix: str, inside: ASGIApp, others: ASGIApp) -> ASGIApp:
+    """Return an application that hands what lies below a prefix to `inside`, and all else to `others`."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        chosen = inside if scope["type"] == "http" and scope["path"].startswith(prefix) else others
+        await chosen(scope, receive, send)
+
+    return app
 
 
 async def _plain_get(_: Request) -> Response:

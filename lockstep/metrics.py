@@ -6,7 +6,7 @@ answered on the machine itself only, until operators have keys.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from feeds.io.ingest import StreamIngest
     from feeds.lag import Counted
+    from lockstep.allowances import Allowances
+    from lockstep.loop_watch import LoopWatch
 
 _COUNTERS = {
     "sealed": "Entries sealed, safety included.",
@@ -80,10 +82,43 @@ class FeedsCollector(Collector):
         yield holds
 
 
-def metrics_route(ingests: Mapping[str, StreamIngest]) -> Route:
+class ProcessCollector(Collector):
+    """Read how the process itself does: its loop, and who is at its door.
+
+    Args:
+        watch: of the loop, None as long as there is none.
+        allowances: the front door's.
+    """
+
+    def __init__(self, watch: Callable[[], LoopWatch | None], allowances: Allowances) -> None:
+        self._watch = watch
+        self._allowances = allowances
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family."""
+        watch = self._watch()
+        if watch is not None:
+            lag = HistogramMetricFamily("lockstep_loop_lag_seconds", "How late the loop's timers are.")
+            lag.add_metric([], _bounds(watch.lag.cumulative()), sum_value=watch.lag.total_s)
+            yield lag
+            yield CounterMetricFamily("lockstep_loop_blocked", "How often the loop was found blocked.", watch.blocked)
+        allowances = self._allowances
+        refused = CounterMetricFamily(
+            "lockstep_door_refused", "What was refused for an address's limits.", labels=["limit"]
+        )
+        for limit, count in allowances.refused.items():
+            refused.add_metric([limit], count)
+        yield refused
+        yield GaugeMetricFamily("lockstep_door_connections", "Connections counted.", allowances.connections)
+        yield GaugeMetricFamily("lockstep_door_half_open", "Those without a request yet.", allowances.half_open)
+        yield GaugeMetricFamily("lockstep_door_addresses", "Addresses remembered.", len(allowances))
+
+
+def metrics_route(*collectors: Collector) -> Route:
     """Return the route, to be mounted by the composition root."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(FeedsCollector(ingests))
+    for collector in collectors:
+        registry.register(collector)
 
     async def metrics(request: Request) -> Response:
         if not from_this_machine(request):
@@ -116,5 +151,9 @@ def _sources(statuses: list[dict[str, Any]]) -> Iterator[Metric]:
 
 
 def _buckets(counted: Counted) -> list[tuple[str, float]]:
+    return _bounds(counted.cumulative())
+
+
+def _bounds(cumulative: Iterable[tuple[float, int]]) -> list[tuple[str, float]]:
     bound: Callable[[float], str] = floatToGoString
-    return [(bound(limit), float(count)) for limit, count in counted.cumulative()]
+    return [(bound(limit), float(count)) for limit, count in cumulative]

@@ -19,8 +19,11 @@ from feeds.vendors.registry import ADAPTERS
 from kernel.errors import SettingsError
 from kernel.io.origin import FetchLimits, playlist_ref
 from kernel.showings import Showing, Source
+from lockstep.allowances import AddressLimits
+from lockstep.peers import MAX_HOPS, ProxyHeader, TrustedProxies
 
 _FETCH = FetchLimits()
+_ADDRESS = AddressLimits()
 
 
 class SourceSettings(BaseModel):
@@ -132,6 +135,31 @@ class LimitsSettings(BaseModel):
         return FetchLimits(**self.model_dump())
 
 
+class AddressSettings(BaseModel):
+    """What one client address may do; AddressLimits says where the figures come from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_connections: int = Field(
+        default=_ADDRESS.max_connections, ge=1, description="Connections open at once, sockets included."
+    )
+    max_half_open: int = Field(
+        default=_ADDRESS.max_half_open, ge=1, description="Connections open at once without a first request."
+    )
+    requests_per_s: float = Field(default=_ADDRESS.requests_per_s, gt=0, description="Sustained requests a second.")
+    request_burst: int = Field(default=_ADDRESS.request_burst, ge=1, description="Requests at once.")
+    refused_tokens_per_s: float = Field(
+        default=_ADDRESS.refused_tokens_per_s, gt=0, description="Sustained forged or missing tokens a second."
+    )
+    refused_token_burst: int = Field(
+        default=_ADDRESS.refused_token_burst, ge=1, description="Forged or missing tokens at once."
+    )
+
+    def to_address_limits(self) -> AddressLimits:
+        """Return the limits as the front door knows them."""
+        return AddressLimits(**self.model_dump())
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -160,7 +188,23 @@ class Settings(BaseSettings):
     limits: LimitsSettings = Field(
         default_factory=LimitsSettings, description="What is taken from origins, and what is kept of it."
     )
+    trusted_proxies: list[str] = Field(
+        default_factory=list, description="Networks (CIDR) whose forwarding header is believed; never everybody."
+    )
+    proxy_hops: int = Field(default=1, ge=1, le=MAX_HOPS, description="Proxies that stand in a row at most.")
+    proxy_header: ProxyHeader = Field(
+        default="x-forwarded-for", description="The one header to which those proxies add the client's address."
+    )
+    per_address: AddressSettings = Field(default_factory=AddressSettings, description="What one client address may do.")
     showings: dict[str, ShowingSettings] = Field(default_factory=dict, description="What is shown, by event id.")
+
+    def to_proxies(self) -> TrustedProxies:
+        """Return the proxies as the front door knows them.
+
+        Raises:
+            SettingsError: a network is none, or is everybody.
+        """
+        return TrustedProxies(self.trusted_proxies, hops=self.proxy_hops, header=self.proxy_header)
 
     def to_showings(self) -> dict[str, Showing]:
         """Return the showings as the kernel knows them, origins resolved.

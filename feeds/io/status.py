@@ -1,11 +1,13 @@
 """`GET /api/v1/feeds`: how the vendors' feeds are, for who sits at the machine.
 
-No operator's key is asked for: only a connection from this machine is answered. A proxy in front of us
-comes from this machine too; it must not pass this path on.
+No operator's key is asked for: only a connection from this machine is answered. What says that it was forwarded
+is not from here, whoever forwarded it; nor is a page in a browser here that reached us under a name of its
+own (DNS rebinding).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -20,8 +22,15 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 
+_FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
+_HOST = re.compile(r"(localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?", re.IGNORECASE)
+
+
 def from_this_machine(request: Request) -> bool:
-    """Return whether a request came over the loopback interface."""
+    """Return whether a request came over the loopback interface, and to this machine's own address."""
+    headers = request.headers
+    if any(name in headers for name in _FORWARDED) or not _HOST.fullmatch(headers.get("host", "")):
+        return False
     try:
         return ip_address(peer_address(request.scope)).is_loopback
     except ValueError:

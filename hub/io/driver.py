@@ -119,7 +119,7 @@ class Hub:
         self._pacemaker.stop()
         self._pacemaker.loop = None
 
-    def protocol_class(self) -> type[asyncio.Protocol]:
+    def protocol_class(self) -> type[Socket]:
         """Return the class that serves this hub's sockets, for uvicorn's `ws` slot."""
         return type("HubSocket", (Socket,), {"__slots__": (), "desk": self})
 

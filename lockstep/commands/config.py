@@ -20,6 +20,7 @@ def check(config: ConfigFile = None) -> None:
     """Say whether `serve` would take the settings; exit 1 and name what is wrong if not."""
     settings = load_settings(config)
     showings = settings.to_showings()
+    settings.to_proxies()
     typer.echo(f"ok: {len(showings)} showing(s), data in {settings.data_dir}")
 
 

@@ -115,7 +115,7 @@ def origin(
     import uvicorn
 
     from kernel.io import system_time
-    from kernel.io.guard import GuardedHttp
+    from lockstep.guard import GuardedHttp
 
     class Announcing(uvicorn.Server):
         """Say where the playlist is, once connections are taken."""

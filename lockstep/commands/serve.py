@@ -17,7 +17,7 @@ from kernel.errors import SettingsError
 from kernel.showings import Showing
 from lockstep.collector import set_up_collector
 from lockstep.compose import Deployment
-from lockstep.front_door import listen, make_server, url_of
+from lockstep.front_door import allow_connections, listen, make_server, url_of
 from lockstep.keys import Keys, ensure_keys
 from lockstep.logs import configure_logs
 from lockstep.settings import Settings, load_settings
@@ -39,10 +39,12 @@ def serve(
     configure_logs(settings.log_level)
     # All that may block on the disk comes before the loop.
     showings = settings.to_showings()
+    settings.to_proxies()
     if not showings:
         raise SettingsError("there is nothing to show: pass --event and --origin, or name a showing in the settings")
     sources = [source.name for showing in showings.values() for source in showing.sources]
     keys = ensure_keys(settings.data_dir, sources)
+    allow_connections()
     with contextlib.closing(listen(settings.host, settings.port)) as listening:
         uvloop.run(run(settings, showings, keys, listening))
 
@@ -95,7 +97,13 @@ async def run(settings: Settings, showings: dict[str, Showing], keys: Keys, list
     deployment = await Deployment.start(settings, showings, keys)
     loop.add_signal_handler(signal.SIGHUP, deployment.reread_keys)
     try:
-        server = make_server(deployment.app, deployment.hub.protocol_class())
+        server = make_server(
+            deployment.app,
+            deployment.hub.protocol_class(),
+            proxies=settings.to_proxies(),
+            allowances=deployment.allowances,
+            at_once=deployment.at_once,
+        )
         set_up_collector()
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         log.info("server.listening", url=url_of(listening), showings=sorted(showings))

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from relay.io.turns import Turns
+
 STEP_BYTES = 256 * 1024
 """Between two looks at the grant. Measured: 0.88 to 0.99 of nginx; with 64 KiB 0.36 to 0.75."""
 
@@ -18,6 +20,7 @@ class GrantedBody(Response):
         content: the body, sent without being copied.
         granted: looked at before every step; once it says no, the connection closes short of Content-Length, so that
             no client takes the piece for the whole.
+        turns: waited for before every step.
         status_code: 200 or 206.
         headers: all but Content-Length.
     """
@@ -27,12 +30,14 @@ class GrantedBody(Response):
         content: memoryview,
         *,
         granted: Callable[[], bool],
+        turns: Turns,
         status_code: int,
         headers: Mapping[str, str],
     ) -> None:
         super().__init__(b"", status_code, {**headers, "content-length": str(len(content))})
         self._content = content
         self._granted = granted
+        self._turns = turns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the head, then the body step by step."""
@@ -42,6 +47,7 @@ class GrantedBody(Response):
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
         for start in range(0, length, STEP_BYTES):
+            await self._turns.next()
             if not self._granted():
                 return
             await send(

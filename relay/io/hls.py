@@ -14,19 +14,22 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from kernel.decisions import Decision, Scope
+from kernel.decisions import Decision
+from kernel.decisions import Scope as Purpose
 from kernel.errors import DecodeError, OriginError, OriginMissing
 from kernel.io.cut import connection_of
 from kernel.io.http import bearer_token, problem
 from kernel.io.origin import Fetcher
-from kernel.showings import Showing
 from kernel.strict_json import VENDOR_LIMITS, decode, encode
 from kernel.tokens import Reason
 from relay.gate import Gate
 from relay.io.body import GrantedBody
 from relay.io.driver import StreamRelay
 from relay.io.flights import Flights
+from relay.io.headers import head_fields, playlist_response
+from relay.io.turns import Turns
 from relay.playlist import Asset, Listed, extension
 from relay.presentation import Presentation
 from relay.ranges import ByteRange, Unsatisfiable, parse_range
@@ -34,7 +37,6 @@ from relay.request import COOKIE, HlsRequest, parse_path
 
 log = structlog.get_logger("relay")
 
-PLAYLIST_TYPE = "application/vnd.apple.mpegurl"
 MEDIA_TYPES = {
     ".ts": "video/mp2t",
     ".aac": "audio/aac",
@@ -54,13 +56,6 @@ STALE_RETRY_S = 2
 
 SEGMENT_MAX_AGE_S = 3_600
 """How long the viewer's own cache may keep a segment: it never changes. No shared cache may, for it was gated."""
-
-PLAIN_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Resource-Policy": "cross-origin",
-    # The path may hold a token: it must not travel on as a referrer.
-    "Referrer-Policy": "no-referrer",
-}
 
 
 class Hls:
@@ -83,27 +78,42 @@ class Hls:
         self._gate = gate
         self._fetcher = fetcher
         self._wall = wall
+        self._turns = Turns()
 
     def routes(self) -> list[Route]:
         """Return what the composition root mounts."""
-        return [Route("/hls/{rest:path}", self._answer, methods=["GET", "HEAD", "OPTIONS"])]
+        return [Route("/hls/{rest:path}", self)]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request (ASGI): a server may hand over whatever is below /hls/, without a framework in between."""
+        try:
+            if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+                response = await self._answer(Request(scope, receive))
+            else:
+                response = problem(405, "Method Not Allowed", headers={"Allow": "GET, HEAD, OPTIONS"})
+        except Exception:
+            log.exception("request.failed")
+            response = problem(500, "Internal Server Error")
+        await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         named = parse_path(request.scope["raw_path"].decode("ascii", "replace"))
         showing = self._relays[named.event_id].showing if named and named.event_id in self._relays else None
-        cors = _cors(request, showing)
+        allowed = head_fields(request.headers.get("origin"), showing)
         if request.method == "OPTIONS":
-            return Response(status_code=204, headers={**PLAIN_HEADERS, **cors})
+            response = Response(status_code=204)
+            response.raw_headers.extend(allowed)
+            return response
         if named is None:
             response = problem(404, "Not Found", detail="no such resource; playlists end in /index.m3u8")
         else:
             response = await self._gated(request, named)
-        response.headers.update({**PLAIN_HEADERS, **cors})
+        response.raw_headers.extend(allowed)
         return response
 
     async def _gated(self, request: Request, named: HlsRequest) -> Response:
         token = named.token or bearer_token(request.headers) or request.cookies.get(COOKIE)
-        decision = self._gate(token, named.event_id, Scope.WATCH, now=self._wall())
+        decision = self._gate(token, named.event_id, Purpose.WATCH, now=self._wall())
         self._bind(request, decision)
         if not decision.admitted:
             return _refusal(decision)
@@ -115,7 +125,7 @@ class Hls:
 
         def granted() -> bool:
             assert decision.claims is not None
-            return self._gate.decide(decision.claims, named.event_id, Scope.WATCH, now=self._wall()).admitted
+            return self._gate.decide(decision.claims, named.event_id, Purpose.WATCH, now=self._wall()).admitted
 
         rendition = named.rendition or ""
         if named.kind == "asset":
@@ -153,10 +163,12 @@ class Hls:
         except OriginError as error:
             log.warning("origin.failed", error=str(error))
             return problem(502, "Bad Gateway", detail="the origin did not deliver", headers={"Retry-After": "1"})
+        # All who waited for one fetch come back at once.
+        await self._turns.next()
         if not granted():
             return problem(403, "Forbidden", detail="the grant ended while the origin was asked")
         body = memoryview(fetched.body if asset.base is None else absolute_assets(fetched.body, asset.base))
-        etag = f'"{generation}-{len(body):x}-{request.url.path.rsplit("/", 1)[-1]}"'
+        etag = f'"{generation}-{len(body):x}-{request.scope["path"].rpartition("/")[2]}"'
         headers = {
             "Content-Type": _media_type(asset.ref, fetched.content_type),
             "Cache-Control": f"private, max-age={SEGMENT_MAX_AGE_S}, immutable",
@@ -172,14 +184,15 @@ class Hls:
             return problem(416, "Range Not Satisfiable", headers={"Content-Range": f"bytes */{len(body)}"})
         if isinstance(wanted, ByteRange):
             headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{len(body)}"
-            return GrantedBody(body[wanted.start : wanted.stop], granted=granted, status_code=206, headers=headers)
-        return GrantedBody(body, granted=granted, status_code=200, headers=headers)
+            part = body[wanted.start : wanted.stop]
+            return GrantedBody(part, granted=granted, turns=self._turns, status_code=206, headers=headers)
+        return GrantedBody(body, granted=granted, turns=self._turns, status_code=200, headers=headers)
 
 
 def _playlist(presentation: Presentation, rendition: str | None) -> Response:
     text = presentation.text(rendition)
     if text is not None:
-        return Response(text, media_type=PLAYLIST_TYPE, headers={"Cache-Control": "private, no-cache"})
+        return playlist_response(text)
     if not presentation.knows(rendition):
         return problem(404, "Not Found", detail="there is no such rendition")
     return problem(
@@ -229,25 +242,3 @@ def _refusal(decision: Decision) -> Response:
             headers={"Retry-After": str(STALE_RETRY_S)},
         )
     return problem(403, "Forbidden", reason=decision.reason, detail=f"this token does not admit: {decision.reason}")
-
-
-def _cors(request: Request, showing: Showing | None) -> dict[str, str]:
-    headers = {
-        "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-        "Access-Control-Allow-Headers": "Authorization, Range, If-None-Match, If-Range",
-        "Access-Control-Expose-Headers": "Accept-Ranges, Content-Length, Content-Range, ETag, Retry-After",
-        "Access-Control-Max-Age": "600",
-    }
-    allowed = showing.allowed_origins if showing else ()
-    if not allowed:
-        return {"Access-Control-Allow-Origin": "*", **headers}
-    origin = request.headers.get("origin")
-    if origin not in allowed:
-        return {"Vary": "Origin"}
-    # A named origin may send its cookie; "*" may not (Fetch standard, CORS protocol and credentials).
-    return {
-        "Access-Control-Allow-Origin": origin,
-        "Access-Control-Allow-Credentials": "true",
-        "Vary": "Origin",
-        **headers,
-    }

@@ -37,11 +37,11 @@ from hub.settings import HubSettings
 from kernel.bus import entries_topic, epoch_signal, opened_signal, safety_topic, state_signal, timings_topic
 from kernel.cues import Entry
 from kernel.decisions import Scope
-from kernel.io.guard import GuardedHttp
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.system_time import new_id, wall
 from kernel.pts import Ticks
 from kernel.showings import Showing, Source
+from lockstep.guard import GuardedHttp
 from lockstep.logs import configure_logs
 from tests.hub.makers import STREAM, Gate, claims, fact_of, opened, state
 from tests.support.playlists import timing

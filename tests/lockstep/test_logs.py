@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import logging
+from pathlib import Path
 
 import pytest
 import structlog
 
-from lockstep.logs import configure_logs, without_secrets
+from kernel.io.http import tell_answered
+from lockstep.logs import configure_logs, log_answered, without_secrets
 from tests.support.tokens import token
 
 
@@ -39,3 +41,49 @@ def test_secrets_are_not_printed() -> None:
     })  # fmt: skip
     assert event["event"] == "asked /hls/token-1/game/index.m3u8 twice"
     assert (event["token"], event["Authorization"], event["n"]) == ("~", "~", 3)
+
+
+def test_texts_are_bounded_and_obeyed_by_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("info")
+    log = structlog.get_logger("x")
+    log.info("asked", path="/a\r\n\x1b[2J\x7f\x9b31m\u2028b", long="x" * 100_000, number=7, odd=Path("p"))
+    try:
+        raise ValueError("line\nline\x1b[2J" + "x" * 100_000)
+    except ValueError:
+        log.exception("failed")
+    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    assert first["path"] == "/a\ufffd\ufffd\ufffd[2J\ufffd\ufffd31m\ufffdb"
+    assert first["long"] == "x" * 1_024 + "~"
+    assert (first["number"], first["odd"]) == (7, "PosixPath('p')")
+    assert "line\nline\ufffd[2J" in second["exception"]
+    assert len(second["exception"]) == 16_385
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "peer"),
+    [
+        ("GET", "/hls/token-1/game/index.m3u8", "192.0.2.1"),
+        ("HEAD", "/livez", "2001:db8::1"),
+        ("POST", "/", ""),
+        # What takes the long way
+        ("GET", '/a"b\\c', "192.0.2.1"),
+        ("GET", "/a\nb\u2028", "192.0.2.1"),
+        ("GET", "/" + "a" * 5_000, "192.0.2.1"),
+        ("GET", f"/x/{token()}", "192.0.2.1"),
+        ("GET", "/", "192.0.2.1\n"),
+        ("FETCH", "/", "192.0.2.1"),
+    ],
+)
+def test_an_answers_line_is_the_access_logs(
+    method: str, path: str, peer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logs("info")
+    log_answered(method, path, peer, 0.00123, 404, 584)
+    tell_answered(method, path, peer, 0.00123, 404, 584)
+    mine, theirs = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert list(mine) == list(theirs)
+    assert len(mine.pop("timestamp")) == len(theirs.pop("timestamp"))
+    assert mine == theirs
+    configure_logs("warning")
+    log_answered(method, path, peer, 0.0, 200, 0)
+    assert capsys.readouterr().err == ""

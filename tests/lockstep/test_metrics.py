@@ -33,12 +33,15 @@ async def test_the_feeds_are_measured(parts: tuple[Settings, Keys]) -> None:
         ingest.deliver(ReceivedMessage(1, "desk", 5.0, Adapted([suspend], Alive(2.0, None)), "game"))
         ingest.feed.sequencer.lags["desk"] = ingest.feed.sequencer.lag
         ingest.feed.sequencer.lag.add(1.7)
+        deployment.allowances.enter("192.0.2.1", half_open=True, now=0.0)
+        assert deployment._watch is not None
+        deployment._watch.lag.add(0.02)
         async with httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app=deployment.app), base_url="http://x.test"
+            transport=httpx2.ASGITransport(app=deployment.app), base_url="http://127.0.0.1"
         ) as client:
             answer = await client.get("/metrics")
         stranger = httpx2.ASGITransport(app=deployment.app, client=("10.0.0.1", 1))
-        async with httpx2.AsyncClient(transport=stranger, base_url="http://x.test") as client:
+        async with httpx2.AsyncClient(transport=stranger, base_url="http://127.0.0.1") as client:
             assert (await client.get("/metrics")).status_code == 403
             assert (await client.get("/api/v1/feeds")).status_code == 403
     finally:
@@ -62,3 +65,9 @@ async def test_the_feeds_are_measured(parts: tuple[Settings, Keys]) -> None:
     assert samples["lockstep_feeds_lag_seconds_bucket", event, ("le", "1.0"), source] == 0
     assert samples["lockstep_feeds_lag_seconds_bucket", event, ("le", "2.0"), source] == 1
     assert samples["lockstep_feeds_lag_seconds_count", event, source] == 1
+    assert samples["lockstep_door_connections",] == samples["lockstep_door_half_open",] == 1
+    assert samples["lockstep_door_addresses",] == 1
+    assert samples["lockstep_door_refused_total", ("limit", "requests")] == 0
+    late = samples["lockstep_loop_lag_seconds_count",] - samples["lockstep_loop_lag_seconds_bucket", ("le", "0.01")]
+    assert late >= 1
+    assert samples["lockstep_loop_blocked_total",] >= 0

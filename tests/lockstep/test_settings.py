@@ -9,7 +9,8 @@ from feeds.lag import MAX_HOLD_S
 from kernel.errors import SettingsError
 from kernel.io.origin import FetchLimits
 from kernel.showings import Source
-from lockstep.settings import LimitsSettings, load_settings
+from lockstep.allowances import AddressLimits
+from lockstep.settings import AddressSettings, LimitsSettings, load_settings
 from tests.support.origins import write_list
 
 CONFIG = """
@@ -149,3 +150,23 @@ latency_s = 8
     assert (showing.auto_hold, showing.hold_s) == (True, MAX_HOLD_S)
     assert (showing.suspend_scope, showing.price_invalidation) == ("market", True)
     assert showing.sources == (Source("desk", "lockstep", "public", 2.0, 5.0, "own", 8.0),)
+
+
+def test_the_limits_of_an_address_are_the_front_doors() -> None:
+    assert AddressSettings().to_address_limits() == AddressLimits()
+    assert AddressSettings.model_fields.keys() == {field.name for field in fields(AddressLimits)}
+
+
+def test_proxies_are_named_by_network(config: Path) -> None:
+    config.write_text('trusted_proxies = ["10.0.0.0/8", "192.0.2.1"]\nproxy_hops = 2\nproxy_header = "forwarded"\n')
+    proxies = load_settings(config).to_proxies()
+    assert proxies.trusts("10.9.9.9")
+    assert proxies.client("192.0.2.1", [(b"forwarded", b"for=198.51.100.1, for=10.1.1.1")]) == "198.51.100.1"
+    assert not load_settings(None).to_proxies().trusts("127.0.0.1")
+
+
+@pytest.mark.parametrize("everybody", ["*", "0.0.0.0/0", "::/0"])
+def test_nobody_can_trust_everybody(config: Path, everybody: str) -> None:
+    config.write_text(f'trusted_proxies = ["{everybody}"]\n')
+    with pytest.raises(SettingsError, match="could then claim any address"):
+        load_settings(config).to_proxies()

@@ -10,7 +10,7 @@ from feeds.io.status import status_routes
 async def ask(peer: str) -> httpx2.Response:
     app = Starlette(routes=status_routes({}, lambda: 12.5))
     transport = httpx2.ASGITransport(app=app, client=(peer, 1234))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://hub") as client:
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         return await client.get("/api/v1/feeds")
 
 

@@ -28,9 +28,9 @@ from kernel.bus import entries_topic, epoch_signal, feeds_signal, opened_signal,
 from kernel.cues import CueType
 from kernel.decisions import Scope
 from kernel.feed_state import FeedState, Health
-from kernel.io.guard import GuardedHttp
 from kernel.io.memory_bus import MemoryBus
 from kernel.revocation import Subject, SubjectKind
+from lockstep.guard import GuardedHttp
 from tests.hub.makers import SHOWING, STREAM, Gate, at, claims, entry, opened, state, timing
 
 if TYPE_CHECKING:

@@ -31,3 +31,11 @@ def test_show_prints_what_is_in_force(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCKSTEP_PORT", "9999")
     answer = CliRunner().invoke(app, ["config", "show"], catch_exceptions=False)
     assert json.loads(answer.stdout)["port"] == 9999
+
+
+def test_check_refuses_proxies_that_are_everybody(tmp_path: Path) -> None:
+    path = tmp_path / "lockstep.toml"
+    path.write_text('trusted_proxies = ["*"]\n')
+    for command in (["config", "check"], ["serve"]):
+        with pytest.raises(SettingsError, match="write those of your proxies"):
+            CliRunner().invoke(app, [*command, "--config", str(path)], catch_exceptions=False)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from relay.io.body import STEP_BYTES, GrantedBody
+from relay.io.turns import Turns
 
 
 async def sent(granted: Callable[[], bool], *, method: str = "GET", n_bytes: int = 3 * STEP_BYTES) -> list[Any]:
@@ -15,7 +16,9 @@ async def sent(granted: Callable[[], bool], *, method: str = "GET", n_bytes: int
     async def receive() -> Any:
         raise AssertionError("a body is sent without asking for anything")
 
-    body = GrantedBody(memoryview(bytes(n_bytes)), granted=granted, status_code=200, headers={"ETag": '"x"'})
+    body = GrantedBody(
+        memoryview(bytes(n_bytes)), granted=granted, turns=Turns(), status_code=200, headers={"ETag": '"x"'}
+    )
     await body({"type": "http", "method": method}, receive, send)
     return messages
 

@@ -9,10 +9,11 @@ import uvicorn
 from structlog.testing import capture_logs
 
 from kernel.io.cut import Connection, connection_of
-from kernel.io.guard import GuardedHttp
 from kernel.revocation import Subject, SubjectKind
+from lockstep.guard import GuardedHttp
 from relay.io.body import STEP_BYTES, GrantedBody
 from relay.io.flights import Flights
+from relay.io.turns import Turns
 from tests.support.tokens import claims
 
 ANN, BOB = Subject(SubjectKind.ACCOUNT, "ann"), Subject(SubjectKind.ACCOUNT, "bob")
@@ -100,7 +101,9 @@ class Door:
             await send(message)
 
         body = memoryview(bytes(STEP_BYTES + 1_000))
-        await GrantedBody(body, granted=lambda: True, status_code=200, headers={})(scope, receive, watched)
+        await GrantedBody(body, granted=lambda: True, turns=Turns(), status_code=200, headers={})(
+            scope, receive, watched
+        )
 
 
 async def received(*, revoked: bool) -> tuple[int, bool]:

@@ -19,7 +19,8 @@ from kernel.revocation import Revocation, RevocationIndex, Subject, SubjectKind
 from kernel.showings import Showing
 from relay.gate import Gate
 from relay.io.driver import StreamRelay
-from relay.io.hls import PLAYLIST_TYPE, Hls
+from relay.io.headers import PLAYLIST_TYPE
+from relay.io.hls import Hls
 from tests.support.origins import write_list
 from tests.support.playlists import timing
 from tests.support.tokens import NOW, cache, token
@@ -268,3 +269,13 @@ async def test_a_connection_belongs_to_whom_it_answered_last(site: Site) -> None
     await ask_over(site, line, f"{MAIN}/index.m3u8")
     site.hls.flights.revoke(ann)
     assert line.cuts == 2
+
+
+async def test_a_fault_of_ours_has_the_shape_of_all_errors(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(site.relay.presentation, "text", fault)
+    answer = await site.http.get(f"{MAIN}/index.m3u8")
+    assert (answer.status_code, answer.json()["status"]) == (500, 500)
+    assert "secret" not in answer.text

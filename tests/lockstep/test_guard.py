@@ -16,7 +16,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from kernel.io.cut import Connection, connection_of
-from kernel.io.guard import RELIED_ON, GuardedHttp, GuardLimits, Upgradable, guarded_protocol
+from lockstep.guard import RELIED_ON, GuardedHttp, GuardLimits, Upgradable, guarded_protocol
 
 GET = b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
 UPGRADE = (

@@ -82,13 +82,22 @@ class Upgradable(Protocol):
         ...
 
 
-class _Refused(Exception):
-    """Stop the parser: the head breaks a rule."""
+class Refused(Exception):
+    """Stop the parser: the head breaks a rule.
 
-    def __init__(self, status: int, detail: str) -> None:
+    Args:
+        status: of the answer.
+        detail: what is wrong, and the remedy.
+        retry_after_s: when to come back, in seconds.
+        tell: whether the log hears of it.
+    """
+
+    def __init__(self, status: int, detail: str, *, retry_after_s: int | None = None, tell: bool = True) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.retry_after_s = retry_after_s
+        self.tell = tell
 
 
 class GuardedHttp(HttpToolsProtocol):
@@ -104,7 +113,7 @@ class GuardedHttp(HttpToolsProtocol):
     _upgrades = False
     _heads = _head_bytes = _raw_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
-    _stopped: _Refused | None = None
+    _stopped: Refused | None = None
     _closed = False
     # Whom to tell that the connection is gone; nearly always nobody, so there is no dict until somebody asks.
     _watchers: dict[Callable[[Connection], None], None] | None = None
@@ -149,14 +158,14 @@ class GuardedHttp(HttpToolsProtocol):
             self._upgrade(data[upgrade.args[0] :])
             return
         except httptools.HttpParserError:
-            self._refuse(self._stopped or _Refused(400, "this is no HTTP/1.1 request"))
+            self._refuse(self._stopped or Refused(400, "this is no HTTP/1.1 request"))
             return
         same_head = in_head and self._heads == heads
         if same_head and self._begun:
             # A field that does not end is not seen by the callbacks: packets of nothing but head are counted here.
             self._raw_bytes += len(data)
             if self._raw_bytes > self.limits.max_head_bytes:
-                self._refuse(_Refused(431, self._too_large()))
+                self._refuse(Refused(431, self._too_large()))
                 return
         if self._in_head and (self._begun or same_head):
             self._start_deadline()
@@ -191,12 +200,15 @@ class GuardedHttp(HttpToolsProtocol):
             return
         if self._heads == 1:
             self._meet_first_request()
+        if self._is_answered_at_once():
+            return
         read = (self.url, self.headers, self.expect_100_continue)
         super().on_message_begin()
         self.url, self.headers, self.expect_100_continue = read
         self.scope["headers"] = self.headers
         # ASGI has no word for it: the application may need to end the connection for good.
         self.scope["extensions"] = {EXTENSION: self}  # type: ignore[dict-item]
+        self._complete_scope()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -224,6 +236,13 @@ class GuardedHttp(HttpToolsProtocol):
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, self.limits.unsent_bytes)
 
+    def _is_answered_at_once(self) -> bool:
+        """Tell whether a subclass answers this request by itself; then it sees to `on_message_complete`, too."""
+        return False
+
+    def _complete_scope(self) -> None:
+        """Let a subclass say more of the request."""
+
     def _check_head(self) -> None:
         fields: dict[bytes, list[bytes]] = {b"host": [], b"content-length": [], b"transfer-encoding": []}
         for name, value in self.headers:
@@ -249,8 +268,11 @@ class GuardedHttp(HttpToolsProtocol):
         return f"at most {self.limits.max_head_bytes} bytes of request head are taken"
 
     def _stop(self, status: int, detail: str) -> None:
-        self._stopped = _Refused(status, detail)
-        raise self._stopped
+        self._stop_with(Refused(status, detail))
+
+    def _stop_with(self, refusal: Refused) -> None:
+        self._stopped = refusal
+        raise refusal
 
     def _start_deadline(self) -> None:
         if self._deadline is None:
@@ -269,20 +291,21 @@ class GuardedHttp(HttpToolsProtocol):
                 self._closed = True
                 self.transport.close()
             return
-        self._refuse(_Refused(408, f"the request's head was not complete within {self.limits.head_timeout_s:g} s"))
+        self._refuse(Refused(408, f"the request's head was not complete within {self.limits.head_timeout_s:g} s"))
 
     def _answering(self) -> bool:
         # None before the first request, whatever uvicorn's annotation says.
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
 
-    def _refuse(self, refusal: _Refused) -> None:
+    def _refuse(self, refusal: Refused) -> None:
         self._closed = True
         self._stop_deadline()
         if self.transport.is_closing():
             return
-        peer = (get_remote_addr(self.transport) or ("",))[0]
-        log.info("http.refused", status=refusal.status, detail=refusal.detail, peer=peer)
+        if refusal.tell:
+            peer = (get_remote_addr(self.transport) or ("",))[0]
+            log.info("http.refused", status=refusal.status, detail=refusal.detail, peer=peer)
         # In the middle of an earlier answer, ours would be read as a part of that.
         if not self._answering():
             self.transport.write(_problem_bytes(refusal))
@@ -300,7 +323,7 @@ class GuardedHttp(HttpToolsProtocol):
                 self.cycle.keep_alive = False
             return
         if self._answering():
-            self._refuse(_Refused(400, "an upgrade request cannot follow one that is not yet answered"))
+            self._refuse(Refused(400, "an upgrade request cannot follow one that is not yet answered"))
             return
         # From here on it is the socket's connection, no longer one that requests come over.
         self._tell_lost()
@@ -329,7 +352,7 @@ def guarded_protocol(limits: GuardLimits) -> type[GuardedHttp]:
     return type("GuardedHttp", (GuardedHttp,), {"limits": limits})
 
 
-def _problem_bytes(refusal: _Refused) -> bytes:
+def _problem_bytes(refusal: Refused) -> bytes:
     title = http.HTTPStatus(refusal.status).phrase
     body = json.dumps(
         {"type": "about:blank", "title": title, "status": refusal.status, "detail": refusal.detail},
@@ -337,6 +360,7 @@ def _problem_bytes(refusal: _Refused) -> bytes:
     ).encode()
     head = (
         f"HTTP/1.1 {refusal.status} {title}\r\nContent-Type: application/problem+json\r\n"
-        f"Cache-Control: no-store\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        f"Cache-Control: no-store\r\nContent-Length: {len(body)}\r\nConnection: close\r\n"
     )
-    return head.encode("ascii") + body
+    retry = "" if refusal.retry_after_s is None else f"Retry-After: {refusal.retry_after_s}\r\n"
+    return f"{head}{retry}\r\n".encode("ascii") + body

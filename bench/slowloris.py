@@ -1,0 +1,160 @@
+"""Half-open connections, and what they cost the others: `python -m bench.slowloris`.
+
+5,000 connections from 250 addresses begin a request and send one more byte of it each second. Measured: when the last
+of them is closed, and how long playlists take for a client beside them, against the same client before. The server is
+`lockstep serve` as it comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import select
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench._stage import Process, machine, percentile, raise_limits, report
+from bench.relay import Scene, end
+
+CONNECTIONS = 5_000
+ADDRESSES = 250
+FIGURE_S = 12.0
+BEFORE_S = 10.0
+PACE_S = 0.01
+TURNS_A_S = 50
+
+
+def attack(port: int) -> dict[str, float]:
+    """Open all connections, trickle, and return how long the last one lived, in seconds."""
+    raise_limits()
+    poll, held = select.epoll(), dict[int, tuple[socket.socket, float]]()
+    longest, answered = 0.0, 0
+
+    def reap(timeout_s: float) -> None:
+        nonlocal longest, answered
+        for fd, _ in poll.poll(timeout_s):
+            one, opened = held[fd]
+            try:
+                said = one.recv(4_096)
+            except ConnectionError:
+                said = b""
+            if said:
+                answered += said.startswith(b"HTTP/1.1 408 ")
+                continue
+            longest = max(longest, time.monotonic() - opened)
+            poll.unregister(fd)
+            one.close()
+            del held[fd]
+
+    began = time.monotonic()
+    for number in range(CONNECTIONS):
+        one = socket.socket()
+        one.bind((f"127.3.0.{1 + number % ADDRESSES}", 0))
+        one.connect(("127.0.0.1", port))
+        one.settimeout(0)
+        one.send(b"GET /hls/x/index.m3u8 HTTP/1.1\r\nHost: h\r\nX-A: ")
+        held[one.fileno()] = (one, time.monotonic())
+        poll.register(one.fileno(), select.EPOLLIN)
+        # Some 1,500 a second: more is a flood of connections, which is another attack.
+        if number % 3 == 2:
+            time.sleep(0.002)
+    opened_s, peak = time.monotonic() - began, len(held)
+    # Each has its turn once a second; all at once would be a flood of packets, which is another attack.
+    turn = 0
+    while held and time.monotonic() - began < 60:
+        reap(1 / TURNS_A_S)
+        turn += 1
+        for fd, (one, _) in held.items():
+            if (fd - turn) % TURNS_A_S == 0:
+                with contextlib.suppress(OSError):
+                    one.send(b"a")
+    return {"peak": peak, "left": len(held), "longest_s": longest, "opened_s": opened_s, "answered": answered}
+
+
+class Beside:
+    """A client that asks for a playlist at a steady pace."""
+
+    def __init__(self, port: int, path: str) -> None:
+        self._one = socket.create_connection(("127.0.0.1", port))
+        self._one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._request = f"GET {path}/index.m3u8 HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
+
+    def ask(self) -> float:
+        """Return how long an answer took, in ms."""
+        began = time.monotonic()
+        self._one.sendall(self._request)
+        answer = b""
+        while not answer.endswith(b"#EXT-X-ENDLIST\n"):
+            answer += self._one.recv(65_536)
+        assert answer.startswith(b"HTTP/1.1 200 "), answer
+        return (time.monotonic() - began) * 1e3
+
+
+def run() -> list[dict[str, Any]]:
+    """Measure and return what is written to `out/slowloris.json`."""
+    raise_limits()
+    with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as folder:
+        scene = Scene(Path(folder))
+        server, port = scene.ours()
+        try:
+            beside = Beside(port, scene.path)
+            before, during = [], []
+            until = time.monotonic() + BEFORE_S
+            while time.monotonic() < until:
+                before.append(beside.ask())
+                time.sleep(PACE_S)
+            crowd = Process("bench.slowloris", "attack", str(port))
+            told: list[str] = []
+            assert crowd.process.stdout is not None
+            while not told:
+                during.append(beside.ask())
+                time.sleep(PACE_S)
+                if select.select([crowd.process.stdout], [], [], 0)[0]:
+                    told.append(crowd.line())
+            crowd.end()
+        finally:
+            end(server)
+    attacked = json.loads(told[0])
+    p99, p99_before = percentile(during, 99), percentile(before, 99)
+    where = machine()
+    return [
+        {
+            "what": f"{attacked['peak']} half-open connections, {attacked['left']} left; the longest lived",
+            "unit": "s",
+            "ours": round(attacked["longest_s"], 2),
+            "figure": f"all closed within {FIGURE_S:g} s",
+            "met": attacked["left"] == 0 and attacked["longest_s"] <= FIGURE_S and attacked["peak"] == CONNECTIONS,
+            **where,
+        },
+        {
+            "what": f"a playlist for another client meanwhile, p99 of {len(during)} (p50 {percentile(during, 50):.2f})",
+            "unit": "ms",
+            "ours": round(p99, 2),
+            "yardstick": round(p99_before, 2),
+            "yardstick_what": "the same before",
+            "ratio": round(p99 / p99_before, 2),
+            "figure": "<= 2 x",
+            "met": p99 <= 2 * p99_before,
+            **where,
+        },
+    ]
+
+
+def main() -> None:
+    """Print ours, the yardstick's and the ratio."""
+    if sys.argv[1:2] == ["attack"]:
+        print(json.dumps(attack(int(sys.argv[2]))), flush=True)
+        return
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2 * CONNECTIONS:
+        print("skipped: too few file descriptors are allowed here")
+        return
+    report("slowloris", run())
+
+
+if __name__ == "__main__":
+    main()
