@@ -58,7 +58,8 @@ class KeyWatch:
                 self._stamp = stamp
                 await self._read()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), self._poll_s)
+                async with asyncio.timeout(self._poll_s):
+                    await self._asked.wait()
 
     async def _read(self) -> None:
         try:

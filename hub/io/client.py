@@ -149,7 +149,10 @@ class Client:
         # The loop ends without a word when the server has closed, whatever the code (RFC 6455, 7.4.1).
         with contextlib.suppress(ConnectionClosed):
             while True:
-                frame = unpack_frame(await asyncio.wait_for(socket.recv(), _SILENCE_S))
+                # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with a frame.
+                async with asyncio.timeout(_SILENCE_S):
+                    data = await socket.recv()
+                frame = unpack_frame(data)
                 self._was_there = True
                 if session.receive(frame, now()):
                     yield frame

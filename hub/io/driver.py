@@ -109,7 +109,8 @@ class Hub:
         if self._sockets:
             self._emptied.clear()
             try:
-                await asyncio.wait_for(self._emptied.wait(), self.settings.close_timeout_s + 1)
+                async with asyncio.timeout(self.settings.close_timeout_s + 1):
+                    await self._emptied.wait()
             except TimeoutError:
                 for socket in list(self._sockets.values()):
                     socket.transport.abort()

@@ -116,3 +116,34 @@ async def test_a_server_whose_hashes_are_never_right_is_left() -> None:
         async with contextlib.aclosing(one.frames()) as frames:
             while connections < 2:
                 await asyncio.wait_for(anext(frames), 5)
+
+
+class Line:
+    """A connection on which one frame will come."""
+
+    def __init__(self) -> None:
+        self.waits = asyncio.Event()
+        self.frame: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def send(self, data: str) -> None:
+        pass
+
+    async def recv(self) -> str:
+        self.waits.set()
+        return await self.frame
+
+
+async def test_leaving_counts_though_a_frame_comes_at_the_same_moment() -> None:
+    line: Any = Line()
+    one = Client("ws://127.0.0.1:9/", lambda: "t", {}, lambda: 0.0)
+
+    async def follow() -> None:
+        async for _ in one._listen(line):
+            line.frame = asyncio.get_running_loop().create_future()
+
+    following = asyncio.create_task(follow())
+    await line.waits.wait()
+    line.frame.set_result('{"op":"pong","now":1}')
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(following, 5)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 app = typer.Typer()
 app.command()(subscribe)
 
+PATIENCE_S = 60.0
+"""A limit for a hanging machine, never a measurement."""
+
 PROGRAM = "import typer; from lockstep.commands.subscribe import subscribe; typer.run(subscribe)"
 
 
@@ -37,7 +40,7 @@ async def start(rig: Rig, *more: str, token: str = "server", event: str = "game"
 async def frame(process: Process, op: str) -> dict[str, Any]:
     assert process.stdout is not None
     while True:
-        line = await asyncio.wait_for(process.stdout.readline(), 10)
+        line = await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)
         assert line, "the process ended"
         message: dict[str, Any] = json.loads(line)
         if message["op"] == op:
@@ -87,21 +90,21 @@ async def test_it_comes_back_and_goes_on_where_it_was() -> None:
 async def test_readable_lines() -> None:
     async with running() as rig:
         process = await start(rig, "--mode", "edge", "--count", "1")
-        await asyncio.wait_for(rig.hub.subscribed.wait(), 10)
+        await asyncio.wait_for(rig.hub.subscribed.wait(), PATIENCE_S)
         rig.segment(0)
         rig.publish(0, at(1), body={"txt": "dunk"})
-        out, err = await asyncio.wait_for(process.communicate(), 10)
+        out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
         assert (b"dunk" in out, err, process.returncode) == (True, b"", 0)
 
 
 async def test_a_refusal_is_said_on_stderr() -> None:
     async with running() as rig:
         process = await start(rig, token="forged")
-        out, err = await asyncio.wait_for(process.communicate(), 10)
+        out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
         assert (out, process.returncode) == (b"", 1)
         assert b"unauthorized (4501)" in err
         wrong = await start(rig, "--mode", "edge", token="viewer")
-        assert b"scope_missing" in (await asyncio.wait_for(wrong.communicate(), 10))[1]
+        assert b"scope_missing" in (await asyncio.wait_for(wrong.communicate(), PATIENCE_S))[1]
         assert wrong.returncode == 1
 
 
@@ -120,7 +123,7 @@ async def test_it_ends_quietly(number: signal.Signals) -> None:
         process = await start(rig, "--json", "--mode", "edge")
         await frame(process, "hb")
         process.send_signal(number)
-        _out, err = await asyncio.wait_for(process.communicate(), 10)
+        _out, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
         assert (err, process.returncode) == (b"", 0)
 
 
@@ -128,7 +131,7 @@ async def test_no_server_is_said() -> None:
     rig = Rig.__new__(Rig)
     rig.port = 1
     process = await start(rig)
-    _, err = await asyncio.wait_for(process.communicate(), 10)
+    _, err = await asyncio.wait_for(process.communicate(), PATIENCE_S)
     assert process.returncode == 1
     assert b"no connection to ws://127.0.0.1:1/" in err
 
