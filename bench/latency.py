@@ -17,11 +17,12 @@ import sys
 import time
 from typing import Any
 
-from bench._stage import PLAY, TARGET_S, Process, Stage, hub_process, machine, percentile, report, serve
+from bench._stage import EVENT, PLAY, TARGET_S, Process, Stage, hub_process, machine, percentile, report, serve
 from bench._stage import at as at_media
 from hub.frontier import LiveClock
 from hub.settings import HubSettings
-from kernel.cues import CueType
+from kernel.bus import entries_topic
+from kernel.cues import CueType, Entry
 from kernel.pts import TICKS_PER_S
 
 VIEWERS = 1_000
@@ -32,6 +33,7 @@ MARKETS = 500
 MARKETS_EACH = 10
 PRICES_A_S = 10_000
 SUSPENDS = 100
+RETAINED = 20_000
 STEP_S = 0.01
 
 
@@ -93,9 +95,8 @@ class Game:
         while left:
             now = time.monotonic()
             wanted = int((now - began) * PRICES_A_S) if load else 0
-            while published < wanted:
-                self._price(f"m{published * 7 % MARKETS}")
-                published += 1
+            self._prices(published, wanted)
+            published = wanted
             if now >= next_suspend:
                 self.ver += 1
                 mark = time.monotonic_ns()
@@ -107,10 +108,18 @@ class Game:
         await asyncio.sleep(0.5)
         return {"prices_a_s": rate, "counts": dict(self.stage.hub.counts())}
 
-    def _price(self, mid: str) -> None:
+    def _prices(self, first: int, end: int) -> None:
+        """Publish prices as one run, as feeds seals what comes together; the bus keeps what the log writer keeps."""
+        run = [self._price(f"m{number * 7 % MARKETS}") for number in range(first, end)]
+        if run:
+            topic = entries_topic(EVENT)
+            self.stage.bus.publish_all(topic, [(entry.o, entry) for entry in run])
+            self.stage.bus.trim(topic, run[-1].o - RETAINED)
+
+    def _price(self, mid: str) -> Entry:
         self.ver += 1
         price = {"mid": mid, "ver": self.ver, "out": [{"oid": "1", "milli": 1_850}, {"oid": "2", "milli": 2_050}]}
-        self.stage.cue(1.0, {"price": price}, type_=CueType.PRICE, id_=f"odds:{mid}/{self.ver}")
+        return self.stage.entry(1.0, {"price": price}, type_=CueType.PRICE, id_=f"odds:{mid}/{self.ver}")
 
 
 def commands(stage: Stage) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class Statement(NamedTuple):
 def mid_of(fact: Fact) -> str | None:
     """Return the market that a fact is about, None if it names none."""
     named = fact.body.get(_KEYS[fact.type])
-    mid = named.get("mid") if isinstance(named, Mapping) else None
+    mid = named.get("mid") if type(named) is dict or isinstance(named, Mapping) else None
     return mid if isinstance(mid, str) else None
 
 
@@ -101,7 +101,8 @@ def check_body(kind: CueType, body: Body, where: str) -> None:
     if key is None or (kind is CueType.SUSPEND and key not in body):
         return
     named = body.get(key)
-    if not isinstance(named, Mapping):
+    # Plain dicts first: what an abstract class has to say takes long, and prices are many.
+    if type(named) is not dict and not isinstance(named, Mapping):
         raise DecodeError(f"{where}body.{key}: an object with a `mid` is expected, not {named!a:.40}")
     mid = named.get("mid")
     if not isinstance(mid, str) or not 1 <= len(mid) <= MAX_MID_CHARS or not mid.isprintable():
@@ -124,11 +125,11 @@ def _check_market(market: Mapping[str, Any], where: str) -> None:
 
 
 def _check_outcomes(price: Any, where: str) -> None:
-    out = price.get("out") if isinstance(price, Mapping) else None
+    out = price.get("out") if type(price) is dict or isinstance(price, Mapping) else None
     if not isinstance(out, list):
         raise DecodeError(f"{where}body.price.out: a list of outcomes is expected, not {out!a:.40}")
     for index, outcome in enumerate(out):
-        oid = outcome.get("oid") if isinstance(outcome, Mapping) else None
+        oid = outcome.get("oid") if type(outcome) is dict or isinstance(outcome, Mapping) else None
         if not isinstance(oid, str) or "milli" not in outcome:
             raise DecodeError(f"{where}body.price.out[{index}]: an `oid` and its `milli` are expected")
 

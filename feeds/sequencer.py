@@ -188,7 +188,7 @@ class Sequencer:
             body = revision.known.body if revision.op is Op.CONFIRM else fact.body
             own = Change(fact.source, None, fact.type, CueClass.LOCKED, 0, body)
             return [self._waits(own, fact, revision, message_seq, now)]
-        said_fact = replace(fact, occurred_at=said)
+        said_fact = fact if said == fact.occurred_at else replace(fact, occurred_at=said)
         changes = self.markets.read(said_fact, revision.op, seq=message_seq, at=wall)
         return [self._waits(change, fact, revision, message_seq, now) for change in changes]
 
@@ -274,7 +274,10 @@ class Sequencer:
 
     def _lag_of(self, source: str) -> LagGauge:
         # Sources are those of the settings: there are few.
-        return self.lags.setdefault(source, LagGauge())
+        gauge = self.lags.get(source)
+        if gauge is None:
+            gauge = self.lags[source] = LagGauge()
+        return gauge
 
     def _late_ms(self, due: MediaTime | None, now: float) -> int | None:
         if due is None:
