@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kernel.cues import Body, CueType, Fact
+from kernel.cues import Body, Cue, CueType, Fact, Op
 from kernel.errors import DecodeError
 
 STATUSES = ("open", "suspended", "closed", "settled")
@@ -55,6 +55,15 @@ def mid_of(fact: Fact) -> str | None:
     """Return the market that a fact is about, None if it names none."""
     named = fact.body.get(_KEYS[fact.type])
     mid = named.get("mid") if type(named) is dict or isinstance(named, Mapping) else None
+    return mid if isinstance(mid, str) else None
+
+
+def price_market_of(cue: Cue) -> str | None:
+    """Return the market whose price a cue is, and that a newer one replaces; None for everything else."""
+    if cue.type is not CueType.PRICE or cue.op is Op.RETRACT:
+        return None
+    price = cue.body.get("price")
+    mid = price.get("mid") if type(price) is dict or isinstance(price, Mapping) else None
     return mid if isinstance(mid, str) else None
 
 

@@ -97,7 +97,9 @@ class Sequencer:
     ) -> None:
         self._map = map_
         self._release = release
-        self._waiting: list[Waiting] = []
+        self._untried: list[Waiting] = []
+        self._stuck: list[Waiting] = []
+        self._tried_with: object = None
         self._open: dict[int, int] = {}
         self._seq = 0
         self.markets = markets or Markets()
@@ -127,7 +129,7 @@ class Sequencer:
         offer = Offer()
         for fact in facts:
             self._take(offer, self._numbered(fact, message_seq, received, live=live, now=now), message_seq)
-        self.counts.waiting = len(self._waiting)
+        self.counts.waiting = len(self._untried) + len(self._stuck)
         return offer
 
     def fall(self, source: str, *, wall: float) -> list[Sealed]:
@@ -138,24 +140,33 @@ class Sequencer:
         """Suspend every market known, because what was said last may be lost; `wall` is Unix seconds."""
         return self._ours(self.markets.distrust(at=wall), wall)
 
-    def seal(self, *, now: float) -> tuple[list[Sealed], list[int]]:
+    def seal(self, *, now: float, limit: int | None = None) -> tuple[list[Sealed], list[int]]:
         """Seal what has its picture by now.
 
         Args:
             now: bus time, to tell what is late.
+            limit: how many entries are sealed at most: another call goes on. None: all.
 
         Returns:
             The sealed entries in the order of their offsets, and the numbers of the messages of which nothing
             waits any more.
         """
+        if self._tried_with != self._map.version:
+            # Only another segment can place what had none.
+            self._tried_with = self._map.version
+            self._untried, self._stuck = [*self._stuck, *self._untried], []
         sealed: list[Sealed] = []
         settled: list[int] = []
-        still: list[Waiting] = []
-        for waiting in self._waiting:
+        placements: dict[tuple[float, float], Placement | None] = {}
+        tried = 0
+        for waiting in self._untried:
+            if limit is not None and len(sealed) >= limit:
+                break
+            tried += 1
             known = waiting.known
-            placement = known.placement or self._map.place(known.wall, known.sigma_s)
+            placement = known.placement or self._placed(known, placements)
             if placement is None:
-                still.append(waiting)
+                self._stuck.append(waiting)
                 continue
             known.placement = placement
             sealed.append(self._sealed(waiting, placement, now=now))
@@ -163,16 +174,23 @@ class Sequencer:
             if self._open[waiting.message_seq] == 0:
                 del self._open[waiting.message_seq]
                 settled.append(waiting.message_seq)
-        self._waiting = still
-        self.counts.waiting = len(still)
+        del self._untried[:tried]
+        self.counts.waiting = len(self._untried) + len(self._stuck)
         return sealed, settled
+
+    def _placed(self, known: Known, placements: dict[tuple[float, float], Placement | None]) -> Placement | None:
+        """Return where a fact's picture is; many prices of one message happened at the same time."""
+        key = (known.wall, known.sigma_s)
+        if key not in placements:
+            placements[key] = self._map.place(*key)
+        return placements[key]
 
     def _take(self, offer: Offer, numbered: Iterable[Waiting], message_seq: int) -> None:
         for waiting in numbered:
             if waiting.cls is CueClass.SAFETY:
                 offer.safety.append(self._sealed(waiting, None, now=0.0))
                 continue
-            self._waiting.append(waiting)
+            self._untried.append(waiting)
             self._open[message_seq] = self._open.get(message_seq, 0) + 1
             offer.settled = False
 
