@@ -67,6 +67,14 @@ def price_market_of(cue: Cue) -> str | None:
     return mid if isinstance(mid, str) else None
 
 
+def is_urgent(fact: Fact) -> bool:
+    """Return whether a fact closes a market, or more: then it waits for nothing."""
+    if fact.type is CueType.MARKET:
+        market = fact.body.get("market")
+        return isinstance(market, Mapping) and market.get("st") != "open"
+    return fact.type is CueType.SUSPEND or fact.type is CueType.SETTLE
+
+
 def statement_of(fact: Fact) -> Statement:
     """Return what a fact of type market or settle says; it names its market."""
     if fact.type is CueType.SETTLE:

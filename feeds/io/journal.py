@@ -79,6 +79,7 @@ class Journal:
         self._commits = commits
         self._heads = heads
         self._now = now
+        self._last_seq = 0
 
     @classmethod
     async def open(cls, path: Path, *, now: Callable[[], float]) -> Self:
@@ -92,14 +93,21 @@ class Journal:
             JournalError: it is damaged, held by another process, or cannot be written; the text says what to do.
         """
         commits = await GroupCommit.open(path, schema=_SCHEMA, version=_VERSION)
-        return cls(commits, LogHeads(path.with_suffix(".heads")), now)
+        self = cls(commits, LogHeads(path.with_suffix(".heads")), now)
+        self._last_seq = await commits.run(_last_seq)
+        return self
+
+    def next_message_seq(self) -> int:
+        """Return the number that the next message is to have; each is given once, used or not."""
+        self._last_seq += 1
+        return self._last_seq
 
     async def aclose(self) -> None:
         """Write what is waiting, then close the file. Closing again does nothing."""
         await self._commits.aclose()
 
     async def append_message(
-        self, source: str, message_id: str, body: bytes, *, received: float, open_facts: int = 1
+        self, source: str, message_id: str, body: bytes, *, received: float, open_facts: int = 1, seq: int | None = None
     ) -> Appended:
         """Keep a vendor message; one with the id of another of the same source is a duplicate and is not kept.
 
@@ -109,19 +117,21 @@ class Journal:
             body: as it came.
             received: Unix seconds.
             open_facts: how many of its facts wait to be sealed; with 0 it is settled from the start.
+            seq: its number, from `next_message_seq`; None: it is given one.
         """
+        number = self.next_message_seq() if seq is None else seq
 
         def work(db: sqlite3.Connection) -> Appended:
             cursor = db.execute(
-                "INSERT INTO messages (source, message_id, received, body, open_facts) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT DO NOTHING",
-                (source, message_id, received, body, open_facts),
+                "INSERT INTO messages (seq, source, message_id, received, body, open_facts) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (source, message_id) DO NOTHING",
+                (number, source, message_id, received, body, open_facts),
             )
-            if cursor.rowcount == 1 and cursor.lastrowid is not None:
-                return Appended(cursor.lastrowid, duplicate=False)
+            if cursor.rowcount == 1:
+                return Appended(number, duplicate=False)
             key = (source, message_id)
-            (seq,) = db.execute("SELECT seq FROM messages WHERE source = ? AND message_id = ?", key).fetchone()
-            return Appended(seq, duplicate=True)
+            (known,) = db.execute("SELECT seq FROM messages WHERE source = ? AND message_id = ?", key).fetchone()
+            return Appended(known, duplicate=True)
 
         return await self._commits.run(work, n_bytes=len(body))
 
@@ -289,6 +299,11 @@ class Journal:
             db.executemany(statement, rows)
 
         await self._commits.run(work)
+
+
+def _last_seq(db: sqlite3.Connection) -> int:
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'messages'").fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def _entries(db: sqlite3.Connection, key: tuple[str, float]) -> list[SealedRow]:
