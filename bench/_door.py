@@ -1,9 +1,9 @@
 """A vendor's odds connector and its suspends, through the real door: `python -m bench._door PORT SECRET`.
 
-Prices come in batches on one connection, suspends one by one on another. Commands, one JSON array a line:
-`prices RATE` changes how many prices a second are sent from now on; `bet SUSPENDS PAUSE_S` sends that many suspends, each
-of one market each, and answers when the last was accepted: with the instants (CLOCK_MONOTONIC, ns) at which the first
-byte of each was handed to the kernel. The n-th suspend has the id `stopN`.
+Prices come in batches on two connections, suspends one by one on another. Commands, one JSON array a line: `open` opens
+all markets; `prices RATE` changes how many prices a second are sent from now on; `bet SUSPENDS PAUSE_S` sends that many
+suspends of one market each, and answers when the last was accepted: with the instants (CLOCK_MONOTONIC, ns) at which
+the first byte of each was handed to the kernel. The n-th suspend has the id `stopN`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from feeds.standard_webhooks import sign
@@ -156,7 +157,7 @@ async def main() -> None:
     vendor = Vendor(int(sys.argv[1]), bytes.fromhex(sys.argv[2]))
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    known = {"open": vendor.open, "prices": vendor.prices, "bet": vendor.bet}
+    known: dict[str, Callable[..., Awaitable[Any]]] = {"open": vendor.open, "prices": vendor.prices, "bet": vendor.bet}
     print("ready", flush=True)
     while line := await reader.readline():
         name, *arguments = json.loads(line)

@@ -1,9 +1,9 @@
 """A suspend through the vendors' door, while prices pour in through it: `python -m bench.vendor`.
 
-A real `lockstep serve` follows a rehearsal origin. A vendor's process posts signed batches of 200 prices of 500 markets on
-two connections, and suspends of a market on another: they are believed, decoded, put on disk, numbered, sealed, and
-sent to 2,000 sockets, each of which follows ten markets as they are at the edge, conflated at 250 ms. The delay is that
-from the first byte which the vendor hands to its kernel to the last of the 2,000 receivers' kernels.
+A real `lockstep serve` follows a rehearsal origin. A vendor's process posts signed batches of 200 prices of 500
+markets on two connections, and suspends of a market on another: they are believed, decoded, put on disk, numbered,
+sealed, and sent to 2,000 sockets, each of which follows ten markets as they are at the edge, conflated at 250 ms. The
+delay is that from the first byte which the vendor hands to its kernel to the last of the 2,000 receivers' kernels.
 """
 
 from __future__ import annotations

@@ -138,9 +138,7 @@ class Revisions:
             known.body = fact.body
         if own_time and op is not Op.CONFIRM:
             # Another one: what waits for its picture keeps the one it was numbered with.
-            known = Known(
-                rev, known.stamp, known.digest, fact.occurred_at, wall, sigma_s, known.body, known.retracted
-            )
+            known = Known(rev, known.stamp, known.digest, fact.occurred_at, wall, sigma_s, known.body, known.retracted)
             self._known[key] = known
         return Revision(rev, op, before, known)
 

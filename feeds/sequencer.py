@@ -132,6 +132,18 @@ class Sequencer:
         self.counts.waiting = len(self._untried) + len(self._stuck)
         return offer
 
+    def hold(self, message_seq: int) -> None:
+        """Let a message that is offered piece by piece not count as settled before `release`."""
+        self._open[message_seq] = self._open.get(message_seq, 0) + 1
+
+    def release(self, message_seq: int) -> bool:
+        """End a `hold`; return whether nothing of the message waits any more."""
+        self._open[message_seq] -= 1
+        if self._open[message_seq]:
+            return False
+        del self._open[message_seq]
+        return True
+
     def fall(self, source: str, *, wall: float) -> list[Sealed]:
         """Suspend what a source binds, now that it is down; `wall` is Unix seconds."""
         return self._ours(self.markets.fall(source, seq=self._seq, at=wall), wall)
@@ -170,9 +182,7 @@ class Sequencer:
                 continue
             known.placement = placement
             sealed.append(self._sealed(waiting, placement, now=now))
-            self._open[waiting.message_seq] -= 1
-            if self._open[waiting.message_seq] == 0:
-                del self._open[waiting.message_seq]
+            if self.release(waiting.message_seq):
                 settled.append(waiting.message_seq)
         del self._untried[:tried]
         self.counts.waiting = len(self._untried) + len(self._stuck)

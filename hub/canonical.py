@@ -36,9 +36,9 @@ def _has_fractions(value: Any) -> bool:
     """Return whether there is anything but texts, integers and their like: those the standard encoder writes alike."""
     kind = type(value)
     if kind is dict:
-        return any([_has_fractions(member) for member in value.values()])
+        return any(map(_has_fractions, value.values()))
     if kind is list or kind is tuple:
-        return any([_has_fractions(member) for member in value])
+        return any(map(_has_fractions, value))
     return kind is not str and kind is not int and kind is not bool and value is not None
 
 

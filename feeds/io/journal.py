@@ -302,8 +302,10 @@ class Journal:
 
 
 def _last_seq(db: sqlite3.Connection) -> int:
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'messages'").fetchone()
-    return 0 if row is None else int(row[0])
+    """Return the highest number given to a message; one that suspended may be in the log and not among the messages."""
+    messages = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'messages'").fetchone()
+    entries = db.execute("SELECT max(message_seq) FROM entries").fetchone()
+    return max(messages[0] if messages else 0, entries[0] or 0)
 
 
 def _entries(db: sqlite3.Connection, key: tuple[str, float]) -> list[SealedRow]:
@@ -323,15 +325,14 @@ def _add_block(db: sqlite3.Connection, stream: str, prices: Sequence[SealedRow],
     """Put prices that are sealed together into one row: single rows would be ten thousand a second."""
     first_o, last_o = prices[0].entry.o, prices[-1].entry.o
     span = (stream, first_o, last_o)
-    taken = db.execute(
-        "SELECT 1 FROM price_blocks WHERE stream = ? AND last_o >= ? AND first_o <= ?", span
-    ).fetchone() or db.execute("SELECT 1 FROM entries WHERE stream = ? AND o BETWEEN ? AND ?", span).fetchone()
+    taken = (
+        db.execute("SELECT 1 FROM price_blocks WHERE stream = ? AND last_o >= ? AND first_o <= ?", span).fetchone()
+        or db.execute("SELECT 1 FROM entries WHERE stream = ? AND o BETWEEN ? AND ?", span).fetchone()
+    )
     rows = [(row.entry, row.source, row.fact_id, row.rev, row.message_seq, row.note) for row in prices]
     if taken and _are_taken(db, stream, {row.entry.o for row in prices}):
         raise JournalError(f"stream {stream!r}: an offset between {first_o} and {last_o} is taken")
-    db.execute(
-        "INSERT INTO price_blocks VALUES (?, ?, ?, ?, ?, ?)", (*span, len(rows), wire.rows_to_json(rows), at)
-    )
+    db.execute("INSERT INTO price_blocks VALUES (?, ?, ?, ?, ?, ?)", (*span, len(rows), wire.rows_to_json(rows), at))
 
 
 def _are_taken(db: sqlite3.Connection, stream: str, offsets: set[int]) -> bool:

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
 from feeds.io.journal import Journal
 from feeds.journal_records import SealedRow, StreamRecord
-from feeds.market_bodies import price_market_of
+from feeds.market_bodies import is_urgent, price_market_of
 from feeds.market_book import Kept
 from feeds.price_window import PriceWindow
 from feeds.sequencer import Sealed, Sequencer
@@ -42,6 +44,17 @@ SLICE = 400
 
 FORGET_AT_ONCE = 2_000
 """How many replaced prices are forgotten at a time: a block or two of the journal is written anew for it."""
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Facts of one message that are taken in together; `is_last` is None where they are all of it."""
+
+    facts: Sequence[Fact]
+    message_seq: int
+    received: float
+    live: bool
+    is_last: bool | None = None
 
 
 class LogWriter:
@@ -76,6 +89,8 @@ class LogWriter:
         self._kick = asyncio.Event()
         self._prices = PriceWindow()
         self._facts: list[int] = []
+        self._pieces: deque[_Piece] = deque()
+        self._turn: asyncio.Handle | None = None
         self.faults = 0
         """How often the disk failed."""
 
@@ -115,12 +130,39 @@ class LogWriter:
         """
         if not facts:
             return  # it was settled when it was journaled
+        piece = _Piece(tuple(facts), message_seq, received, live)
+        if not self._pieces and len(facts) <= SLICE:
+            self._offer(piece)
+            return
+        if any(map(is_urgent, facts)):
+            # It overtakes what is still being read: that came earlier, and counts as overtaken.
+            self._offer(piece)
+            return
+        self._sequencer.hold(message_seq)
+        starts = range(0, len(facts), SLICE)
+        self._pieces += [replace(piece, facts=facts[at : at + SLICE], is_last=at == starts[-1]) for at in starts]
+        self._soon()
+
+    def _offer(self, piece: _Piece) -> None:
         offer = self._sequencer.offer(
-            list(facts), message_seq=message_seq, received=received, live=live, now=self._bus.now()
-        )
-        if offer.settled:
-            self._settled.append(message_seq)
+            list(piece.facts), message_seq=piece.message_seq, received=piece.received, live=piece.live,
+            now=self._bus.now(),
+        )  # fmt: skip
+        if (piece.is_last is None and offer.settled) or (piece.is_last and self._sequencer.release(piece.message_seq)):
+            self._settled.append(piece.message_seq)
         self.say(offer.safety)
+
+    def _soon(self) -> None:
+        if self._turn is None:
+            self._turn = asyncio.get_running_loop().call_soon(self._take_piece)
+
+    def _take_piece(self) -> None:
+        """Take in a piece of a large message; others have their turn before the next."""
+        self._turn = None
+        if self._pieces:
+            self._offer(self._pieces.popleft())
+        if self._pieces:
+            self._soon()
 
     def say(self, safety: Sequence[Sealed]) -> None:
         """Publish safety at once, and put it on disk in its own time."""
@@ -171,6 +213,10 @@ class LogWriter:
     async def _seal(self) -> None:
         """Seal all that is ready by now, a slice at a time: safety and the sockets have their turn in between."""
         async with self._sealing:
+            # What was journaled before a picture is out belongs before it, however long it takes to read.
+            while self._pieces:
+                self._take_piece()
+                await asyncio.sleep(0)
             while await self._seal_slice():
                 # The disk has just been waited for; without anything to be written there is nothing left to do.
                 pass
