@@ -7,7 +7,7 @@ lacks a field or holds another type raises DecodeError: it was written by anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, get_args
 
@@ -65,15 +65,6 @@ def to_map(record: Record) -> dict[str, Any]:
             }
         case Reinstatement():
             return {"op": "reinstate", "id": record.id, "subject": _subject_to_map(record.subject)}
-
-
-def rows_to_json(rows: Sequence[tuple[Entry, Any, Any, Any, Any, Any]]) -> bytes:
-    """Return rows that begin with an entry as a JSON array of arrays; the entry is the map of `to_map`.
-
-    Prices are written by the ten thousand: so this is not by hand, but an entry's fields bear the map's names, and a
-    test holds both against each other.
-    """
-    return encode_known(rows)
 
 
 def _reading(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:

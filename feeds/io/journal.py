@@ -322,7 +322,10 @@ def _entries(db: sqlite3.Connection, key: tuple[str, float]) -> list[SealedRow]:
 
 
 def _add_block(db: sqlite3.Connection, stream: str, prices: Sequence[SealedRow], at: float) -> None:
-    """Put prices that are sealed together into one row: single rows would be ten thousand a second."""
+    """Put prices that are sealed together into one row: single rows would be ten thousand a second.
+
+    An entry's fields bear the names of its map (kernel/wire.py), so it is written as it is; a test reads it back.
+    """
     first_o, last_o = prices[0].entry.o, prices[-1].entry.o
     span = (stream, first_o, last_o)
     taken = (
@@ -332,7 +335,9 @@ def _add_block(db: sqlite3.Connection, stream: str, prices: Sequence[SealedRow],
     rows = [(row.entry, row.source, row.fact_id, row.rev, row.message_seq, row.note) for row in prices]
     if taken and _are_taken(db, stream, {row.entry.o for row in prices}):
         raise JournalError(f"stream {stream!r}: an offset between {first_o} and {last_o} is taken")
-    db.execute("INSERT INTO price_blocks VALUES (?, ?, ?, ?, ?, ?)", (*span, len(rows), wire.rows_to_json(rows), at))
+    db.execute(
+        "INSERT INTO price_blocks VALUES (?, ?, ?, ?, ?, ?)", (*span, len(rows), strict_json.encode_known(rows), at)
+    )
 
 
 def _are_taken(db: sqlite3.Connection, stream: str, offsets: set[int]) -> bool:

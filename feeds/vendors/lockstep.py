@@ -117,7 +117,8 @@ def _one_of(known: Mapping[str, Any], item: Mapping[str, Any], field: str) -> An
 def _has_whole_odds(value: Any, *, plain: bool) -> bool:
     """Return whether odds are whole thousandths, and, unless it is `plain`, no number is a fraction.
 
-    `value` is an object or a list. Prices come by the ten thousand: nothing is named here. The decoder has bounded the depth to 32 levels.
+    `value` is an object or a list. Prices come by the ten thousand: nothing is named here. The decoder has bounded the
+    depth to 32 levels.
     """
     if type(value) is dict:
         for key, member in value.items():
