@@ -92,8 +92,11 @@ def price_list(fact: Fact) -> list[tuple[str, int]]:
 
 def merge_prices(known: dict[str, int], told: list[tuple[str, int]]) -> bool:
     """Put told prices over known ones; return whether a known one changed."""
-    changed = any(oid in known and known[oid] != milli for oid, milli in told)
-    known.update(told)
+    changed = False
+    for oid, milli in told:
+        if known.get(oid, milli) != milli:
+            changed = True
+        known[oid] = milli
     return changed
 
 

@@ -45,7 +45,7 @@ class Waiting:
     kept: tuple[Kept, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sealed:
     """An entry, the vendor's fact and message it came from, what `restore` wants to know of it, and what to keep."""
 
