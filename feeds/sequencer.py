@@ -25,6 +25,10 @@ from kernel.cues import Body, Cue, CueClass, CueType, Entry, Fact, Op
 from kernel.timeline import MediaTime
 
 
+MAX_WAITING = 50_000
+"""Beyond how many cues that wait for their picture prices among them are thinned out: 5 s of 10,000 a second."""
+
+
 @dataclass(slots=True)
 class Waiting:
     """A cue that is numbered, but whose picture is not known yet. `fact_id` is None for what we say ourselves."""
@@ -100,6 +104,9 @@ class Sequencer:
         self._untried: list[Waiting] = []
         self._stuck: list[Waiting] = []
         self._tried_with: object = None
+        self._given_up: list[int] = []
+        self._thin_beyond = MAX_WAITING
+        self._while_s = 1
         self._open: dict[int, int] = {}
         self._seq = 0
         self.markets = markets or Markets()
@@ -130,6 +137,8 @@ class Sequencer:
         for fact in facts:
             self._take(offer, self._numbered(fact, message_seq, received, live=live, now=now), message_seq)
         self.counts.waiting = len(self._untried) + len(self._stuck)
+        if self.counts.waiting > self._thin_beyond:
+            self._thin_out()
         return offer
 
     def hold(self, message_seq: int) -> None:
@@ -168,7 +177,7 @@ class Sequencer:
             self._tried_with = self._map.version
             self._untried, self._stuck = [*self._stuck, *self._untried], []
         sealed: list[Sealed] = []
-        settled: list[int] = []
+        settled, self._given_up = self._given_up, []
         placements: dict[tuple[float, float], Placement | None] = {}
         tried = 0
         for waiting in self._untried:
@@ -187,6 +196,21 @@ class Sequencer:
         del self._untried[:tried]
         self.counts.waiting = len(self._untried) + len(self._stuck)
         return sealed, settled
+
+    def _thin_out(self) -> None:
+        """Leave of the prices that wait only the newest of each market and while: the picture stands still."""
+        waiting = [*self._stuck, *self._untried]
+        keys = [_price_key(each, self._while_s) for each in waiting]
+        newest = {key: each for key, each in zip(keys, waiting, strict=True) if key is not None}
+        self._stuck, self._untried = [], []
+        for key, each in zip(keys, waiting, strict=True):
+            if key is None or newest[key] is each:
+                self._untried.append(each)
+            elif self.release(each.message_seq):
+                self._given_up.append(each.message_seq)
+        self.counts.waiting = len(self._untried)
+        self._thin_beyond = max(MAX_WAITING, 2 * len(self._untried))
+        self._while_s *= 2
 
     def _placed(self, known: Known, placements: dict[tuple[float, float], Placement | None]) -> Placement | None:
         """Return where a fact's picture is; many prices of one message happened at the same time."""
@@ -312,3 +336,13 @@ class Sequencer:
             return None
         since = self._release.out_since(due, now=now)
         return None if since is None else round((now - since) * 1000)
+
+
+def _price_key(waiting: Waiting, while_s: int) -> tuple[str, str, int] | None:
+    """Return what a price has in common with those that replace it within a while; None if it is none."""
+    if waiting.type is not CueType.PRICE or waiting.op is Op.RETRACT:
+        return None
+    price = waiting.body.get("price")
+    if not isinstance(price, Mapping):
+        return None
+    return (waiting.source, price["mid"], int(waiting.known.wall // while_s))

@@ -352,3 +352,21 @@ def test_a_message_taken_in_by_pieces_is_settled_with_the_last(desk: Desk) -> No
     desk.offer(fact("b"))
     assert not desk.sequencer.release(2)
     assert desk.sequencer.seal(now=0.0)[1] == [2]
+
+
+def test_a_picture_that_stands_still_does_not_fill_the_memory(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.sequencer._thin_beyond = 6
+    monkeypatch.setattr(module, "MAX_WAITING", 6)
+
+    def price(number: int, at: float) -> Fact:
+        return fact(f"p{number}", at, type=CueType.PRICE, body={"price": {"mid": f"m{number % 2}", "out": []}})
+
+    desk.offer(*[price(number, 3.0) for number in range(4)])
+    desk.offer(fact("dunk", 3.0), *[price(number, 3.5 if number < 8 else 4.5) for number in range(4, 10)])
+    # Of each second the newest price of each market, and everything else.
+    assert desk.sequencer.counts.waiting == 5
+    desk.time(1)
+    desk.time(2)
+    sealed, settled = desk.sequencer.seal(now=0.0)
+    assert [item.fact_id for item in sealed] == ["dunk", "p6", "p7", "p8", "p9"]
+    assert settled == [1, 2]
