@@ -24,7 +24,6 @@ from feeds.skew import Skews
 from kernel.cues import Body, Cue, CueClass, CueType, Entry, Fact, Op
 from kernel.timeline import MediaTime
 
-
 MAX_WAITING = 50_000
 """Beyond how many cues that wait for their picture prices among them are thinned out: 5 s of 10,000 a second."""
 
