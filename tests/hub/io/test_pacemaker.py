@@ -90,6 +90,8 @@ async def test_a_deadline_that_moves_away_leaves_the_timer_which_finds_nothing()
     assert stage.called == [7]
     assert stage.loop.time() >= now + 0.15
     stage.pacemaker.stop()
+
+
 async def test_those_who_beat_together_beat_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hub.io.pacemaker.BEATS_A_TURN", 2)
     loop = asyncio.get_running_loop()
