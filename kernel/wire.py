@@ -16,7 +16,6 @@ from kernel.errors import DecodeError
 from kernel.marks import Opened, ReleaseMark
 from kernel.pts import Ticks
 from kernel.revocation import Reinstatement, Revocation, RevocationChange, Subject, SubjectKind
-from kernel.strict_json import encode_known
 from kernel.timeline import MediaTime, Method, SegmentKey, SegmentTiming, StreamState
 
 Map = Mapping[str, Any]
