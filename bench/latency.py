@@ -33,6 +33,8 @@ SUSPENDED = 2_000
 FROZEN = VIEWERS // 10
 TURNS = (False, True, True, False, True, False, False, True, False, True)
 ROUND_S = 6
+SECONDS = 16
+"""How long a run without turns goes on: `bench.beside`."""
 CUES_A_SEGMENT = 10
 MARKETS = 500
 MARKETS_EACH = 10
