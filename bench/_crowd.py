@@ -19,7 +19,8 @@ from typing import Any
 
 from bench._stage import handshake, raise_limits, text
 
-MARK = re.compile(rb'"mark":(\d+)')
+MARK = re.compile(rb'(?:"mark":|:stop)(\d+)')
+"""What is looked for: the mark in a body, or the number in the id of a suspend that came through the vendors' door."""
 SO_TIMESTAMPNS = 35
 """Linux, asm-generic/socket.h; Python's socket module does not name it."""
 PAUSE_S = 0.08
@@ -104,7 +105,7 @@ class Crowd:
         time.sleep(PAUSE_S)
         for fd, _ in self.poll.poll(0, max(1, len(self.sockets))):
             data = self._read(fd)
-            if b'"mark":' in data or fd in self.rest:
+            if b'"mark":' in data or b":stop" in data or fd in self.rest:
                 self._marks(fd, data)
 
     def _marks(self, fd: int, data: bytes) -> None:

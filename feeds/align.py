@@ -60,6 +60,7 @@ class TimelineMap:
         self._due_sigma = due_sigma
         self._keys: list[SegmentKey] = []
         self._segments: dict[SegmentKey, TimedSegment] = {}
+        self._changes = 0
         self.complete_below = False
         """Whether no segment older than the oldest here will be timed any more."""
         self.ended = False
@@ -71,10 +72,16 @@ class TimelineMap:
 
     def add(self, segment: TimedSegment) -> None:
         """Take in a timed segment, newer or older than those already here."""
+        self._changes += 1
         key = segment.timing.key
         if key not in self._segments:
             insort(self._keys, key)
         self._segments[key] = segment
+
+    @property
+    def version(self) -> tuple[int, bool, bool]:
+        """Return what changes whenever something may have a place that had none."""
+        return (self._changes, self.complete_below, self.ended)
 
     @property
     def newest(self) -> TimedSegment | None:

@@ -30,7 +30,7 @@ class StoredMessage:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SealedRow:
     """An entry, what it was made from, and whatever the sequencer wants to know again after a restart.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from kernel.cues import Body, CueType, Fact
+from kernel.cues import Body, Cue, CueType, Fact, Op
 from kernel.errors import DecodeError
 
 STATUSES = ("open", "suspended", "closed", "settled")
@@ -54,8 +54,25 @@ class Statement(NamedTuple):
 def mid_of(fact: Fact) -> str | None:
     """Return the market that a fact is about, None if it names none."""
     named = fact.body.get(_KEYS[fact.type])
-    mid = named.get("mid") if isinstance(named, Mapping) else None
+    mid = named.get("mid") if type(named) is dict or isinstance(named, Mapping) else None
     return mid if isinstance(mid, str) else None
+
+
+def price_market_of(cue: Cue) -> str | None:
+    """Return the market whose price a cue is, and that a newer one replaces; None for everything else."""
+    if cue.type is not CueType.PRICE or cue.op is Op.RETRACT:
+        return None
+    price = cue.body.get("price")
+    mid = price.get("mid") if type(price) is dict or isinstance(price, Mapping) else None
+    return mid if isinstance(mid, str) else None
+
+
+def is_urgent(fact: Fact) -> bool:
+    """Return whether a fact closes a market, or more: then it waits for nothing."""
+    if fact.type is CueType.MARKET:
+        market = fact.body.get("market")
+        return isinstance(market, Mapping) and market.get("st") != "open"
+    return fact.type is CueType.SUSPEND or fact.type is CueType.SETTLE
 
 
 def statement_of(fact: Fact) -> Statement:
@@ -75,8 +92,11 @@ def price_list(fact: Fact) -> list[tuple[str, int]]:
 
 def merge_prices(known: dict[str, int], told: list[tuple[str, int]]) -> bool:
     """Put told prices over known ones; return whether a known one changed."""
-    changed = any(oid in known and known[oid] != milli for oid, milli in told)
-    known.update(told)
+    changed = False
+    for oid, milli in told:
+        if known.get(oid, milli) != milli:
+            changed = True
+        known[oid] = milli
     return changed
 
 
@@ -101,7 +121,8 @@ def check_body(kind: CueType, body: Body, where: str) -> None:
     if key is None or (kind is CueType.SUSPEND and key not in body):
         return
     named = body.get(key)
-    if not isinstance(named, Mapping):
+    # Plain dicts first: what an abstract class has to say takes long, and prices are many.
+    if type(named) is not dict and not isinstance(named, Mapping):
         raise DecodeError(f"{where}body.{key}: an object with a `mid` is expected, not {named!a:.40}")
     mid = named.get("mid")
     if not isinstance(mid, str) or not 1 <= len(mid) <= MAX_MID_CHARS or not mid.isprintable():
@@ -124,11 +145,11 @@ def _check_market(market: Mapping[str, Any], where: str) -> None:
 
 
 def _check_outcomes(price: Any, where: str) -> None:
-    out = price.get("out") if isinstance(price, Mapping) else None
+    out = price.get("out") if type(price) is dict or isinstance(price, Mapping) else None
     if not isinstance(out, list):
         raise DecodeError(f"{where}body.price.out: a list of outcomes is expected, not {out!a:.40}")
     for index, outcome in enumerate(out):
-        oid = outcome.get("oid") if isinstance(outcome, Mapping) else None
+        oid = outcome.get("oid") if type(outcome) is dict or isinstance(outcome, Mapping) else None
         if not isinstance(oid, str) or "milli" not in outcome:
             raise DecodeError(f"{where}body.price.out[{index}]: an `oid` and its `milli` are expected")
 

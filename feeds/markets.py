@@ -26,7 +26,7 @@ STATEFUL = frozenset({CueType.MARKET, CueType.PRICE, CueType.SUSPEND, CueType.SE
 """The types that say something of markets."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Change:
     """A cue that a word about a market leads to.
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from feeds.align import Placement
@@ -137,7 +137,8 @@ class Revisions:
         if op in (Op.NEW, Op.AMEND):
             known.body = fact.body
         if own_time and op is not Op.CONFIRM:
-            known = replace(known, said=fact.occurred_at, wall=wall, sigma_s=sigma_s, placement=None)
+            # Another one: what waits for its picture keeps the one it was numbered with.
+            known = Known(rev, known.stamp, known.digest, fact.occurred_at, wall, sigma_s, known.body, known.retracted)
             self._known[key] = known
         return Revision(rev, op, before, known)
 
@@ -181,4 +182,4 @@ def _is_later(fact: Fact, wall: float, known: Known) -> bool:
 
 def _digest(fact: Fact) -> str:
     said = fact.occurred_at if fact.type in _STANDING else None
-    return hashlib.sha256(f"{fact.type}\n{said}\n{strict_json.encode(fact.body)}".encode()).hexdigest()
+    return hashlib.sha256(b"%s\n%r\n%s" % (fact.type.encode(), said, strict_json.encode_known(fact.body))).hexdigest()

@@ -24,6 +24,9 @@ from feeds.skew import Skews
 from kernel.cues import Body, Cue, CueClass, CueType, Entry, Fact, Op
 from kernel.timeline import MediaTime
 
+MAX_WAITING = 50_000
+"""Beyond how many cues that wait for their picture prices among them are thinned out: 5 s of 10,000 a second."""
+
 
 @dataclass(slots=True)
 class Waiting:
@@ -45,7 +48,7 @@ class Waiting:
     kept: tuple[Kept, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sealed:
     """An entry, the vendor's fact and message it came from, what `restore` wants to know of it, and what to keep."""
 
@@ -97,7 +100,12 @@ class Sequencer:
     ) -> None:
         self._map = map_
         self._release = release
-        self._waiting: list[Waiting] = []
+        self._untried: list[Waiting] = []
+        self._stuck: list[Waiting] = []
+        self._tried_with: object = None
+        self._given_up: list[int] = []
+        self._thin_beyond = MAX_WAITING
+        self._while_s = 1
         self._open: dict[int, int] = {}
         self._seq = 0
         self.markets = markets or Markets()
@@ -127,8 +135,22 @@ class Sequencer:
         offer = Offer()
         for fact in facts:
             self._take(offer, self._numbered(fact, message_seq, received, live=live, now=now), message_seq)
-        self.counts.waiting = len(self._waiting)
+        self.counts.waiting = len(self._untried) + len(self._stuck)
+        if self.counts.waiting > self._thin_beyond:
+            self._thin_out()
         return offer
+
+    def hold(self, message_seq: int) -> None:
+        """Let a message that is offered piece by piece not count as settled before `release`."""
+        self._open[message_seq] = self._open.get(message_seq, 0) + 1
+
+    def release(self, message_seq: int) -> bool:
+        """End a `hold`; return whether nothing of the message waits any more."""
+        self._open[message_seq] -= 1
+        if self._open[message_seq]:
+            return False
+        del self._open[message_seq]
+        return True
 
     def fall(self, source: str, *, wall: float) -> list[Sealed]:
         """Suspend what a source binds, now that it is down; `wall` is Unix seconds."""
@@ -138,41 +160,70 @@ class Sequencer:
         """Suspend every market known, because what was said last may be lost; `wall` is Unix seconds."""
         return self._ours(self.markets.distrust(at=wall), wall)
 
-    def seal(self, *, now: float) -> tuple[list[Sealed], list[int]]:
+    def seal(self, *, now: float, limit: int | None = None) -> tuple[list[Sealed], list[int]]:
         """Seal what has its picture by now.
 
         Args:
             now: bus time, to tell what is late.
+            limit: how many entries are sealed at most: another call goes on. None: all.
 
         Returns:
             The sealed entries in the order of their offsets, and the numbers of the messages of which nothing
             waits any more.
         """
+        if self._tried_with != self._map.version:
+            # Only another segment can place what had none.
+            self._tried_with = self._map.version
+            self._untried, self._stuck = [*self._stuck, *self._untried], []
         sealed: list[Sealed] = []
-        settled: list[int] = []
-        still: list[Waiting] = []
-        for waiting in self._waiting:
+        settled, self._given_up = self._given_up, []
+        placements: dict[tuple[float, float], Placement | None] = {}
+        tried = 0
+        for waiting in self._untried:
+            if limit is not None and len(sealed) >= limit:
+                break
+            tried += 1
             known = waiting.known
-            placement = known.placement or self._map.place(known.wall, known.sigma_s)
+            placement = known.placement or self._placed(known, placements)
             if placement is None:
-                still.append(waiting)
+                self._stuck.append(waiting)
                 continue
             known.placement = placement
             sealed.append(self._sealed(waiting, placement, now=now))
-            self._open[waiting.message_seq] -= 1
-            if self._open[waiting.message_seq] == 0:
-                del self._open[waiting.message_seq]
+            if self.release(waiting.message_seq):
                 settled.append(waiting.message_seq)
-        self._waiting = still
-        self.counts.waiting = len(still)
+        del self._untried[:tried]
+        self.counts.waiting = len(self._untried) + len(self._stuck)
         return sealed, settled
+
+    def _thin_out(self) -> None:
+        """Leave of the prices that wait only the newest of each market and while: the picture stands still."""
+        waiting = [*self._stuck, *self._untried]
+        keys = [_price_key(each, self._while_s) for each in waiting]
+        newest = {key: each for key, each in zip(keys, waiting, strict=True) if key is not None}
+        self._stuck, self._untried = [], []
+        for key, each in zip(keys, waiting, strict=True):
+            if key is None or newest[key] is each:
+                self._untried.append(each)
+            elif self.release(each.message_seq):
+                self._given_up.append(each.message_seq)
+        self.counts.waiting = len(self._untried)
+        self._thin_beyond = max(MAX_WAITING, 2 * len(self._untried))
+        self._while_s *= 2
+
+    def _placed(self, known: Known, placements: dict[tuple[float, float], Placement | None]) -> Placement | None:
+        """Return where a fact's picture is; many prices of one message happened at the same time."""
+        key = (known.wall, known.sigma_s)
+        if key not in placements:
+            placements[key] = self._map.place(*key)
+        return placements[key]
 
     def _take(self, offer: Offer, numbered: Iterable[Waiting], message_seq: int) -> None:
         for waiting in numbered:
             if waiting.cls is CueClass.SAFETY:
                 offer.safety.append(self._sealed(waiting, None, now=0.0))
                 continue
-            self._waiting.append(waiting)
+            self._untried.append(waiting)
             self._open[message_seq] = self._open.get(message_seq, 0) + 1
             offer.settled = False
 
@@ -188,7 +239,7 @@ class Sequencer:
             body = revision.known.body if revision.op is Op.CONFIRM else fact.body
             own = Change(fact.source, None, fact.type, CueClass.LOCKED, 0, body)
             return [self._waits(own, fact, revision, message_seq, now)]
-        said_fact = replace(fact, occurred_at=said)
+        said_fact = fact if said == fact.occurred_at else replace(fact, occurred_at=said)
         changes = self.markets.read(said_fact, revision.op, seq=message_seq, at=wall)
         return [self._waits(change, fact, revision, message_seq, now) for change in changes]
 
@@ -274,10 +325,23 @@ class Sequencer:
 
     def _lag_of(self, source: str) -> LagGauge:
         # Sources are those of the settings: there are few.
-        return self.lags.setdefault(source, LagGauge())
+        gauge = self.lags.get(source)
+        if gauge is None:
+            gauge = self.lags[source] = LagGauge()
+        return gauge
 
     def _late_ms(self, due: MediaTime | None, now: float) -> int | None:
         if due is None:
             return None
         since = self._release.out_since(due, now=now)
         return None if since is None else round((now - since) * 1000)
+
+
+def _price_key(waiting: Waiting, while_s: int) -> tuple[str, str, int] | None:
+    """Return what a price has in common with those that replace it within a while; None if it is none."""
+    if waiting.type is not CueType.PRICE or waiting.op is Op.RETRACT:
+        return None
+    price = waiting.body.get("price")
+    if not isinstance(price, Mapping):
+        return None
+    return (waiting.source, price["mid"], int(waiting.known.wall // while_s))

@@ -37,9 +37,22 @@ class _Clock:
     latency_s: float
     lags: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=MAX_LAGS))
     absurd_s: float | None = None
+    known_least_s: float | None = None
+
+    def add(self, received: float, lag_s: float) -> None:
+        """Take in a lag; what is too old, or one too many, counts no more."""
+        self.absurd_s = self.known_least_s = None
+        self.lags.append((received, lag_s))
+        while self.lags[0][0] < received - WINDOW_S:
+            self.lags.popleft()
 
     def least_s(self) -> float:
         """Return what is to be added to its times."""
+        if self.known_least_s is None:
+            self.known_least_s = self._least_s()
+        return self.known_least_s
+
+    def _least_s(self) -> float:
         if len(self.lags) < MIN_LAGS or self.lags[-1][0] - self.lags[0][0] < MIN_SPAN_S:
             return 0.0
         least = min(lag for _, lag in self.lags)
@@ -60,11 +73,7 @@ class Skews:
 
     def observe(self, source: str, said: float, received: float) -> None:
         """Learn from one new fact of a live stream; both times in Unix seconds."""
-        clock = self._clock(source)
-        clock.absurd_s = None
-        clock.lags.append((received, received - said))
-        while clock.lags[0][0] < received - WINDOW_S:
-            clock.lags.popleft()
+        self._clock(source).add(received, received - said)
 
     def correct(self, source: str, said: float) -> float:
         """Return a source's time as our clock has it."""

@@ -6,33 +6,24 @@ Prices alone are thinned out instead of counted: of what everyone has passed, th
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
-from itertools import islice
+from bisect import bisect_right
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from hub.floors import market_of
+from hub.floors import market_of, price_market_of
+from hub.ledger import Ledger, merged, place_of
+from hub.price_log import PriceLog
 from kernel.cues import CueType, Op
-from kernel.pts import TICKS_PER_S
 from kernel.timeline import BEGINNING, MediaTime
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from hub.cursor import Cursor
     from kernel.cues import Entry
 
 MAX_SAFETY = 10_000
 """How many safety entries are kept for who comes back: one a second for three hours."""
 
-Place = tuple[MediaTime, int]
 _offset = attrgetter("o")
-
-
-def place_of(entry: Entry) -> Place:
-    """Return where an entry stands in the order of delivery: (due, o)."""
-    assert entry.due is not None  # safety has no place in that order
-    return (entry.due, entry.o)
 
 
 class Backlog:
@@ -47,12 +38,10 @@ class Backlog:
     def __init__(self, *, max_entries: int, max_age_s: float, max_prices: int = 20_000) -> None:
         self._max_entries = max_entries
         self._max_age_s = max_age_s
-        self._max_prices = self._thin_beyond = max_prices
-        self._log: list[Entry] = []
-        self._arrivals: list[float] = []
-        self._by_due: list[Entry] = []
+        self._max_prices = max_prices
+        self._facts = Ledger()
+        self._prices = PriceLog(max_prices)
         self._revisions: dict[str, list[Entry]] = {}
-        self._n_prices = 0
         self._safety: list[Entry] = []
         self._base: dict[tuple[str, str | None, str, str], Entry] = {}
         # The highest that was forgotten: a cursor at or below any of these cannot be served whole.
@@ -65,7 +54,7 @@ class Backlog:
         the disk, so its offset counts only if it follows on, or once the log has passed it."""
 
     def __len__(self) -> int:
-        return len(self._log)
+        return len(self._facts) + len(self._prices)
 
     def append(self, entry: Entry, now: float) -> bool:
         """Take in an entry that arrived at `now`; return False for one whose offset is known already."""
@@ -82,15 +71,11 @@ class Backlog:
             return False
         self.head = entry.o
         self.through = max(self.through, entry.o)
-        self._log.append(entry)
-        self._arrivals.append(now)
-        if not self._by_due or place_of(self._by_due[-1]) < place_of(entry):
-            self._by_due.append(entry)
-        else:
-            insort(self._by_due, entry, key=place_of)
-        if entry.cue.type is CueType.PRICE:
-            self._n_prices += 1
-        elif entry.cue.op is not Op.NEW or entry.cue.id in self._revisions:
+        if price_market_of(entry.cue) is not None:
+            self._prices.append(entry, now)
+            return True
+        self._facts.append(entry, now)
+        if entry.cue.op is not Op.NEW or entry.cue.id in self._revisions:
             self._revisions.setdefault(entry.cue.id, []).append(entry)
         self._trim(now)
         return True
@@ -100,15 +85,11 @@ class Backlog:
 
         Safety is not among it: see `safety_after`.
         """
-        low = bisect_left(self._by_due, (since.upto, -1), key=place_of)
-        high = bisect_left(self._by_due, (frontier, -1), key=place_of)
-        owed = self._by_due[low:high]
-        if since.seen >= self.head:
-            return owed
-        # Sealed after its picture was out: due already, but not known when the cursor was taken.
-        bound = min(since.upto, frontier)
-        late = [entry for entry in self._after(since.seen) if place_of(entry)[0] < bound]
-        return sorted(late, key=place_of) + owed if late else owed
+        return merged(*self.owed_apart(since, frontier))
+
+    def owed_apart(self, since: Cursor, frontier: MediaTime) -> tuple[list[Entry], list[Entry]]:
+        """Return the same as two lists, prices in the second: who conflates them need not have them in order."""
+        return self._facts.owed(since, frontier), self._prices.owed(since, frontier)
 
     def safety_after(self, offset: int) -> list[Entry]:
         """Return the safety entries beyond an offset, of `inv` only the last of each market."""
@@ -118,7 +99,7 @@ class Backlog:
 
     def is_superseded(self, entry: Entry, frontier: MediaTime) -> bool:
         """Return whether a newer revision of the same fact lies before `frontier`: then this one is told no more."""
-        revisions = self._revisions.get(entry.cue.id)
+        revisions = self._revisions.get(entry.cue.id) if self._revisions else None
         return revisions is not None and any(
             _supersedes(other, entry) and other.due is not None and other.due < frontier for other in revisions
         )
@@ -131,30 +112,23 @@ class Backlog:
 
     def before(self, frontier: MediaTime) -> list[Entry]:
         """Return what a state as of `frontier` is made of: all that is due, and the last of what was forgotten."""
-        high = bisect_left(self._by_due, (frontier, -1), key=place_of)
         base = [entry for entry in self._base.values() if entry.due is not None and entry.due < frontier]
-        return sorted(base, key=place_of) + self._by_due[:high]
+        known = merged(self._facts.before(frontier), self._prices.before(frontier))
+        return sorted(base, key=place_of) + known
 
     def next_due(self, frontier: MediaTime) -> MediaTime | None:
         """Return the due time of the first entry at or beyond `frontier`, or None if nothing waits."""
-        index = bisect_left(self._by_due, (frontier, -1), key=place_of)
-        return self._by_due[index].due if index < len(self._by_due) else None
+        fact, price = self._facts.next_due(frontier), self._prices.next_due(frontier)
+        if fact is None or price is None:
+            return price if fact is None else fact
+        return min(fact, price)
 
-    def thin(self, passed: MediaTime) -> None:
-        """Thin out the prices before `passed`, which everyone has passed, if there are too many of them.
-
-        Of each market the newest price of a while stays, the while being as long as it must be. Amortised: it runs when
-        the number has doubled since.
-        """
-        if self._n_prices <= self._thin_beyond:
-            return
-        kept: frozenset[int] = frozenset()
-        for while_s in (1, 4, 16, 64, 256, 1024, 1 << 20):
-            kept = self._newest_prices(passed, while_s * TICKS_PER_S)
-            if len(kept) <= self._max_prices // 2:
-                break
-        self._keep([one.cue.type is not CueType.PRICE or one.o in kept for one in self._log])
-        self._thin_beyond = max(self._max_prices, 2 * self._n_prices)
+    def thin(self, passed: MediaTime, now: float) -> None:
+        """Thin out the prices before `passed`, which everyone has passed, and forget those that are too old."""
+        self._prices.thin(passed)
+        stale = self._prices.arrived_before(now - self._max_age_s)
+        if stale > self._max_prices // 10:
+            self._forget(self._prices.forget_first(stale))
 
     def clear(self) -> None:
         """Forget everything: the log's epoch has changed."""
@@ -162,50 +136,26 @@ class Backlog:
             max_entries=self._max_entries, max_age_s=self._max_age_s, max_prices=self._max_prices
         )
 
-    def _after(self, offset: int) -> Iterator[Entry]:
-        return islice(self._log, bisect_right(self._log, offset, key=_offset), None)
-
-    def _newest_prices(self, passed: MediaTime, while_ticks: int) -> frozenset[int]:
-        newest: dict[tuple[str | None, int, int], int] = {}
-        kept = []
-        for entry in self._by_due:
-            if entry.cue.type is not CueType.PRICE:
-                continue
-            due, o = place_of(entry)
-            if due >= passed:
-                kept.append(o)
-            else:
-                newest[market_of(entry.cue.body), due.timeline, due.pts // while_ticks] = o
-        return frozenset(kept).union(newest.values())
-
     def _trim(self, now: float) -> None:
-        stale = bisect_left(self._arrivals, now - self._max_age_s)
-        surplus = len(self._log) - self._n_prices - self._max_entries
+        stale = self._facts.arrived_before(now - self._max_age_s)
+        surplus = len(self._facts) - self._max_entries
         # A tenth at a time: the index by due is rebuilt once for many entries, not shifted for each.
         if max(stale, surplus) <= self._max_entries // 10:
             return
-        gone = stale
-        surplus -= sum(one.cue.type is not CueType.PRICE for one in self._log[:gone])
-        while surplus > 0:
-            surplus -= self._log[gone].cue.type is not CueType.PRICE
-            gone += 1
-        for entry in sorted(self._log[:gone], key=place_of):
-            self._base[_subject(entry)] = entry
-            self._lost_o = max(self._lost_o, entry.o)
-            self._lost_due = max(self._lost_due, place_of(entry)[0])
-        self._keep([index >= gone for index in range(len(self._log))])
-
-    def _keep(self, wanted: list[bool]) -> None:
-        self._arrivals = [at for at, keep in zip(self._arrivals, wanted, strict=True) if keep]
-        self._log = [entry for entry, keep in zip(self._log, wanted, strict=True) if keep]
-        self._by_due = sorted(self._log, key=place_of)
-        self._n_prices = sum(entry.cue.type is CueType.PRICE for entry in self._log)
-        oldest = self._log[0].o if self._log else self.head + 1
+        self._forget(self._facts.forget_first(max(stale, surplus)))
+        oldest = self._facts.log[0].o if self._facts else self.head + 1
         self._revisions = {
             id_: known
             for id_, revisions in self._revisions.items()
             if (known := [one for one in revisions if one.o >= oldest])
         }
+
+    def _forget(self, gone: list[Entry]) -> None:
+        """Remember of what is forgotten the last of each kind, and how far it reached."""
+        for entry in gone:
+            self._base[_subject(entry)] = entry
+            self._lost_o = max(self._lost_o, entry.o)
+            self._lost_due = max(self._lost_due, place_of(entry)[0])
 
 
 def _subject(entry: Entry) -> tuple[str, str | None, str, str]:

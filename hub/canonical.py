@@ -14,6 +14,7 @@ _HASH_BYTES = 8
 _MAX_PLAIN = 1e21
 """ECMAScript, Number::toString: from 10^21 on a number is written with an exponent."""
 _MIN_PLAIN = 1e-6
+_plain_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
 def canonical(value: Any) -> str:
@@ -23,12 +24,31 @@ def canonical(value: Any) -> str:
         ValueError: a number is not finite.
         TypeError: something in it has no place in JSON.
     """
+    if not _has_fractions(value):
+        text = _plain_encoder.encode(value)
+        # Code points and UTF-16 code units sort alike as long as there are none but the first 128.
+        if text.isascii():
+            return text
+    return _by_hand(value)
+
+
+def _has_fractions(value: Any) -> bool:
+    """Return whether there is anything but texts, integers and their like: those the standard encoder writes alike."""
+    kind = type(value)
+    if kind is dict:
+        return any(map(_has_fractions, value.values()))
+    if kind is list or kind is tuple:
+        return any(map(_has_fractions, value))
+    return kind is not str and kind is not int and kind is not bool and value is not None
+
+
+def _by_hand(value: Any) -> str:
     if isinstance(value, dict):
         # RFC 8785, 3.2.3: sorted by UTF-16 code units, not by code points.
         names = sorted(value, key=_utf16)
-        return "{" + ",".join(f"{_text(name)}:{canonical(value[name])}" for name in names) + "}"
+        return "{" + ",".join(f"{_text(name)}:{_by_hand(value[name])}" for name in names) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(canonical, value)) + "]"
+        return "[" + ",".join(map(_by_hand, value)) + "]"
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, float):

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from hub.backlog import Backlog, newest_revisions, place_of
+from hub.backlog import Backlog, newest_revisions
 from hub.conflation import Conflation, newest_prices
 from hub.cursor import NOTHING_SENT, Cursor, cursor_text
 from hub.group import Group
+from hub.ledger import merged, place_of
+from hub.shares import Shares
 from hub.snapshot import Batch, Message, batches, snapshot
 from hub.state import State
 from hub.subscriber import wish_mark
 
 if TYPE_CHECKING:
-    from hub.backlog import Place
+    from collections.abc import Sequence
+
     from hub.floors import Floors
     from hub.frontier import Clock
+    from hub.ledger import Place
     from hub.subscriber import Filter, Format, Subscriber
     from kernel.cues import Entry
     from kernel.timeline import MediaTime
@@ -26,6 +32,8 @@ MAX_STATES = 64
 
 MAX_CHUNKS = 64
 """How many replays are kept at hand: those who lose one server together come back from a few places."""
+
+_offset = attrgetter("o")
 
 CHUNK = 4_096
 """How many entries somebody who is behind is handed at a time: 32 KiB of references."""
@@ -77,9 +85,10 @@ class Cohort:
         self.clock = clock
         self.cursor: Cursor = NOTHING_SENT
         self.is_due_sooner = False
-        """Whether the last entry changed `next_instant`."""
+        """Whether the last entries changed `next_instant`."""
         self.moved_at: float | None = None
         """When its stream last brought it to its frontier, in bus time; None if that may have moved otherwise since."""
+        self._heard = -1
         self._next_due: MediaTime | None = None
         self._backlog = backlog
         self._floors = floors
@@ -128,23 +137,30 @@ class Cohort:
 
     def advance(self, now: float) -> list[Delivery]:
         """Move to the frontier at `now`; return what the members are owed for it."""
-        before, frontier = self.told, self.clock.frontier(now)
-        owed = self._backlog.owed(self.cursor, frontier)
-        highest = max((entry.o for entry in owed), default=-1)
-        self.cursor = Cursor(max(self.cursor.o, highest), frontier, self._backlog.head)
-        return self._send(owed, before, now)
+        before, cursor, frontier = self.told, self.cursor, self.clock.frontier(now)
+        # What came since the cursor was taken was looked at as it came: only what waited is owed.
+        since = cursor._replace(seen=max(cursor.seen, self._heard))
+        facts, prices = self._backlog.owed_apart(since, frontier)
+        highest = max(map(_offset, chain(facts, prices)), default=-1)
+        self.cursor = Cursor(max(cursor.o, highest), frontier, self._backlog.head)
+        return self._send(facts, prices, before, now)
 
-    def take(self, entry: Entry, now: float) -> list[Delivery]:
-        """Take in the newest entry of the log; return what the members are owed for it, if it is due already."""
-        cursor = self.cursor
-        assert entry.due is not None  # safety has a lane of its own
-        if entry.due >= cursor.upto:
-            self.is_due_sooner = self._next_due is None or entry.due < self._next_due
+    def take(self, entries: Sequence[Entry], now: float) -> list[Delivery]:
+        """Take in the newest entries of the log; return what the members are owed of those that are due already."""
+        cursor, self.is_due_sooner = self.cursor, False
+        self._heard = entries[-1].o
+        due = [entry for entry in entries if entry.due is not None and entry.due < cursor.upto]
+        if len(due) < len(entries):
+            first = min(entry.due for entry in entries if entry.due is not None and entry.due >= cursor.upto)
+            self.is_due_sooner = self._next_due is None or first < self._next_due
+        if not due:
             return []
         before, idle = self.told, not self._prices
-        self.cursor = Cursor(max(cursor.o, entry.o), cursor.upto, entry.o)
-        deliveries = self._send([entry], before, now)
-        self.is_due_sooner = idle and bool(self._prices)
+        self.cursor = Cursor(max(cursor.o, due[-1].o), cursor.upto, self._heard)
+        if len(due) > 1:
+            due.sort(key=place_of)
+        deliveries = self._send(due, [], before, now)
+        self.is_due_sooner |= idle and bool(self._prices)
         return deliveries
 
     def waiting(self, subscriber: Subscriber) -> list[Entry]:
@@ -232,6 +248,7 @@ class Cohort:
         """Forget what was sent: the log's epoch has changed."""
         self.cursor = Cursor(-1, self.cursor.upto, -1)
         self.moved_at = None
+        self._heard = -1
         self._states.clear()
         self._chunks.clear()
         self._snapshots.clear()
@@ -249,27 +266,26 @@ class Cohort:
             and not backlog.is_superseded(entry, frontier)
         ]
 
-    def _send(self, owed: list[Entry], before: Cursor, now: float) -> list[Delivery]:
+    def _send(self, owed: list[Entry], prices: list[Entry], before: Cursor, now: float) -> list[Delivery]:
+        """Deliver what is owed; both lists are in the order of (due, o)."""
         if not self._members and not self._states:
             return []
-        chosen = self._choose(owed, self.cursor.upto) if owed else owed
         if self._prices.interval_s:
-            chosen = self._prices.hold(chosen, now)
-            if released := self._choose(self._prices.release(now), self.cursor.upto):
-                chosen = sorted([*chosen, *released], key=place_of)
+            # Conflated before anything else is asked about them: most prices never go further than this.
+            owed = merged(self._prices.hold(owed, now), self._prices.hold(prices, now))
+            owed = merged(owed, self._prices.release(now))
+        else:
+            owed = merged(owed, prices)
+        chosen = self._choose(owed, self.cursor.upto) if owed else owed
         if not chosen:
             return []
+        shares = Shares(chosen)
         for wanted, state in self._states.items():
-            for entry in chosen:
-                if wanted.passes(entry):
-                    state.fold(entry)
-        deliveries = []
-        passed: dict[Filter, tuple[Entry, ...]] = {}
+            for entry in shares.of(wanted):
+                state.fold(entry)
+        deliveries, upto, trading = [], self.cursor.upto, self._trading
         for (wanted, format_), group in self._members.items():
-            if wanted not in passed:
-                passed[wanted] = tuple(entry for entry in chosen if wanted.passes(entry))
-            if entries := passed[wanted]:
-                upto, trading = self.cursor.upto, self._trading
+            if entries := shares.of(wanted):
                 deliveries.append(Delivery(group.to, entries, before, upto, format_, trading=trading, group=group))
         return deliveries
 

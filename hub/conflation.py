@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hub.backlog import place_of
-from hub.floors import market_of, version_of
-from kernel.cues import CueType
+from hub.floors import price_market_of, version_of
+from hub.ledger import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,19 +34,22 @@ class Conflation:
 
     def hold(self, chosen: Sequence[Entry], now: float) -> list[Entry]:
         """Take in what is due; return what goes on at once: all but prices."""
-        at_once = []
+        at_once, waiting, held = [], self._waiting, self.held
+        if not waiting:
+            self.flush_at = max(now, self.flush_at)
         for entry in chosen:
-            mid = market_of(entry.cue.body) if entry.cue.type is CueType.PRICE else None
+            mid = price_market_of(entry.cue)
             if mid is None:
                 at_once.append(entry)
                 continue
-            if not self._waiting:
-                self.flush_at = max(now, self.flush_at)
-            due = place_of(entry)[0]
-            self.held = due if self.held is None else min(due, self.held)
-            known = self._waiting.get(mid)
+            due = entry.due
+            assert due is not None  # safety never comes here
+            if held is None or due < held:
+                held = due
+            known = waiting.get(mid)
             if known is None or _age(known) < _age(entry):
-                self._waiting[mid] = entry
+                waiting[mid] = entry
+        self.held = held
         return at_once
 
     def release(self, now: float) -> list[Entry]:
@@ -67,13 +69,12 @@ class Conflation:
 
 def newest_prices(entries: list[Entry]) -> list[Entry]:
     """Return the entries without the prices that a newer one of the same market among them replaces."""
-    newest: dict[str | None, Entry] = {}
-    for entry in entries:
-        if entry.cue.type is CueType.PRICE:
-            mid = market_of(entry.cue.body)
-            if mid not in newest or _age(newest[mid]) < _age(entry):
-                newest[mid] = entry
-    return [one for one in entries if one.cue.type is not CueType.PRICE or newest[market_of(one.cue.body)] is one]
+    newest: dict[str, Entry] = {}
+    mids = [price_market_of(entry.cue) for entry in entries]
+    for mid, entry in zip(mids, entries, strict=True):
+        if mid is not None and (mid not in newest or _age(newest[mid]) < _age(entry)):
+            newest[mid] = entry
+    return [one for mid, one in zip(mids, entries, strict=True) if mid is None or newest[mid] is one]
 
 
 def _age(price: Entry) -> tuple[int, int]:

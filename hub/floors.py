@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kernel.cues import CueClass, CueType
+from kernel.cues import Cue, CueClass, CueType, Op
 
 NO_FLOOR = -1
 
@@ -77,7 +77,7 @@ class Floors:
 def claim_of(body: Mapping[str, Any], name: str) -> tuple[str, int, Mapping[str, Any]] | None:
     """Return market id, version and map of what a body says under `name` (market or price), None if nothing."""
     told = body.get(name)
-    if not isinstance(told, Mapping) or not isinstance(told.get("mid"), str):
+    if told is None or not (type(told) is dict or isinstance(told, Mapping)) or not isinstance(told.get("mid"), str):
         return None
     ver = told.get("ver", body.get("ver", 0))
     return told["mid"], ver if isinstance(ver, int) else 0, told
@@ -87,11 +87,21 @@ def market_of(body: Mapping[str, Any]) -> str | None:
     """Return the market that a body is about, None if it names none."""
     for name in ("market", "price", "settle", "inv"):
         told = body.get(name)
-        if isinstance(told, Mapping) and isinstance(told.get("mid"), str):
+        if told is None:
+            continue
+        # Plain dicts first: what an abstract class has to say takes longer than all the rest, and prices are many.
+        if (type(told) is dict or isinstance(told, Mapping)) and isinstance(told.get("mid"), str):
             mid: str = told["mid"]
             return mid
     mid_alone = body.get("mid")
     return mid_alone if isinstance(mid_alone, str) else None
+
+
+def price_market_of(cue: Cue) -> str | None:
+    """Return the market whose price a cue is: a newer one of it replaces it. None for all that nothing replaces so."""
+    if cue.type is not CueType.PRICE or cue.op is Op.RETRACT:
+        return None
+    return market_of(cue.body)
 
 
 def version_of(body: Mapping[str, Any]) -> int:

@@ -18,12 +18,11 @@ from hub.path import Path
 from hub.snapshot import batches
 from hub.subscriber import wish_mark
 from hub.wagering import Wagering
-from kernel.cues import CueType
 from kernel.pts import TICKS_PER_MS
 from kernel.timeline import BEGINNING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from hub.cursor import Cursor
     from hub.frontier import Clock
@@ -71,19 +70,28 @@ class Stream:
 
     def add_entry(self, entry: Entry, now: float) -> None:
         """Take in a sealed entry; safety goes out at once, what is due already too."""
-        if not self._backlog.append(entry, now):
-            return
-        if entry.due is None:
+        if entry.due is not None:
+            self.add_entries((entry,), now)
+        elif self._backlog.append(entry, now):
             self._floors.raise_by(entry.cue.type, entry.cue.body)
             self._send_safety(entry)
+
+    def add_entries(self, entries: Sequence[Entry], now: float) -> None:
+        """Take in sealed entries of the log that come together; those that are due already become due together."""
+        if any(entry.due is None for entry in entries):
+            # Safety has a topic of its own; whoever puts it here is not made to wait for it.
+            for entry in entries:
+                self.add_entry(entry, now)
+            return
+        new = [entry for entry in entries if self._backlog.append(entry, now)]
+        if not new:
             return
         for cohort in self._cohorts.values():
-            if delivered := cohort.take(entry, now):
+            if delivered := cohort.take(new, now):
                 self._deliveries.extend(delivered)
             if cohort.is_due_sooner:
                 self._schedule(cohort)
-        if entry.cue.type is CueType.PRICE:
-            self._backlog.thin(min(self._shared["edge", 0].cursor.upto, self._shared["viewer", 0].cursor.upto))
+        self._backlog.thin(min(self._shared["edge", 0].cursor.upto, self._shared["viewer", 0].cursor.upto), now)
 
     def add_timing(self, timing: SegmentTiming, now: float) -> None:
         """Take in where a segment lies. Parts are within their segment and change nothing here."""

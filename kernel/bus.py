@@ -10,11 +10,13 @@ What every implementation guarantees:
 * `now()` is bus time in seconds: monotonic, the same for all who share the bus, unrelated to wall clocks.
 * Nothing is delivered before `publish` was called, and in one process everything is delivered before it returns:
   a receiver must not block, and an exception of one receiver does not keep the record from the others.
+* Records that are published together stay together: a subscriber that names `settled` is given all of them, one after
+  the other, and then called once. What came alone is a run of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -62,12 +64,34 @@ class Bus(Protocol):
         """Append a record to a topic at `offset`, which must lie above all before it or is dropped."""
         ...
 
-    def subscribe(self, topic: Topic[T], receive: Callable[[int, T], None], *, after: int = -1) -> Cancel:
-        """Give `receive` every record beyond offset `after`, the retained ones before this returns."""
+    def publish_all(self, topic: Topic[T], records: Sequence[tuple[int, T]]) -> None:
+        """Append several records, in the order of their offsets, and deliver them as one run."""
+        ...
+
+    def subscribe(
+        self,
+        topic: Topic[T],
+        receive: Callable[[int, T], None],
+        *,
+        after: int = -1,
+        settled: Callable[[], None] | None = None,
+    ) -> Cancel:
+        """Give `receive` every record beyond offset `after`, the retained ones before this returns.
+
+        Args:
+            topic: what is subscribed to.
+            receive: is given an offset and its record.
+            after: the last offset that is known already.
+            settled: is called once after each run of records that came together, however many they are.
+        """
         ...
 
     def trim(self, topic: Topic[T], below: int) -> None:
         """Forget the records of a topic whose offset lies below `below`."""
+        ...
+
+    def forget(self, topic: Topic[T], offsets: Collection[int]) -> None:
+        """Forget single records of a topic, which newer ones have replaced; one that is not there is passed over."""
         ...
 
     def signal(self, signal: Signal[T], record: T) -> None:

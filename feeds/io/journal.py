@@ -9,10 +9,12 @@ never a message that is still owed, and never a stream's newest timing and mark,
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING, Any, Self
 
 from feeds.io.log_head import Head, LogHeads
 from feeds.journal_records import Appended, SealedRow, StoredMark, StoredMessage, StoredTiming, StreamRecord
+from feeds.market_bodies import price_market_of
 from feeds.market_book import Kept
 from kernel import strict_json, wire
 from kernel.errors import DecodeError, JournalError
@@ -42,6 +44,9 @@ CREATE TABLE IF NOT EXISTS entries (
     stream TEXT NOT NULL, o INTEGER NOT NULL, map TEXT NOT NULL, source TEXT, fact_id TEXT, rev INTEGER, note TEXT,
     message_seq INTEGER, at REAL NOT NULL, PRIMARY KEY (stream, o));
 CREATE INDEX IF NOT EXISTS entries_at ON entries (at);
+CREATE TABLE IF NOT EXISTS price_blocks (
+    stream TEXT NOT NULL, first_o INTEGER NOT NULL, last_o INTEGER NOT NULL, n INTEGER NOT NULL, rows BLOB NOT NULL,
+    at REAL NOT NULL, PRIMARY KEY (stream, first_o));
 CREATE TABLE IF NOT EXISTS timings (
     stream TEXT NOT NULL, n INTEGER NOT NULL, map TEXT NOT NULL, state TEXT, at REAL NOT NULL,
     PRIMARY KEY (stream, n)) WITHOUT ROWID;
@@ -58,6 +63,10 @@ _KEEP = (
     "INSERT INTO kept VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET ver = excluded.ver, state = excluded.state"
     " WHERE excluded.ver >= kept.ver"
 )
+_SETTLE = (
+    "UPDATE messages SET open_facts = 0, body = CASE WHEN length(body) > 4096 THEN x'' ELSE body END WHERE seq = ?"
+)
+"""Of a settled message its id is all that is asked for any more; what is large makes room."""
 
 
 class Journal:
@@ -70,6 +79,7 @@ class Journal:
         self._commits = commits
         self._heads = heads
         self._now = now
+        self._last_seq = 0
 
     @classmethod
     async def open(cls, path: Path, *, now: Callable[[], float]) -> Self:
@@ -83,14 +93,21 @@ class Journal:
             JournalError: it is damaged, held by another process, or cannot be written; the text says what to do.
         """
         commits = await GroupCommit.open(path, schema=_SCHEMA, version=_VERSION)
-        return cls(commits, LogHeads(path.with_suffix(".heads")), now)
+        self = cls(commits, LogHeads(path.with_suffix(".heads")), now)
+        self._last_seq = await commits.run(_last_seq)
+        return self
+
+    def next_message_seq(self) -> int:
+        """Return the number that the next message is to have; each is given once, used or not."""
+        self._last_seq += 1
+        return self._last_seq
 
     async def aclose(self) -> None:
         """Write what is waiting, then close the file. Closing again does nothing."""
         await self._commits.aclose()
 
     async def append_message(
-        self, source: str, message_id: str, body: bytes, *, received: float, open_facts: int = 1
+        self, source: str, message_id: str, body: bytes, *, received: float, open_facts: int = 1, seq: int | None = None
     ) -> Appended:
         """Keep a vendor message; one with the id of another of the same source is a duplicate and is not kept.
 
@@ -100,26 +117,28 @@ class Journal:
             body: as it came.
             received: Unix seconds.
             open_facts: how many of its facts wait to be sealed; with 0 it is settled from the start.
+            seq: its number, from `next_message_seq`; None: it is given one.
         """
+        number = self.next_message_seq() if seq is None else seq
 
         def work(db: sqlite3.Connection) -> Appended:
             cursor = db.execute(
-                "INSERT INTO messages (source, message_id, received, body, open_facts) VALUES (?, ?, ?, ?, ?)"
-                " ON CONFLICT DO NOTHING",
-                (source, message_id, received, body, open_facts),
+                "INSERT INTO messages (seq, source, message_id, received, body, open_facts) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (source, message_id) DO NOTHING",
+                (number, source, message_id, received, body, open_facts),
             )
-            if cursor.rowcount == 1 and cursor.lastrowid is not None:
-                return Appended(cursor.lastrowid, duplicate=False)
+            if cursor.rowcount == 1:
+                return Appended(number, duplicate=False)
             key = (source, message_id)
-            (seq,) = db.execute("SELECT seq FROM messages WHERE source = ? AND message_id = ?", key).fetchone()
-            return Appended(seq, duplicate=True)
+            (known,) = db.execute("SELECT seq FROM messages WHERE source = ? AND message_id = ?", key).fetchone()
+            return Appended(known, duplicate=True)
 
         return await self._commits.run(work, n_bytes=len(body))
 
     async def settle(self, message_seqs: Sequence[int]) -> None:
         """Note that every fact of these messages is sealed or dropped for good."""
         seqs = [(seq,) for seq in message_seqs]
-        await self._many("UPDATE messages SET open_facts = 0 WHERE seq = ?", seqs)
+        await self._many(_SETTLE, seqs)
 
     async def seal(
         self, stream: str, entries: Sequence[SealedRow], *, kept: Sequence[Kept] = (), settled: Sequence[int] = ()
@@ -136,18 +155,26 @@ class Journal:
             JournalError: also where an offset is taken: an entry never changes.
         """
         at = self._now()
-        rows = [
-            (stream, row.entry.o, _text(wire.to_map(row.entry)), row.source, row.fact_id, row.rev, _text(row.note),
-             row.message_seq, at)
-            for row in entries
-        ]  # fmt: skip
-        pieces = [(stream, piece.key, piece.ver, _text(piece.state)) for piece in kept]
+        prices: list[SealedRow] = []
+        others: list[SealedRow] = []
+        for row in entries:
+            (others if row.entry.due is None or price_market_of(row.entry.cue) is None else prices).append(row)
         head_o = max((row.entry.o for row in entries), default=-1)
 
         def work(db: sqlite3.Connection) -> None:
-            db.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-            db.executemany(_KEEP, pieces)
-            db.executemany("UPDATE messages SET open_facts = 0 WHERE seq = ?", [(seq,) for seq in settled])
+            # Written out here, off the loop: ten thousand prices a second are a megabyte or two.
+            if prices:
+                _add_block(db, stream, prices, at)
+            db.executemany(
+                "INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (stream, row.entry.o, _text(wire.to_map(row.entry)), row.source, row.fact_id, row.rev,
+                     _text(row.note), row.message_seq, at)
+                    for row in others
+                ],
+            )  # fmt: skip
+            db.executemany(_KEEP, [(stream, piece.key, piece.ver, _text(piece.state)) for piece in kept])
+            db.executemany(_SETTLE, [(seq,) for seq in settled])
             db.execute(
                 "INSERT INTO heads (stream, sealed_o) VALUES (?, ?)"
                 " ON CONFLICT DO UPDATE SET sealed_o = max(sealed_o, excluded.sealed_o)",
@@ -155,6 +182,14 @@ class Journal:
             )
 
         await self._commits.run(work, after=lambda: self._heads.advance(stream, o=head_o))
+
+    async def forget_prices(self, stream: str, offsets: Sequence[int]) -> None:
+        """Forget prices that newer ones have replaced; one that is not there is passed over."""
+
+        def work(db: sqlite3.Connection) -> None:
+            _forget_in_blocks(db, stream, sorted(offsets))
+
+        await self._commits.run(work)
 
     async def reserve(self, stream: str, upto: int, *, ver: int = 0) -> None:
         """Promise away the offsets below `upto` and every `ver` below `ver`: after a crash numbering goes on beyond.
@@ -252,6 +287,7 @@ class Journal:
         def work(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM messages WHERE received < ? AND open_facts = 0", (before_wall,))
             db.execute("DELETE FROM entries WHERE at < ?", (before_wall,))
+            db.execute("DELETE FROM price_blocks WHERE at < ?", (before_wall,))
             for table in ("timings", "marks"):
                 newest = f"SELECT max(n) FROM {table} AS same WHERE same.stream = {table}.stream"  # noqa: S608 - ours
                 db.execute(f"DELETE FROM {table} WHERE at < ? AND n < ({newest})", (before_wall,))  # noqa: S608 - ours
@@ -265,14 +301,78 @@ class Journal:
         await self._commits.run(work)
 
 
+def _last_seq(db: sqlite3.Connection) -> int:
+    """Return the highest number given to a message; one that suspended may be in the log and not among the messages."""
+    messages = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'messages'").fetchone()
+    entries = db.execute("SELECT max(message_seq) FROM entries").fetchone()
+    return max(messages[0] if messages else 0, entries[0] or 0)
+
+
 def _entries(db: sqlite3.Connection, key: tuple[str, float]) -> list[SealedRow]:
     rows = db.execute(
         "SELECT map, source, fact_id, rev, message_seq, note FROM entries WHERE stream = ? AND at >= ? ORDER BY o", key
     )
-    return [
+    known = [
         SealedRow(wire.entry_from_map(json.loads(text)), source, fact_id, rev, message_seq, _map(note))
         for text, source, fact_id, rev, message_seq, note in rows
     ]
+    blocks = db.execute("SELECT rows FROM price_blocks WHERE stream = ? AND at >= ?", key)
+    prices = [_row_of(row) for (text,) in blocks for row in json.loads(text)]
+    return sorted([*known, *prices], key=lambda row: row.entry.o) if prices else known
+
+
+def _add_block(db: sqlite3.Connection, stream: str, prices: Sequence[SealedRow], at: float) -> None:
+    """Put prices that are sealed together into one row: single rows would be ten thousand a second.
+
+    An entry's fields bear the names of its map (kernel/wire.py), so it is written as it is; a test reads it back.
+    """
+    first_o, last_o = prices[0].entry.o, prices[-1].entry.o
+    span = (stream, first_o, last_o)
+    taken = (
+        db.execute("SELECT 1 FROM price_blocks WHERE stream = ? AND last_o >= ? AND first_o <= ?", span).fetchone()
+        or db.execute("SELECT 1 FROM entries WHERE stream = ? AND o BETWEEN ? AND ?", span).fetchone()
+    )
+    rows = [(row.entry, row.source, row.fact_id, row.rev, row.message_seq, row.note) for row in prices]
+    if taken and _are_taken(db, stream, {row.entry.o for row in prices}):
+        raise JournalError(f"stream {stream!r}: an offset between {first_o} and {last_o} is taken")
+    db.execute(
+        "INSERT INTO price_blocks VALUES (?, ?, ?, ?, ?, ?)", (*span, len(rows), strict_json.encode_known(rows), at)
+    )
+
+
+def _are_taken(db: sqlite3.Connection, stream: str, offsets: set[int]) -> bool:
+    span = (stream, min(offsets), max(offsets))
+    entries = db.execute("SELECT o FROM entries WHERE stream = ? AND o BETWEEN ? AND ?", span)
+    if any(o in offsets for (o,) in entries):
+        return True
+    blocks = db.execute("SELECT rows FROM price_blocks WHERE stream = ? AND last_o >= ? AND first_o <= ?", span)
+    return any(row[0]["o"] in offsets for (text,) in blocks for row in json.loads(text))
+
+
+def _forget_in_blocks(db: sqlite3.Connection, stream: str, offsets: list[int]) -> None:
+    """Take prices out of their blocks; a block without any goes whole, and unread."""
+    span = (stream, offsets[0], offsets[-1])
+    blocks = db.execute(
+        "SELECT first_o, last_o, n FROM price_blocks WHERE stream = ? AND last_o >= ? AND first_o <= ?", span
+    ).fetchall()
+    for first_o, last_o, n in blocks:
+        gone = offsets[bisect_left(offsets, first_o) : bisect_right(offsets, last_o)]
+        key = (stream, first_o)
+        if len(gone) >= n:
+            db.execute("DELETE FROM price_blocks WHERE stream = ? AND first_o = ?", key)
+        elif gone:
+            (text,) = db.execute("SELECT rows FROM price_blocks WHERE stream = ? AND first_o = ?", key).fetchone()
+            none_of = set(gone)
+            left = [row for row in json.loads(text) if row[0]["o"] not in none_of]
+            db.execute(
+                "UPDATE price_blocks SET n = ?, rows = ? WHERE stream = ? AND first_o = ?",
+                (len(left), strict_json.encode_known(left), *key),
+            )
+
+
+def _row_of(row: Sequence[Any]) -> SealedRow:
+    entry, source, fact_id, rev, message_seq, note = row
+    return SealedRow(wire.entry_from_map(entry), source, fact_id, rev, message_seq, note)
 
 
 def _timings(db: sqlite3.Connection, key: tuple[str, float]) -> list[StoredTiming]:
@@ -291,7 +391,7 @@ def _kept(db: sqlite3.Connection, stream: str) -> list[Kept]:
 
 
 def _text(value: Mapping[str, Any] | None) -> str | None:
-    return None if value is None else strict_json.encode(value)
+    return None if value is None else strict_json.encode_known(value).decode()
 
 
 def _map(text: str | None) -> dict[str, Any] | None:

@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
 from feeds.io.journal import Journal
 from feeds.journal_records import SealedRow, StreamRecord
+from feeds.market_bodies import is_urgent, price_market_of
 from feeds.market_book import Kept
+from feeds.price_window import PriceWindow
 from feeds.sequencer import Sealed, Sequencer
 from kernel.bus import Bus, entries_topic, epoch_signal, safety_topic
-from kernel.cues import Fact
+from kernel.cues import Entry, Fact
 from kernel.errors import JournalError
 
 log = structlog.get_logger("ingest")
@@ -32,7 +36,25 @@ RETRY_S = 1.0
 """How long a disk that failed is left alone."""
 
 MAX_RETAINED_ENTRIES = 100_000
-"""How far back a subscriber may resume (PROTOCOL, promise 3)."""
+"""How far back a subscriber may resume (PROTOCOL, promise 3), prices not counted."""
+
+
+SLICE = 400
+"""How many entries are sealed in one go: some milliseconds of the loop's time, and a small part of a suspend's."""
+
+FORGET_AT_ONCE = 2_000
+"""How many replaced prices are forgotten at a time: a block or two of the journal is written anew for it."""
+
+
+@dataclass(slots=True)
+class _Piece:
+    """Facts of one message that are taken in together; `is_last` is None where they are all of it."""
+
+    facts: Sequence[Fact]
+    message_seq: int
+    received: float
+    live: bool
+    is_last: bool | None = None
 
 
 class LogWriter:
@@ -65,6 +87,10 @@ class LogWriter:
         self._loose: list[Kept] = []
         self._settled: list[int] = []
         self._kick = asyncio.Event()
+        self._prices = PriceWindow()
+        self._facts: list[int] = []
+        self._pieces: deque[_Piece] = deque()
+        self._turn: asyncio.Handle | None = None
         self.faults = 0
         """How often the disk failed."""
 
@@ -89,8 +115,7 @@ class LogWriter:
         for row in record.entries:
             if row.source is not None and row.fact_id is not None:
                 self._sequencer.restore(row.entry, row.source, row.fact_id, row.note or {})
-            topic = safety_topic if row.entry.due is None else entries_topic
-            self._bus.publish(topic(self._stream), row.entry.o, row.entry)
+        self._publish([row.entry for row in record.entries])
         if record.lost:
             self.say(self._sequencer.distrust(wall=self._wall()))
 
@@ -105,12 +130,39 @@ class LogWriter:
         """
         if not facts:
             return  # it was settled when it was journaled
+        piece = _Piece(tuple(facts), message_seq, received, live)
+        if not self._pieces and len(facts) <= SLICE:
+            self._offer(piece)
+            return
+        if any(map(is_urgent, facts)):
+            # It overtakes what is still being read: that came earlier, and counts as overtaken.
+            self._offer(piece)
+            return
+        self._sequencer.hold(message_seq)
+        starts = range(0, len(facts), SLICE)
+        self._pieces += [replace(piece, facts=facts[at : at + SLICE], is_last=at == starts[-1]) for at in starts]
+        self._soon()
+
+    def _offer(self, piece: _Piece) -> None:
         offer = self._sequencer.offer(
-            list(facts), message_seq=message_seq, received=received, live=live, now=self._bus.now()
-        )
-        if offer.settled:
-            self._settled.append(message_seq)
+            list(piece.facts), message_seq=piece.message_seq, received=piece.received, live=piece.live,
+            now=self._bus.now(),
+        )  # fmt: skip
+        if (piece.is_last is None and offer.settled) or (piece.is_last and self._sequencer.release(piece.message_seq)):
+            self._settled.append(piece.message_seq)
         self.say(offer.safety)
+
+    def _soon(self) -> None:
+        if self._turn is None:
+            self._turn = asyncio.get_running_loop().call_soon(self._take_piece)
+
+    def _take_piece(self) -> None:
+        """Take in a piece of a large message; others have their turn before the next."""
+        self._turn = None
+        if self._pieces:
+            self._offer(self._pieces.popleft())
+        if self._pieces:
+            self._soon()
 
     def say(self, safety: Sequence[Sealed]) -> None:
         """Publish safety at once, and put it on disk in its own time."""
@@ -159,31 +211,69 @@ class LogWriter:
         await asyncio.shield(task)
 
     async def _seal(self) -> None:
+        """Seal all that is ready by now, a slice at a time: safety and the sockets have their turn in between."""
         async with self._sealing:
-            sealed, settled = self._sequencer.seal(now=self._bus.now())
-            # What an earlier failure of the disk left over goes first: its offsets are lower.
-            self._unsealed.extend(sealed)
-            self._settled.extend(settled)
-            self._loose.extend(self._sequencer.markets.take_loose())
-            rows, done, loose = list(self._unsealed), list(self._settled), list(self._loose)
-            if rows or loose:
-                await self._reserve()
-                self._let_out()
-                kept = [*loose, *(piece for item in rows for piece in item.kept)]
-                await self._journal.seal(self._stream, [_row(item) for item in rows], kept=kept, settled=done)
-                del self._unsealed[: len(rows)]
-                del self._loose[: len(loose)]
-                for item in rows:
-                    if item.entry.due is not None:
-                        self._bus.publish(entries_topic(self._stream), item.entry.o, item.entry)
-            elif done:
-                await self._journal.settle(done)
-            del self._settled[: len(done)]
+            # What was journaled before a picture is out belongs before it, however long it takes to read.
+            while self._pieces:
+                self._take_piece()
+                await asyncio.sleep(0)
+            while await self._seal_slice():
+                # The disk has just been waited for; without anything to be written there is nothing left to do.
+                pass
+
+    async def _seal_slice(self) -> bool:
+        """Seal up to a slice; return whether there may be more."""
+        sealed, settled = self._sequencer.seal(now=self._bus.now(), limit=SLICE)
+        # What an earlier failure of the disk left over goes first: its offsets are lower.
+        self._unsealed.extend(sealed)
+        self._settled.extend(settled)
+        self._loose.extend(self._sequencer.markets.take_loose())
+        rows, done, loose = list(self._unsealed), list(self._settled), list(self._loose)
+        if rows or loose:
+            await self._reserve()
+            self._let_out()
+            kept = _newest([*loose, *(piece for item in rows for piece in item.kept)])
+            await self._journal.seal(self._stream, [_row(item) for item in rows], kept=kept, settled=done)
+            del self._unsealed[: len(rows)]
+            del self._loose[: len(loose)]
+            self._publish([item.entry for item in rows if item.entry.due is not None])
+        elif done:
+            await self._journal.settle(done)
+        del self._settled[: len(done)]
+        await self._forget_prices()
+        return len(sealed) == SLICE
+
+    def _publish(self, entries: Sequence[Entry]) -> None:
+        """Put entries on the bus that are on disk, in the order of their offsets."""
+        run: list[tuple[int, Entry]] = []
+        for entry in entries:
+            if entry.due is None:
+                self._bus.publish(safety_topic(self._stream), entry.o, entry)
+                continue
+            run.append((entry.o, entry))
+            market = price_market_of(entry.cue)
+            if market is not None:
+                self._prices.add(entry.o, market)
+            else:
+                self._facts.append(entry.o)
+        if run:
+            self._bus.publish_all(entries_topic(self._stream), run)
+
+    async def _forget_prices(self) -> None:
+        """Forget on the bus and on disk which prices newer ones have replaced: at ten thousand a second, at once."""
+        replaced = self._prices.take_replaced(FORGET_AT_ONCE)
+        if replaced:
+            self._bus.forget(entries_topic(self._stream), replaced)
+            await self._journal.forget_prices(self._stream, replaced)
 
     def trim(self) -> None:
         """Forget on the bus what nobody may ask for any more."""
+        surplus = len(self._facts) - MAX_RETAINED_ENTRIES
+        if surplus <= 0:
+            return
         for topic in (entries_topic, safety_topic):
-            self._bus.trim(topic(self._stream), self._sequencer.next_offset - MAX_RETAINED_ENTRIES)
+            self._bus.trim(topic(self._stream), self._facts[surplus])
+        del self._facts[:surplus]
 
     async def _reserve(self) -> None:
         next_o, next_ver = self._sequencer.next_offset, self._sequencer.markets.book.next_ver
@@ -203,6 +293,16 @@ def _seen(task: asyncio.Task[None]) -> None:
     """Look at the outcome of a task whose caller may be gone."""
     if not task.cancelled():
         task.exception()
+
+
+def _newest(pieces: Sequence[Kept]) -> list[Kept]:
+    """Return of pieces with one key only the last of the highest `ver`: what is put on disk in one go."""
+    newest: dict[str, Kept] = {}
+    for piece in pieces:
+        known = newest.get(piece.key)
+        if known is None or piece.ver >= known.ver:
+            newest[piece.key] = piece
+    return list(newest.values())
 
 
 def _row(sealed: Sealed) -> SealedRow:

@@ -22,6 +22,7 @@ import structlog
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from feeds.market_bodies import is_urgent
 from feeds.standard_webhooks import SignatureFault, verify
 from feeds.vendors.contract import ReceivedMessage
 from feeds.vendors.registry import ADAPTERS
@@ -45,6 +46,9 @@ log = structlog.get_logger("vendors")
 OFF_LOOP_BYTES = 64 << 10
 """Decoding 64 KiB takes about 1.5 ms; more would make the loop's timers late."""
 
+MAX_URGENT = 10_000
+"""How many suspends are remembered by the id of their message, so that one sent again does nothing twice."""
+
 _RETRY = {"Retry-After": "1"}
 
 
@@ -61,7 +65,8 @@ class Ingress:
     """Take in vendors' messages. Call `recover` before the first one.
 
     Guaranteed: `deliver` gets each journaled message once a process, in the order of `seq`, recovered ones first, and
-    never before it is on disk.
+    never before it is on disk. One that suspends something alone overtakes those that wait for the disk, and does not
+    wait for it itself: it bears the number that it will have there.
 
     Args:
         sources: what is configured, by name.
@@ -100,6 +105,7 @@ class Ingress:
         self._stranger = new_key()
         self._n_keys = max((len(keys.secrets) for keys in sources.values()), default=1)
         self._recovered = False
+        self._urgent: dict[tuple[str, str], None] = {}
         self._storing: dict[asyncio.Task[Response], None] = {}
 
     async def recover(self) -> None:
@@ -146,17 +152,35 @@ class Ingress:
 
     async def _store(self, name: str, message_id: str, body: bytes, adapted: Adapted) -> Response:
         received, n_facts = self._wall(), len(adapted.facts)
+        seq = self._journal.next_message_seq()
+        # What suspends waits neither for the disk nor behind those who do. Should the disk refuse the message, or hold
+        # it already, nothing but a suspend has happened, and its vendor's next attempt says nothing new.
+        urgent = any(map(is_urgent, adapted.facts)) and self._is_first(name, message_id)
+        if urgent:
+            self._hand_on(seq, name, received, adapted)
         try:
-            appended = await self._journal.append_message(name, message_id, body, received=received, open_facts=n_facts)
+            appended = await self._journal.append_message(
+                name, message_id, body, received=received, open_facts=n_facts, seq=seq
+            )
         except JournalError as error:
             log.error("webhook.not_journaled", source=name, message_id=message_id, why=str(error))
             return problem(503, "Not stored", detail="the message could not be stored: send it again", headers=_RETRY)
         # From here to the delivery nothing is awaited: messages keep the journal's order.
-        if not appended.duplicate:
+        if not appended.duplicate and not urgent:
             self._hand_on(appended.seq, name, received, adapted)
         log.info("webhook.accepted", source=name, seq=appended.seq, facts=n_facts, duplicate=appended.duplicate)
         answer = {"accepted": 0 if appended.duplicate else n_facts, "duplicate": appended.duplicate}
         return JSONResponse(answer, 200 if appended.duplicate else 202, {"Cache-Control": "no-store"})
+
+    def _is_first(self, name: str, message_id: str) -> bool:
+        """Return whether an urgent message comes for the first time, as far as is remembered."""
+        key = (name, message_id)
+        if key in self._urgent:
+            return False
+        self._urgent[key] = None
+        if len(self._urgent) > MAX_URGENT:
+            del self._urgent[next(iter(self._urgent))]
+        return True
 
     def _believed(self, name: str, headers: Mapping[str, str], body: bytes) -> str | SignatureFault:
         source = self._sources.get(name)

@@ -9,6 +9,7 @@ show as a cue in the wrong place.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from feeds.market_bodies import check_body, nested
@@ -18,7 +19,7 @@ from kernel.cues import CueType, Fact, Op
 from kernel.errors import DecodeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 MAX_ID_CHARS = 128
 """Room for a UUID with a prefix; the id travels in every cue."""
@@ -28,6 +29,8 @@ MAX_INTERVAL_S = 3_600
 
 _FACT_FIELDS = frozenset({"id", "rev", "op", "occurred_at", "type", "body"})
 _ALIVE_FIELDS = frozenset({"type", "interval_s", "complete_to"})
+_OPS: Mapping[str, Op] = {op.value: op for op in Op}
+_KINDS: Mapping[str, CueType] = {kind.value: kind for kind in CueType}
 _BODILESS = frozenset({Op.RETRACT, Op.CONFIRM})
 
 
@@ -41,72 +44,111 @@ def adapt(source: str, message: Any) -> Adapted:
     facts: list[Fact] = []
     alive: Alive | None = None
     for index, item in enumerate(items):
-        where = f"item {index}: " if isinstance(message, list) else ""
-        if not isinstance(item, dict):
-            raise DecodeError(f"{where}a JSON object is expected, not {item!a:.40}")
-        if item.get("type") == "alive":
-            alive = _alive(item, where)
-        else:
-            facts.append(_fact(source, item, where))
+        try:
+            if not isinstance(item, dict):
+                raise DecodeError(f"a JSON object is expected, not {item!a:.40}")
+            if item.get("type") == "alive":
+                alive = _alive(item)
+            else:
+                facts.append(_fact(source, item))
+        except DecodeError as error:
+            if not isinstance(message, list):
+                raise
+            raise DecodeError(f"item {index}: {error}") from None
     return Adapted(facts, alive)
 
 
-def _fact(source: str, item: Mapping[str, Any], where: str) -> Fact:
-    _check_fields(item, _FACT_FIELDS, where)
+def _fact(source: str, item: Mapping[str, Any]) -> Fact:
+    _check_fields(item, _FACT_FIELDS)
     identifier, rev = item.get("id"), item.get("rev")
     if not isinstance(identifier, str) or not 1 <= len(identifier) <= MAX_ID_CHARS or not identifier.isprintable():
-        raise DecodeError(f"{where}id: 1 to {MAX_ID_CHARS} printable characters are expected, not {identifier!a:.40}")
+        raise DecodeError(f"id: 1 to {MAX_ID_CHARS} printable characters are expected, not {identifier!a:.40}")
     if identifier.startswith("~"):
-        raise DecodeError(f"{where}id: {identifier!a:.40} begins with '~', as do the names that we give ourselves")
-    where = f"{where}{identifier!a:.40}: "
+        raise DecodeError(f"id: {identifier!a:.40} begins with '~', as do the names that we give ourselves")
+    try:
+        return _named_fact(source, identifier, rev, item)
+    except DecodeError as error:
+        raise DecodeError(f"{identifier!a:.40}: {error}") from None
+
+
+def _named_fact(source: str, identifier: str, rev: Any, item: Mapping[str, Any]) -> Fact:
     if rev is not None and (type(rev) is not int or rev < 1):
-        raise DecodeError(f"{where}rev: an integer from 1 is expected, or none, not {rev!a:.40}")
-    op = Op(_one_of([op.value for op in Op], item, "op", where))
-    kind = CueType(_one_of([kind.value for kind in CueType], item, "type", where))
+        raise DecodeError(f"rev: an integer from 1 is expected, or none, not {rev!a:.40}")
+    op: Op = _one_of(_OPS, item, "op")
+    kind: CueType = _one_of(_KINDS, item, "type")
     body = item.get("body", {} if op in _BODILESS else None)
     if not isinstance(body, dict):
-        raise DecodeError(f"{where}body: a JSON object is expected, not {body!a:.40}")
-    _check_odds(kind, body, where)
+        raise DecodeError(f"body: a JSON object is expected, not {body!a:.40}")
+    if not _has_whole_odds(body, plain=kind is not CueType.PRICE):
+        _complain_of_odds(kind, body)
     body = nested(kind, body)
     if op is not Op.RETRACT:
-        check_body(kind, body, where)
+        check_body(kind, body, "")
     occurred_at, sigma_s = None, 0.0
     if item.get("occurred_at") is not None:
-        occurred_at, sigma_s = parse_time(item["occurred_at"], f"{where}occurred_at")
-    return Fact(source, identifier, op, kind, occurred_at, body, rev=rev, sigma_s=sigma_s)
+        occurred_at, sigma_s = parse_time(item["occurred_at"], "occurred_at")
+    return Fact(source, identifier, op, kind, occurred_at, body, rev, None, sigma_s)
 
 
-def _alive(item: Mapping[str, Any], where: str) -> Alive:
-    _check_fields(item, _ALIVE_FIELDS, where)
+def _alive(item: Mapping[str, Any]) -> Alive:
+    _check_fields(item, _ALIVE_FIELDS)
     interval_s = item.get("interval_s")
     if isinstance(interval_s, bool) or not isinstance(interval_s, int | float) or not 0 < interval_s <= MAX_INTERVAL_S:
-        raise DecodeError(f"{where}interval_s: seconds up to {MAX_INTERVAL_S} are expected, not {interval_s!a:.40}")
+        raise DecodeError(f"interval_s: seconds up to {MAX_INTERVAL_S} are expected, not {interval_s!a:.40}")
     complete_to = item.get("complete_to")
     if complete_to is not None:
-        complete_to = parse_time(complete_to, f"{where}complete_to").unix_s
+        complete_to = parse_time(complete_to, "complete_to").unix_s
     return Alive(float(interval_s), complete_to)
 
 
-def _check_fields(item: Mapping[str, Any], known: frozenset[str], where: str) -> None:
-    unknown = sorted(item.keys() - known)
-    if unknown:
-        raise DecodeError(f"{where}{unknown[0]!a:.40} is no field of this format: use {', '.join(sorted(known))}")
+def _check_fields(item: Mapping[str, Any], known: frozenset[str]) -> None:
+    if not known.issuperset(item):
+        unknown = sorted(item.keys() - known)
+        raise DecodeError(f"{unknown[0]!a:.40} is no field of this format: use {', '.join(sorted(known))}")
 
 
-def _one_of(known: list[str], item: Mapping[str, Any], field: str, where: str) -> Any:
+def _one_of(known: Mapping[str, Any], item: Mapping[str, Any], field: str) -> Any:
     value = item.get(field)
     if not isinstance(value, str) or value not in known:
-        raise DecodeError(f"{where}{field}: one of {', '.join(known)} is expected, not {value!a:.40}")
-    return value
+        raise DecodeError(f"{field}: one of {', '.join(known)} is expected, not {value!a:.40}")
+    return known[value]
 
 
-def _check_odds(kind: CueType, body: Mapping[str, Any], where: str) -> None:
+def _has_whole_odds(value: Any, *, plain: bool) -> bool:
+    """Return whether odds are whole thousandths, and, unless it is `plain`, no number is a fraction.
+
+    `value` is an object or a list. Prices come by the ten thousand: nothing is named here. The decoder has bounded the
+    depth to 32 levels.
+    """
+    if type(value) is dict:
+        for key, member in value.items():
+            kind = type(member)
+            if key == "milli":
+                if kind is not int or member < 1:
+                    return False
+            elif kind is float:
+                if not plain:
+                    return False
+            elif (kind is dict or kind is list) and not _has_whole_odds(member, plain=plain):
+                return False
+        return True
+    for member in value:
+        kind = type(member)
+        if kind is float:
+            if not plain:
+                return False
+        elif (kind is dict or kind is list) and not _has_whole_odds(member, plain=plain):
+            return False
+    return True
+
+
+def _complain_of_odds(kind: CueType, body: Mapping[str, Any]) -> None:
     """Refuse odds that are no whole thousandths: a float price is another number at the next reader."""
     for path, key, value in _members(body, "body"):
         if key == "milli" and (type(value) is not int or value < 1):
-            raise DecodeError(f"{where}{path}: odds in thousandths are expected, such as 1850, not {value!a:.40}")
+            raise DecodeError(f"{path}: odds in thousandths are expected, such as 1850, not {value!a:.40}")
         if kind is CueType.PRICE and isinstance(value, float):
-            raise DecodeError(f"{where}{path}: a price holds integers only (milli: 1850 for 1.85), not {value!a:.40}")
+            raise DecodeError(f"{path}: a price holds integers only (milli: 1850 for 1.85), not {value!a:.40}")
 
 
 def _members(value: Any, path: str) -> Iterator[tuple[str, str, Any]]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from hub.guard import Guard
     from hub.stream import Stream
+    from kernel.cues import Entry
     from kernel.feed_state import FeedState
     from kernel.marks import Opened
     from kernel.timeline import StreamState
@@ -57,6 +58,14 @@ def follow(bus: Bus, stream: Stream, guard: Guard, listener: Listener) -> list[C
         receive = told(change)
         return lambda _, record: receive(record)
 
+    # Entries that come together are taken in together, and what is due of them is written in one go.
+    run: list[Entry] = []
+
+    def take_run() -> None:
+        entries, run[:] = tuple(run), ()
+        stream.add_entries(entries, bus.now())
+        listener.settle(event_id)
+
     def open_(opened: Opened, now: float) -> None:
         # The guard first: what follows may be sent at once.
         guard.note_opened(opened)
@@ -81,6 +90,6 @@ def follow(bus: Bus, stream: Stream, guard: Guard, listener: Listener) -> list[C
         bus.listen(feeds_signal(event_id), told(set_feeds)),
         bus.subscribe(timings_topic(event_id), numbered(stream.add_timing)),
         bus.subscribe(safety_topic(event_id), numbered(stream.add_entry)),
-        bus.subscribe(entries_topic(event_id), numbered(stream.add_entry)),
+        bus.subscribe(entries_topic(event_id), lambda _, entry: run.append(entry), settled=take_run),
         bus.listen(opened_signal(event_id), told(open_)),
     ]

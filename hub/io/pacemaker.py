@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from hub.wheel import Wheel
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 _SHORTEST_WAIT_S = 0.001
 """uvloop's clock ticks in ms: an instant that rounding puts a little ahead must not make the loop spin."""
+
+BEATS_A_TURN = 50
+"""How many heartbeats and pings are sent before others have their turn: 2 to 5 ms."""
 
 
 class Pacemaker:
@@ -45,6 +49,7 @@ class Pacemaker:
         self._beat = beat
         self._timer: asyncio.TimerHandle | None = None
         self._at = 0.0
+        self._beating: dict[int, Subscriber] = {}
 
     def put(self, subscriber: Subscriber, at: float) -> None:
         """Let a subscriber beat at bus time `at`, in place of the beat it had."""
@@ -53,9 +58,13 @@ class Pacemaker:
     def remove(self, subscriber: Subscriber) -> None:
         """Let a subscriber beat no more."""
         self._wheel.remove(subscriber)
+        self._beating.pop(subscriber.number, None)
 
     def arm(self) -> None:
         """Have the one timer fire at the earliest deadline; nothing happens before the loop is known."""
+        if self._beating:
+            self.hurry(self._now())
+            return
         instants = [self._wheel.next(), *(stream.next_deadline() for stream in self._streams.values())]
         self.hurry(min((instant for instant in instants if instant is not None), default=None))
 
@@ -88,6 +97,10 @@ class Pacemaker:
         for _, _, event_id in sorted(due):
             self._streams[event_id].timer(now)
             self._settle(event_id)
-        for subscriber in self._wheel.take(now):
-            self._beat(subscriber)
+        self._beating.update((subscriber.number, subscriber) for subscriber in self._wheel.take(now))
+        # Those who came together beat together for ever: two thousand of them at once would delay a suspend.
+        for number in list(islice(self._beating, BEATS_A_TURN)):
+            subscriber = self._beating.pop(number, None)
+            if subscriber is not None:
+                self._beat(subscriber)
         self.arm()

@@ -7,14 +7,14 @@ when done with it, everybody else at once.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
 
     from kernel.bus import Cancel, Signal, Topic
 
@@ -44,18 +44,37 @@ class MemoryBus:
     def publish(self, topic: Topic[T], offset: int, record: T) -> None:
         """Append a record and deliver it; one at or below the topic's last offset is dropped."""
         if self._topics.setdefault(topic.name, _Log()).append(offset, record):
-            for subscriber in list(self._subscribers.get(topic.name, ())):
-                subscriber.drain()
+            self._drain(topic.name)
 
-    def subscribe(self, topic: Topic[T], receive: Callable[[int, T], None], *, after: int = -1) -> Cancel:
+    def publish_all(self, topic: Topic[T], records: Sequence[tuple[int, T]]) -> None:
+        """Append records and deliver them as one run."""
+        log_ = self._topics.setdefault(topic.name, _Log())
+        appended = [log_.append(offset, record) for offset, record in records]
+        if any(appended):
+            self._drain(topic.name)
+
+    def subscribe(
+        self,
+        topic: Topic[T],
+        receive: Callable[[int, T], None],
+        *,
+        after: int = -1,
+        settled: Callable[[], None] | None = None,
+    ) -> Cancel:
         """Deliver what is retained beyond `after`, then whatever comes."""
-        subscriber = _Subscriber(topic.name, receive, self._topics.setdefault(topic.name, _Log()), after)
+        log_ = self._topics.setdefault(topic.name, _Log())
+        subscriber = _Subscriber(topic.name, receive, log_, after, settled)
         return _register(self._subscribers.setdefault(topic.name, {}), subscriber)
 
     def trim(self, topic: Topic[T], below: int) -> None:
         """Forget the records below an offset; the head stays, so no offset can be used again."""
         if topic.name in self._topics:
             self._topics[topic.name].trim(below)
+
+    def forget(self, topic: Topic[T], offsets: Collection[int]) -> None:
+        """Forget single records; a reader in the middle of the topic goes on behind them."""
+        if topic.name in self._topics:
+            self._topics[topic.name].forget(frozenset(offsets))
 
     def signal(self, signal: Signal[T], record: T) -> None:
         """Retain and deliver a signal."""
@@ -72,6 +91,10 @@ class MemoryBus:
         if signal.name in self._last:
             listener.waiting.append(self._last[signal.name])
         return _register(self._listeners.setdefault(signal.name, {}), listener)
+
+    def _drain(self, name: str) -> None:
+        for subscriber in list(self._subscribers.get(name, ())):
+            subscriber.drain()
 
 
 class _Log:
@@ -95,13 +118,23 @@ class _Log:
         del self.offsets[:keep]
         del self.records[:keep]
 
+    def forget(self, offsets: frozenset[int]) -> None:
+        if not offsets:
+            return
+        # Old ones, as a rule: the long rest of the lists is moved, not looked at.
+        first, end = bisect_left(self.offsets, min(offsets)), bisect_right(self.offsets, max(offsets))
+        kept = [index for index in range(first, end) if self.offsets[index] not in offsets]
+        self.records[first:end] = [self.records[index] for index in kept]
+        self.offsets[first:end] = [self.offsets[index] for index in kept]
+
 
 class _Receiver:
     """Somebody who is given one record after the other, never one within the other."""
 
-    def __init__(self, name: str, receive: Callable[..., None]) -> None:
+    def __init__(self, name: str, receive: Callable[..., None], settled: Callable[[], None] | None = None) -> None:
         self._name = name
         self._receive = receive
+        self._settled = settled
         self._busy = False
         self.cancelled = False
 
@@ -110,22 +143,36 @@ class _Receiver:
             return
         self._busy = True
         try:
-            while not self.cancelled and (arguments := self._next()) is not None:
-                try:
-                    self._receive(*arguments)
-                except Exception:
-                    # One house's fault must not keep the record from the others.
-                    log.exception("bus.receiver_failed", topic=self._name)
+            # What comes while a run is settled is another run.
+            while self._run() and self._settled is not None and not self.cancelled:
+                self._call(self._settled)
         finally:
             self._busy = False
+
+    def _run(self) -> bool:
+        """Hand out what there is; return whether there was any."""
+        any_ = False
+        while not self.cancelled and (arguments := self._next()) is not None:
+            any_ = True
+            self._call(self._receive, *arguments)
+        return any_
+
+    def _call(self, function: Callable[..., None], *arguments: Any) -> None:
+        try:
+            function(*arguments)
+        except Exception:
+            # One house's fault must not keep the record from the others.
+            log.exception("bus.receiver_failed", topic=self._name)
 
     def _next(self) -> tuple[Any, ...] | None:
         raise NotImplementedError
 
 
 class _Subscriber(_Receiver):
-    def __init__(self, name: str, receive: Callable[..., None], topic: _Log, after: int) -> None:
-        super().__init__(name, receive)
+    def __init__(
+        self, name: str, receive: Callable[..., None], topic: _Log, after: int, settled: Callable[[], None] | None
+    ) -> None:
+        super().__init__(name, receive, settled)
         self._topic = topic
         self._at = after
 

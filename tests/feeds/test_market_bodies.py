@@ -4,8 +4,17 @@ from typing import Any
 
 import pytest
 
-from feeds.market_bodies import check_body, merge_prices, mid_of, nested, price_list, statement_of
-from kernel.cues import CueType, Fact, Op
+from feeds.market_bodies import (
+    check_body,
+    is_urgent,
+    merge_prices,
+    mid_of,
+    nested,
+    price_list,
+    price_market_of,
+    statement_of,
+)
+from kernel.cues import Cue, CueClass, CueType, Fact, Op
 from kernel.errors import DecodeError
 
 OUT = [{"oid": "over", "milli": 1850}, {"oid": "under", "milli": 1950}]
@@ -92,3 +101,26 @@ def test_what_is_clear_passes() -> None:
     check_body(CueType.PLAY, {}, "")
     check_body(CueType.SUSPEND, {"txt": "x"}, "")
     check_body(CueType.MARKET, {"market": {"mid": "a", "st": "open", "delay_s": 0.5}, "price": {"out": OUT}}, "")
+
+
+def test_what_closes_is_urgent() -> None:
+    def said(type_: CueType, body: dict[str, Any]) -> Fact:
+        return Fact("odds", "f", Op.NEW, type_, None, body)
+
+    assert is_urgent(said(CueType.SUSPEND, {}))
+    assert is_urgent(said(CueType.SETTLE, {"settle": {"mid": "m"}}))
+    assert is_urgent(said(CueType.MARKET, {"market": {"mid": "m", "st": "closed"}}))
+    assert not is_urgent(said(CueType.MARKET, {"market": {"mid": "m", "st": "open"}}))
+    assert not is_urgent(said(CueType.MARKET, {}))
+    assert not is_urgent(said(CueType.PRICE, {"price": {"mid": "m", "out": []}}))
+
+
+def test_whose_price_a_cue_is() -> None:
+    def cue(type_: CueType, body: dict[str, Any], op: Op = Op.NEW) -> Cue:
+        return Cue("odds:p", 1, op, type_, CueClass.LOCKED, None, None, None, None, None, 0, body)
+
+    price = {"price": {"mid": "m", "out": []}}
+    assert price_market_of(cue(CueType.PRICE, price)) == "m"
+    assert price_market_of(cue(CueType.PRICE, price, Op.RETRACT)) is None
+    assert price_market_of(cue(CueType.PRICE, {})) is None
+    assert price_market_of(cue(CueType.MARKET, price)) is None

@@ -323,3 +323,50 @@ def test_the_hold_that_would_have_helped_is_counted(desk: Desk) -> None:
     assert dict(desk.sequencer.lag.holds.cumulative())[2.0] == 1
     assert dict(desk.sequencer.lag.holds.cumulative())[1.0] == 0
     assert desk.sequencer.lag.late_share() == 1.0
+
+
+def test_sealing_goes_in_slices_in_the_order_of_offsets(desk: Desk) -> None:
+    desk.offer(*[fact(f"f{number}") for number in range(5)])
+    sealed, settled = desk.sequencer.seal(now=0.0, limit=3)
+    assert ([item.fact_id for item in sealed], settled, desk.sequencer.counts.waiting) == (["f0", "f1", "f2"], [], 2)
+    sealed, settled = desk.sequencer.seal(now=0.0, limit=3)
+    assert ([item.fact_id for item in sealed], settled) == (["f3", "f4"], [1])
+    assert desk.sequencer.seal(now=0.0, limit=3) == ([], [])
+
+
+def test_what_has_no_picture_is_asked_again_with_the_next_segment(desk: Desk) -> None:
+    desk.offer(fact("later", 2.5), fact("now"))
+    assert [item.fact_id for item in desk.sealed()] == ["now"]
+    desk.offer(fact("soon", 1.5))
+    assert [item.fact_id for item in desk.sealed()] == ["soon"]
+    desk.time(1)
+    assert [item.fact_id for item in desk.sealed()] == ["later"]
+
+
+def test_a_message_taken_in_by_pieces_is_settled_with_the_last(desk: Desk) -> None:
+    desk.sequencer.hold(1)
+    desk.offer(fact("a"))
+    assert desk.sequencer.seal(now=0.0)[1] == []
+    assert desk.sequencer.release(1)
+    desk.sequencer.hold(2)
+    desk.offer(fact("b"))
+    assert not desk.sequencer.release(2)
+    assert desk.sequencer.seal(now=0.0)[1] == [2]
+
+
+def test_a_picture_that_stands_still_does_not_fill_the_memory(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.sequencer._thin_beyond = 6
+    monkeypatch.setattr(module, "MAX_WAITING", 6)
+
+    def price(number: int, at: float) -> Fact:
+        return fact(f"p{number}", at, type=CueType.PRICE, body={"price": {"mid": f"m{number % 2}", "out": []}})
+
+    desk.offer(*[price(number, 3.0) for number in range(4)])
+    desk.offer(fact("dunk", 3.0), *[price(number, 3.5 if number < 8 else 4.5) for number in range(4, 10)])
+    # Of each second the newest price of each market, and everything else.
+    assert desk.sequencer.counts.waiting == 5
+    desk.time(1)
+    desk.time(2)
+    sealed, settled = desk.sequencer.seal(now=0.0)
+    assert [item.fact_id for item in sealed] == ["dunk", "p6", "p7", "p8", "p9"]
+    assert settled == [1, 2]

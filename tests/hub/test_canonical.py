@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hub import canonical as module
 from hub.canonical import canonical, hash64
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -61,3 +70,8 @@ def test_the_hash_is_64_bits_of_sha256() -> None:
 def test_a_number_reads_back(value: float) -> None:
     assert float(canonical(value)) == value
     assert canonical(float(canonical(value))) == canonical(value)
+
+
+@given(plain)
+def test_the_short_way_and_the_one_by_hand_agree(value: Any) -> None:
+    assert canonical(value) == module._by_hand(value)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from hub.backlog import Backlog
 from hub.cohort import Cohort
@@ -8,7 +9,8 @@ from hub.cursor import NOTHING_SENT, Cursor
 from hub.floors import Floors
 from hub.settings import HubSettings
 from hub.subscriber import EVERYTHING, Filter, Subscriber
-from kernel.cues import CueType
+from kernel.cues import CueType, Entry, Op
+from kernel.timeline import END
 from tests.hub.makers import at, entry
 
 if TYPE_CHECKING:
@@ -93,3 +95,55 @@ def test_safety_raises_the_offset_alone() -> None:
     group, _, _ = cohort()
     group.count_safety(entry(5, None))
     assert group.cursor == NOTHING_SENT._replace(o=5)
+
+
+def price(o: int, due: float, ver: int, mid: str = "m", **more: Any) -> Entry:
+    return entry(o, at(due), type=CueType.PRICE, body={"price": {"mid": mid, "ver": ver}}, **more)
+
+
+def test_entries_that_come_together_become_due_together() -> None:
+    group, clock, backlog = cohort()
+    group.add(member(0))
+    clock.now = at(5)
+    group.advance(0)
+    run = [entry(0, at(2), id="a"), entry(1, at(1)), entry(2, at(7)), entry(3, at(2), id="a", rev=2)]
+    for each in run:
+        backlog.append(each, 0)
+    (delivery,) = group.take(run, 0)
+    assert [one.o for one in delivery.entries] == [1, 3]
+    assert group.cursor == Cursor(3, at(5), 3)
+    assert group.is_due_sooner
+    clock.now = at(8)
+    (delivery,) = group.advance(0)
+    assert [one.o for one in delivery.entries] == [2]
+
+
+def test_what_came_before_its_time_is_owed_once_the_frontier_passes_it() -> None:
+    group, clock, backlog = cohort()
+    group.add(member(0))
+    for o, due in enumerate((3, 1, 2)):
+        backlog.append(entry(o, at(due)), 0)
+        assert group.take([backlog.before(END)[-1] if due == 3 else entry(o, at(due))], 0) == []
+    clock.now = at(4)
+    (delivery,) = group.advance(0)
+    assert [one.o for one in delivery.entries] == [1, 2, 0]
+
+
+def test_a_price_that_is_taken_back_while_it_waits_never_goes_out() -> None:
+    clock, backlog = Stairs(), Backlog(max_entries=100, max_age_s=60)
+    group = Cohort(3, clock, backlog, Floors(), conflate_ms=250)
+    group.add(member(0))
+    clock.now = at(5)
+    group.advance(0)
+    first = price(0, 1, 1, "x")
+    backlog.append(first, 0)
+    assert [one.o for each in group.take([first], 0) for one in each.entries] == [0]
+    told = price(1, 2, 2, id="odds:p")
+    backlog.append(told, 0.1)
+    assert group.take([told], 0.1) == []
+    gone = entry(2, at(2), type=CueType.PRICE, id="odds:p", rev=2)
+    gone = replace(gone, cue=replace(gone.cue, op=Op.RETRACT))
+    backlog.append(gone, 0.1)
+    assert [one.o for each in group.take([gone], 0.1) for one in each.entries] == [2]
+    assert group.advance(1) == []
+    assert not group.holds_prices

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from hub.floors import Floors, market_of, version_of
+from hub.floors import Floors, market_of, price_market_of, version_of
+from kernel.cues import CueType, Op
+from tests.hub.makers import at, entry
 
 
 def raised(*told: tuple[str, dict[str, Any]]) -> Floors:
@@ -76,3 +79,11 @@ def test_what_a_body_is_about() -> None:
         None, "m1", "x", None, "s",
     ]  # fmt: skip
     assert [version_of(body) for body in ({}, {"ver": 3}, price(4), {"ver": "x"})] == [0, 3, 4, 0]
+
+
+def test_whose_price_a_cue_is() -> None:
+    price = {"price": {"mid": "m", "ver": 1}}
+    assert price_market_of(entry(0, at(1), type=CueType.PRICE, body=price).cue) == "m"
+    assert price_market_of(entry(0, at(1), type=CueType.PRICE, body={"txt": "x"}).cue) is None
+    assert price_market_of(entry(0, at(1), type=CueType.MARKET, body=price).cue) is None
+    assert price_market_of(replace(entry(0, at(1), type=CueType.PRICE, body=price).cue, op=Op.RETRACT)) is None

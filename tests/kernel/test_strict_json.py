@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kernel import strict_json
 from kernel.errors import DecodeError, MessageTooLarge
 from kernel.strict_json import CLIENT_LIMITS, VENDOR_LIMITS, Limits, decode, decode_lines, encode
 
@@ -180,3 +181,62 @@ def test_encode_is_compact_and_keeps_characters() -> None:
         encode(float("nan"))
     with pytest.raises(TypeError):
         encode(object())
+
+
+spaces = st.sampled_from(["", " ", "\n", "\t "])
+keys = st.sampled_from(["a", "b", "a b", ":", "x :", "[", "}", "é", "\\"])
+numbers = st.sampled_from(
+    [
+        "0",
+        "-1",
+        "1.5",
+        "1e5",
+        "1e999",
+        "18446744073709551615",
+        "18446744073709551616",
+        "12345678901234567890123",
+        "NaN",
+        "01",
+        "1.",
+    ]
+)
+texts: st.SearchStrategy[str] = st.deferred(
+    lambda: st.one_of(
+        numbers,
+        st.sampled_from(
+            ["true", "null", "nul", '"a"', '"\\u0041"', '"\\ud800"', '"\\ud83d\\ude00"', '":"', '"\t"', '"[{"', '"']
+        ),
+        st.builds(lambda items, gap: "[" + f"{gap},{gap}".join(items) + "]", st.lists(texts, max_size=3), spaces),
+        st.builds(
+            lambda members, gap: "{" + ",".join(f"{json.dumps(key)}{gap}:{value}" for key, value in members) + "}",
+            st.lists(st.tuples(keys, texts), max_size=4),
+            spaces,
+        ),
+    )
+)
+
+
+@given(texts)
+def test_the_fast_way_and_the_strict_one_agree(text: str) -> None:
+    """Whatever the fast decoder lets pass, the strict one reads alike; what it leaves, the strict one decides."""
+    fast = strict_json._parse_fast(text)
+    if fast is not None:
+        assert repr(fast) == repr(strict_json._parse(text))
+
+
+@given(texts, st.integers(0, 4))
+def test_the_quick_look_at_the_depth_never_lets_pass_what_the_close_one_does_not(text: str, depth: int) -> None:
+    if strict_json._nests_within(depth, text):
+        bare = strict_json._STRING.sub("0", text)
+        level = deepest = 0
+        for each in bare:
+            level += (each in "[{") - (each in "]}")
+            deepest = max(deepest, level)
+        assert deepest <= depth
+
+
+def test_what_is_known_is_written_the_short_way() -> None:
+    assert strict_json.encode_known({"a": [1, (2.5, None)], "é": True}) == '{"a":[1,[2.5,null]],"é":true}'.encode()
+    assert strict_json.encode({"a": None, "b": 1 << 70}) == '{"a":null,"b":1180591620717411303424}'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        strict_json.encode([float("nan")])

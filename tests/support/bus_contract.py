@@ -220,3 +220,60 @@ class BusContract:
             bus.publish(TOPIC, offset, "r")
         await self.settle()
         assert receiver.records == [(0, "r")]
+
+    async def test_records_published_together_are_one_run(self) -> None:
+        bus, plain = self.make_bus(), Receiver()
+        calls: list[object] = []
+        bus.publish(TOPIC, 0, "a")
+        bus.subscribe(TOPIC, lambda _, record: calls.append(record), settled=lambda: calls.append("settled"))
+        bus.subscribe(TOPIC, plain.record)
+        await self.settle()
+        assert calls == ["a", "settled"]
+        bus.publish_all(TOPIC, [(1, "b"), (1, "again"), (0, "again"), (4, "c")])
+        await self.settle()
+        assert calls[-1] == "settled"
+        assert [one for one in calls if one != "settled"] == ["a", "b", "c"]
+        before = len(calls)
+        bus.publish_all(TOPIC, [])
+        bus.publish_all(TOPIC, [(4, "again")])
+        await self.settle()
+        assert len(calls) == before
+        assert plain.records == [(0, "a"), (1, "b"), (4, "c")]
+
+    async def test_a_fault_in_settling_is_the_receivers_own(self) -> None:
+        bus, sound = self.make_bus(), Receiver()
+
+        def fail() -> None:
+            raise RuntimeError("on purpose")
+
+        bus.subscribe(TOPIC, Receiver().record, settled=fail)
+        bus.subscribe(TOPIC, sound.record)
+        bus.publish_all(TOPIC, [(0, "a"), (1, "b")])
+        await self.settle()
+        assert sound.records == [(0, "a"), (1, "b")]
+
+    async def test_what_is_published_in_settling_is_another_run(self) -> None:
+        bus = self.make_bus()
+        calls: list[object] = []
+
+        def settled() -> None:
+            calls.append("settled")
+            if len(calls) == 2:
+                bus.publish(TOPIC, 1, "b")
+
+        bus.subscribe(TOPIC, lambda _, record: calls.append(record), settled=settled)
+        bus.publish(TOPIC, 0, "a")
+        await self.settle()
+        assert calls == ["a", "settled", "b", "settled"]
+
+    async def test_single_records_are_forgotten(self) -> None:
+        bus, receiver = self.make_bus(), Receiver()
+        bus.forget(TOPIC, [3])
+        for offset in range(6):
+            bus.publish(TOPIC, offset, f"r{offset}")
+        bus.forget(TOPIC, [])
+        bus.forget(TOPIC, [1, 2, 4, 99])
+        bus.subscribe(TOPIC, receiver.record)
+        bus.publish(TOPIC, 2, "again")
+        await self.settle()
+        assert [offset for offset, _ in receiver.records] == [0, 3, 5]

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -291,3 +292,70 @@ async def test_kill_9_loses_nothing_acknowledged(tmp_path: Path) -> None:
             kept = {stored.message_id.encode() for stored in await journal.unsettled(["nba"])}
         assert set(acked) <= kept
         path.unlink()
+
+
+def price(o: int) -> SealedRow:
+    """Return a sealed price as the log writer hands it over."""
+    body = {"price": {"mid": f"m{o % 2}", "out": [{"oid": "1", "milli": 1850}], "ver": o}}
+    at = MediaTime(0, Ticks(o))
+    cue = Cue(f"odds:p{o}", 1, Op.NEW, CueType.PRICE, CueClass.LOCKED, at, 3, None, 2, 5, 1, body, late_ms=7)
+    return SealedRow(Entry(o, cue, MediaTime(0, Ticks(o + 1))), "odds", f"p{o}", 1, o + 1, {"said": 1.5, "stamp": None})
+
+
+async def test_prices_lie_in_blocks_and_come_back_among_the_rest(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j") as journal:
+        await journal.seal("game", [price(0), SealedRow(entry(1)), price(2)])
+        await journal.seal("game", [price(3)])
+        await journal.seal("other", [price(0)])
+        record = await journal.load("game", since_wall=0)
+        assert record.entries == [price(0), SealedRow(entry(1)), price(2), price(3)]
+        assert not record.lost
+        for taken in (price(0), price(2), price(3), SealedRow(entry(1))):
+            with pytest.raises(JournalError):
+                await journal.seal("game", [taken])
+        # An offset between two of a block is free.
+        with pytest.raises(JournalError):
+            await journal.seal("game", [replace(price(1))])
+        assert len((await journal.load("game", since_wall=0)).entries) == 4
+
+
+async def test_replaced_prices_are_forgotten_one_by_one_or_by_the_block(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j") as journal:
+        await journal.seal("game", [price(o) for o in range(4)])
+        await journal.seal("game", [price(o) for o in range(4, 8)])
+        await journal.forget_prices("game", [1, 5, 99])
+        assert [row.entry.o for row in (await journal.load("game", since_wall=0)).entries] == [0, 2, 3, 4, 6, 7]
+        await journal.forget_prices("game", [3, 2, 0, 4])
+        assert [row.entry.o for row in (await journal.load("game", since_wall=0)).entries] == [6, 7]
+
+
+async def test_prices_grow_old_as_everything_does(tmp_path: Path) -> None:
+    clock = Clock()
+    async with opened(tmp_path / "j", clock) as journal:
+        await journal.seal("game", [price(0)])
+        clock.now = 1010.0
+        await journal.seal("game", [price(1)])
+        assert [row.entry.o for row in (await journal.load("game", since_wall=1005.0)).entries] == [1]
+        await journal.trim(1005.0)
+        assert [row.entry.o for row in (await journal.load("game", since_wall=0)).entries] == [1]
+
+
+async def test_a_settled_message_makes_room_and_is_known_all_the_same(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j") as journal:
+        await journal.append_message("odds", "large", b"x" * 5_000, received=5.0)
+        await journal.append_message("odds", "small", b"x" * 50, received=5.0)
+        assert [len(stored.body) for stored in await journal.unsettled(["odds"])] == [5_000, 50]
+        await journal.settle([1])
+        assert await journal.append_message("odds", "large", b"x" * 5_000, received=6.0) == Appended(1, duplicate=True)
+        assert [stored.message_id for stored in await journal.unsettled(["odds"])] == ["small"]
+
+
+async def test_a_messages_number_is_known_before_it_is_on_disk_and_given_once(tmp_path: Path) -> None:
+    async with opened(tmp_path / "j") as journal:
+        early, late = journal.next_message_seq(), journal.next_message_seq()
+        assert (await journal.append_message("odds", "b", b"", received=5.0, seq=late)).seq == late
+        assert (await journal.append_message("odds", "a", b"", received=5.0, seq=early)).seq == early
+        # Sealed, though its message never came to be on disk.
+        await journal.seal("game", [SealedRow(entry(0), "odds", "s", 1, late + 5)])
+    async with opened(tmp_path / "j") as journal:
+        assert journal.next_message_seq() == late + 6

@@ -17,6 +17,7 @@ from feeds.io.log_writer import LogWriter
 from feeds.journal_records import SealedRow
 from feeds.market_book import Kept
 from feeds.markets import Markets
+from feeds.price_window import PriceWindow
 from feeds.release import ReleaseSchedule
 from feeds.sequencer import Sequencer
 from kernel.bus import entries_topic, epoch_signal, safety_topic
@@ -266,3 +267,74 @@ async def test_what_is_old_is_forgotten_on_the_bus(journal: FragileJournal, monk
     kept: list[int] = []
     life.bus.subscribe(entries_topic("game"), lambda o, _: kept.append(o))
     assert kept == [1]
+
+
+def prices(count: int, at: float = 1.0) -> list[Fact]:
+    return [
+        Fact("desk", f"p{number}", Op.NEW, CueType.PRICE, T0 + at, {"price": {"mid": f"m{number % 3}", "out": []}})
+        for number in range(count)
+    ]
+
+
+async def test_a_large_message_is_taken_in_by_pieces_and_a_suspend_does_not_wait_for_them(
+    journal: FragileJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLICE", 4)
+    life = Life(journal, [])
+    await life.begin()
+    await journal.append_message("desk", "m1", b"{}", received=T0, open_facts=9)
+    life.deliver(1, prices(9))
+    assert life.sequencer.counts.waiting == 0
+    stop = Fact("desk", "s", Op.NEW, CueType.SUSPEND, T0 + 1.5, {"market": {"mid": "m0"}})
+    life.deliver(3, [stop])
+    assert [entry.cue.type for entry in life.published] == [CueType.SUSPEND]
+    life.deliver(2, [play("dunk", 1.0)])
+    await life.writer.seal()
+    facts = [entry.cue.id for entry in life.published if entry.due is not None and "~" not in entry.cue.id]
+    assert facts == [*[f"desk:p{number}" for number in range(9)], "desk:dunk"]
+    assert await journal.unsettled(["desk"]) == []
+    # What came before the suspend counts as overtaken by it.
+    (floor,) = [entry.cue.body["ver"] for entry in life.published if entry.due is None]
+    assert all(entry.cue.body["price"]["ver"] <= floor for entry in life.published if entry.cue.type is CueType.PRICE)
+
+
+async def test_pieces_are_taken_in_though_nobody_seals(
+    journal: FragileJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLICE", 4)
+    life = Life(journal, [])
+    await life.begin()
+    life.deliver(1, prices(9))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert life.sequencer.counts.waiting == 9
+    # All of it known already: settled by itself, with its last piece.
+    life.deliver(2, prices(9))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert life.writer._settled == [2]
+
+
+async def test_replaced_prices_are_forgotten_on_the_bus_and_on_disk(
+    journal: FragileJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FORGET_AT_ONCE", 2)
+    life = Life(journal, [])
+    life.writer._prices = PriceWindow(keep=1)
+    await life.begin()
+    life.deliver(1, prices(6))
+    await life.writer.seal()
+    kept: list[int] = []
+    life.bus.subscribe(entries_topic("game"), lambda o, _: kept.append(o))
+    assert kept == [3, 4, 5]
+    assert [row.entry.o for row in (await journal.load("game", since_wall=0.0)).entries] == [3, 4, 5]
+    assert len(life.published) == 6
+
+
+async def test_of_pieces_of_one_market_the_last_is_put_on_disk(journal: FragileJournal) -> None:
+    life = Life(journal, [])
+    await life.begin()
+    life.deliver(1, prices(6))
+    await life.writer.seal()
+    kept = (await journal.load("game", since_wall=0.0)).kept
+    assert [(piece.key, piece.ver) for piece in kept] == [("market/m0", 4), ("market/m1", 5), ("market/m2", 6)]

@@ -355,3 +355,53 @@ async def test_settings_that_cannot_work_are_refused(journal: Journal) -> None:
         make(SourceKeys("nfl", [KEY], "game"))
     with pytest.raises(SettingsError, match="source 'x' has no webhook secret"):
         make(SourceKeys("nba", [], "game"))
+
+
+STOP = {"id": "s1", "op": "new", "type": "suspend", "body": {}}
+
+
+async def test_what_suspends_overtakes_the_disk_and_whoever_waits_for_it(journal: WatchedJournal) -> None:
+    house = House(journal)
+    await house.ingress.recover()
+    blocked, go = threading.Event(), threading.Event()
+
+    def block(_: sqlite3.Connection) -> None:
+        blocked.set()
+        go.wait(30)
+
+    holding = asyncio.create_task(journal._commits.run(block))
+    await asyncio.to_thread(blocked.wait, 30)
+    ordinary = asyncio.create_task(house.post(json.dumps(FACT).encode(), "m1"))
+    assert await journal.asked.get() == "m1"
+    assert house.delivered == []
+    stop = asyncio.create_task(house.post(json.dumps([STOP]).encode(), "m2"))
+    assert await journal.asked.get() == "m2"
+    assert [(one.seq, one.adapted.facts[0].id) for one in house.delivered] == [(2, "s1")]
+    assert not stop.done()
+    go.set()
+    await holding
+    assert [(await each).status_code for each in (ordinary, stop)] == [202, 202]
+    assert [one.seq for one in house.delivered] == [2, 1]
+    assert [stored.seq for stored in await journal.unsettled(["own"])] == [1, 2]
+
+
+async def test_a_suspend_sent_again_does_nothing_twice(
+    journal: WatchedJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feeds.io.webhooks.MAX_URGENT", 1)
+    house = House(journal)
+    await house.ingress.recover()
+    body = json.dumps(STOP).encode()
+    assert [(await house.post(body, "m1")).status_code for _ in range(2)] == [202, 200]
+    assert [one.seq for one in house.delivered] == [1]
+    # What is remembered is bounded; beyond it what was said before is known by its fact.
+    await house.post(body, "m2")
+    assert (await house.post(body, "m1")).status_code == 200
+
+
+async def test_a_suspend_is_told_even_when_the_disk_refuses_it(journal: WatchedJournal) -> None:
+    house = House(journal)
+    await house.ingress.recover()
+    await journal.aclose()
+    assert (await house.post(json.dumps(STOP).encode())).status_code == 503
+    assert [one.adapted.facts[0].id for one in house.delivered] == ["s1"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from hub.io.pacemaker import Pacemaker
 from hub.settings import HubSettings
 from hub.stream import Stream
@@ -88,3 +90,31 @@ async def test_a_deadline_that_moves_away_leaves_the_timer_which_finds_nothing()
     assert stage.called == [7]
     assert stage.loop.time() >= now + 0.15
     stage.pacemaker.stop()
+
+
+async def test_those_who_beat_together_beat_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.io.pacemaker.BEATS_A_TURN", 2)
+    loop = asyncio.get_running_loop()
+    order: list[object] = []
+    done = asyncio.Event()
+
+    def beaten(subscriber: Subscriber) -> None:
+        order.append(subscriber.number)
+        loop.call_soon(order.append, "turn")
+        if subscriber.number == 2:
+            # Gone before its turn, and another put off to later.
+            pacemaker.remove(people[4])
+        if len([one for one in order if one != "turn"]) == 4:
+            done.set()
+
+    pacemaker = Pacemaker({}, 0.01, now=loop.time, settle=order.append, beat=beaten)
+    people = [Subscriber(number, "game", SETTINGS, 0) for number in range(5)]
+    at_once = loop.time()
+    for one in people:
+        pacemaker.put(one, at_once)
+    pacemaker.loop = loop
+    pacemaker.arm()
+    await done.wait()
+    assert [one for one in order if one != "turn"] == [0, 1, 2, 3]
+    assert order[:4] == [0, 1, "turn", "turn"]
+    pacemaker.stop()
