@@ -39,6 +39,9 @@ class Edge:
         self.at = 0.0
         self.first_at: float | None = None
         self.sync: Sync = "waiting"
+        self._end_key: SegmentKey | None = None
+        self._end_version = -1
+        self._end_x: int | None = None
 
     def open(self, opened: Opened, now: float) -> bool:
         """Take in what the relay opened; return False for something older than what is out already."""
@@ -75,8 +78,12 @@ class Edge:
     @property
     def end_x(self) -> int | None:
         """Return where on the path the opened part ends, None while nothing timed is out."""
-        span = self._path.end_of(self.key) if self.key is not None else None
-        return span.end_x if span is not None else None
+        # Asked for by each of thousands of players at each of their cues.
+        if self._end_key is not self.key or self._end_version != self._path.version:
+            span = self._path.end_of(self.key) if self.key is not None else None
+            self._end_key, self._end_version = self.key, self._path.version
+            self._end_x = span.end_x if span is not None else None
+        return self._end_x
 
     def stalls_at(self) -> float | None:
         """Return the bus time from which a live stream without news counts as stalled, None if it cannot stall."""

@@ -125,6 +125,7 @@ class ReportedClock:
         self._reached = reached
         self._placed_by: Report | None = None
         self._placed_at = -1
+        self._bound: MediaTime | None = None
         self._known_place: tuple[int, Span] | None = None
         self.honest = honest
         self.lead_ms = lead_ms
@@ -143,13 +144,14 @@ class ReportedClock:
     def frontier(self, now: float) -> MediaTime:
         """Return what the player has shown, and what is shown within its lead."""
         place, end = self._place(), self._edge.end_x
+        self._bound = None
         if place is not None and end is not None:
             x, span = place
             x += self._playhead.played(now)
             lead = self.lead_ms * TICKS_PER_MS
             # The end of all comes when the player is there, not a lead earlier.
             ahead = x if x >= end else min(x + lead, end - 1)
-            limit = self._limit(span)
+            self._bound = limit = self._limit(span)
             allowed = self.honest.frontier(now) if limit is None else limit
             self._reached = max(self._reached, min(shown_at(self._edge, self._path, ahead), allowed))
         return self._reached
@@ -176,10 +178,11 @@ class ReportedClock:
 
     @property
     def waits_for_opening(self) -> bool:
-        """Return whether an opening may let this frontier move: else it takes time, a report, or a segment served."""
-        place = self._place()
-        limit = self._limit(place[1]) if place is not None else None
-        return limit is None or limit > self._edge.upto
+        """Return whether an opening may let this frontier move: else it takes time, a report, or a segment served.
+
+        As of when the frontier was last looked at.
+        """
+        return self._bound is None or self._bound > self._edge.upto
 
     def _place(self) -> tuple[int, Span] | None:
         """Return where on the path the last report is, and in which segment."""

@@ -118,8 +118,8 @@ def test_a_lie_is_worth_what_was_served_or_what_silence_would_be() -> None:
     stage.runs.add(8, 12)
     assert stage.clock.frontier(0.0) == at(20)
     stage.path.lay(timing(10))
-    assert stage.clock.waits_for_opening
     assert stage.clock.frontier(0.0) == at(20)
+    assert stage.clock.waits_for_opening
 
 
 def test_without_anything_served_a_report_can_only_delay() -> None:
@@ -147,6 +147,7 @@ def test_a_browser_knows_the_segment_and_the_counter() -> None:
     assert stage.clock.frontier(0.0) == on_show(start + 1.5, 2)
     stage.playhead.take(Report(0, 0.0, msn=6), 0.0)
     assert (stage.clock.position(0.0), stage.clock.passes_at(at(start + 1.9, 2))) == (None, None)
+    assert stage.clock.frontier(0.0) == on_show(start + 1.5, 2)
     assert stage.clock.waits_for_opening
     stage.open(6, 0.0, marked=False)
     assert stage.clock.position(0.0) == stage.path.begin_x + 2 * TICKS_PER_S
