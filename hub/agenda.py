@@ -1,15 +1,15 @@
 """What will be due when: one queue, ordered by (instant, key).
 
 Timers of an event loop with equal deadlines fire out of order; so there is one timer, and this beneath it. An instant
-may be anything that can be compared: bus time, or a place in the stream.
+may be bus time, or a place in the stream.
 """
 
 from __future__ import annotations
 
 from heapq import heapify, heappop, heappush
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-T = TypeVar("T", float, int, tuple[int, int])
+T = TypeVar("T", float, int)
 
 
 class Agenda(Generic[T]):
@@ -17,8 +17,7 @@ class Agenda(Generic[T]):
 
     def __init__(self) -> None:
         self._instants: dict[int, T] = {}
-        # Typed loosely: what is compared within is of one type.
-        self._heap: list[tuple[Any, int]] = []
+        self._heap: list[tuple[T, int]] = []
 
     def put(self, key: int, instant: T | None) -> None:
         """Set the instant of a key, in place of the one it had; None takes it out."""
