@@ -22,7 +22,6 @@ from typing import Any, NamedTuple
 
 from bench._stage import EVENT, PLAY, TARGET_S, Process, Stage, hub_process, machine, percentile, report, serve
 from bench._stage import at as at_media
-from hub.frontier import LiveClock
 from hub.settings import HubSettings
 from kernel.bus import entries_topic
 from kernel.cues import CueType, Entry
@@ -73,8 +72,7 @@ class Game:
     def _seal_ahead(self) -> None:
         """Seal what viewers will see before the next segment opens."""
         stage, loop = self.stage, asyncio.get_running_loop()
-        clock = stage.hub._streams["bench"]._shared["viewer", 0].clock  # noqa: SLF001
-        assert isinstance(clock, LiveClock)
+        clock = stage.hub._streams["bench"]._cohorts.live  # noqa: SLF001
         position = clock.position(loop.time())
         assert position is not None  # segments are open
         for number in range(CUES_A_SEGMENT):

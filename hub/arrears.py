@@ -57,18 +57,18 @@ class Arrears:
         subscriber.owed = deque(Batch((each,), ABOVE_ANY_FLOOR) for each in self._backlog.safety_after(told.cursor.o))
         return None
 
-    def tell_state(self, subscriber: Subscriber, cohort: Cohort) -> None:
-        """Owe somebody a snapshot, and what follows on it."""
+    def tell_state(self, subscriber: Subscriber, cohort: Cohort, base: Cohort | None = None) -> None:
+        """Owe somebody a snapshot, and what follows on it; `base` is as for `Cohort.state_of`."""
         subscriber.behind, subscriber.target = cohort.told, cohort.cursor
         subscriber.place = (cohort.cursor.upto, cohort.cursor.seen)
         subscriber.based = False
         subscriber.ahead = None
-        pieces = cohort.snapshot_for(subscriber, self.epoch or "", self._piece_bytes)
+        pieces = cohort.snapshot_for(subscriber, self.epoch or "", self._piece_bytes, base)
         subscriber.owed = deque((*pieces, *batches(cohort.waiting(subscriber))))
 
-    def recall(self, subscriber: Subscriber, cohort: Cohort, why: str) -> None:
+    def recall(self, subscriber: Subscriber, cohort: Cohort, why: str, base: Cohort | None = None) -> None:
         """Tell somebody who cannot be given all that is owed to begin anew from a snapshot."""
-        self.tell_state(subscriber, cohort)
+        self.tell_state(subscriber, cohort, base)
         assert subscriber.owed is not None  # the snapshot is in it
         subscriber.owed.appendleft(Message({"op": "resync", "why": why}))
 

@@ -15,6 +15,7 @@ _WHAT = {
     "sub": "Send me cues, from `cur` on if that can be.",
     "update": "Change what is named, leave the rest.",
     "unsub": "Send me no more cues.",
+    "pos": "My player is here.",
     "ping": "Are you there?",
     "hello": "The first frame.",
     "snap": "A piece of the state as of `as_of`.",

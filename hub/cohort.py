@@ -125,6 +125,16 @@ class Cohort:
                 del self._members[key]
 
     @property
+    def listens(self) -> bool:
+        """Return whether anybody is served by it: members, or states that are kept up to date."""
+        return bool(self._members or self._states)
+
+    @property
+    def next_due(self) -> MediaTime | None:
+        """Return the due time of the next entry that waits here, as of the last `next_instant`."""
+        return self._next_due
+
+    @property
     def holds_prices(self) -> bool:
         """Return whether prices wait here to be conflated."""
         return bool(self._prices)
@@ -203,7 +213,7 @@ class Cohort:
     def next_instant(self) -> float | None:
         """Return when the frontier passes the next waiting entry, None if that takes another opening."""
         self.is_due_sooner = False
-        if not self._members and not self._states:
+        if not self.listens:
             self._next_due = None
             return None
         due = self._next_due = self._backlog.next_due(self.cursor.upto)
@@ -214,13 +224,21 @@ class Cohort:
 
     # What the members know.
 
-    def state_of(self, wanted: Filter) -> State:
-        """Return what subscribers with this filter know who have been sent all up to the cursor."""
+    def state_of(self, wanted: Filter, base: Cohort | None = None) -> State:
+        """Return what subscribers with this filter know who have been sent all up to the cursor.
+
+        Args:
+            wanted: the filter.
+            base: a shared cohort that conflates nothing and has come less far: what it knows need not be made again.
+        """
         state = self._states.get(wanted)
         if state is None:
-            state = State(self._floors)
+            if base is not None:
+                state, known = base.state_of(wanted).copy(), self._backlog.owed(base.cursor, self.cursor.upto)
+            else:
+                state, known = State(self._floors), self._backlog.before(self.cursor.upto)
             waiting = {entry.o for entry in self._prices.waiting()}
-            due = [entry for entry in self._backlog.before(self.cursor.upto) if entry.o not in waiting]
+            due = [entry for entry in known if entry.o not in waiting]
             for entry in self._choose(due, self.cursor.upto):
                 if wanted.passes(entry):
                     state.fold(entry)
@@ -229,9 +247,11 @@ class Cohort:
                 self._states[wanted] = state
         return state
 
-    def snapshot_for(self, subscriber: Subscriber, epoch: str, piece_bytes: int) -> list[Message]:
+    def snapshot_for(
+        self, subscriber: Subscriber, epoch: str, piece_bytes: int, base: Cohort | None = None
+    ) -> list[Message]:
         """Return what a joiner is sent first; made once for all who come while nothing changes."""
-        state = self.state_of(subscriber.filter)
+        state = self.state_of(subscriber.filter, base)
         told = self.told
         mark = (told.o, told.upto, state.version, self._floors.version)
         known = self._snapshots.get(subscriber.filter)
@@ -243,6 +263,10 @@ class Cohort:
             self._snapshots = {wanted: old for wanted, old in self._snapshots.items() if wanted in self._states}
             self._snapshots[subscriber.filter] = (mark, made)
         return made
+
+    def forget_replays(self) -> None:
+        """Forget the replays at hand: nobody else will come back here."""
+        self._chunks.clear()
 
     def begin_anew(self) -> None:
         """Forget what was sent: the log's epoch has changed."""

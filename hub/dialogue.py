@@ -12,7 +12,8 @@ from hub.admission import Admission
 from hub.close_codes import Bye, CloseCode
 from hub.cursor import cursor_text
 from hub.messages import VERSION
-from hub.requests import Auth, Fault, Ping, Sub, Unsub, Update, Wish, default_wish, parse, revised
+from hub.playhead import MAX_INTERVAL_S, MAX_LEAD_MS, MIN_INTERVAL_S, Playhead, Report
+from hub.requests import Auth, Fault, Ping, Pos, Sub, Unsub, Update, Wish, default_wish, parse, revised
 from hub.subscriber import Filter, Phase, Subscriber
 from kernel.decisions import Admit, Scope
 from kernel.errors import DecodeError
@@ -89,6 +90,8 @@ class Dialogue:
                 "heartbeat_ms": [settings.min_heartbeat_ms, settings.max_heartbeat_ms],
                 "auth_timeout_s": settings.auth_timeout_s,
                 "resume_entries": settings.backlog_entries,
+                "lead_ms": MAX_LEAD_MS,
+                "pos_s": [MIN_INTERVAL_S, MAX_INTERVAL_S],
             },
         }
         return [hello]
@@ -109,6 +112,8 @@ class Dialogue:
         if subscriber.phase < Phase.ADMITTED:
             return [_error("auth_required", "send `auth` with a token first")]
         stream = self._streams[subscriber.event_id]
+        if isinstance(message, Pos):
+            return self._report(subscriber, stream, message.report, now)
         if isinstance(message, Unsub):
             return self._unsubscribe(subscriber, stream)
         if self._is_full():
@@ -151,12 +156,23 @@ class Dialogue:
             message["cur"] = cur
         return message
 
+    def _report(self, subscriber: Subscriber, stream: Stream, report: Report, now: float) -> list[Reply]:
+        if subscriber.phase is Phase.SUBSCRIBED and subscriber.mode != "viewer":
+            return [_error("not_viewer", f"pos: {subscriber.mode} waits for no player; use the mode viewer")]
+        if subscriber.playhead is None:
+            subscriber.playhead = Playhead()
+        subscriber.playhead.take(report, now)
+        if subscriber.phase is Phase.SUBSCRIBED:
+            stream.report(subscriber, now)
+        return []
+
     def _authenticate(self, subscriber: Subscriber, token: str, now: float, wall: float) -> list[Reply]:
         refusal = self._admission.refusal(subscriber, token, wall)
         if refusal is not None:
             return [refusal]
         if subscriber.phase is not Phase.SUBSCRIBED:
             return []
+        self._streams[subscriber.event_id].renew(subscriber)
         if subscriber.mode in _MODE_SCOPES and _MODE_SCOPES[subscriber.mode] not in subscriber.scopes:
             return [Bye(CloseCode.UNAUTHORIZED, Reason.SCOPE_MISSING.value)]
         if subscriber.filter.hidden != self._hidden_from(subscriber):
@@ -194,6 +210,7 @@ class Dialogue:
         if subscriber.based and was == (wish.mode, self._filter_of(subscriber, wish)):
             stream.change_rate(subscriber, wish.conflate_ms, now)
             self._apply(subscriber, wish)
+            stream.change_lead(subscriber, now)
             subscriber.heartbeat_at = min(subscriber.heartbeat_at, now + subscriber.heartbeat_s)
             return [self._applied(subscriber, stream, wish, resumed=True, why=None)]
         # What the new filter would have passed before is not known to have been sent: a snapshot says it.
@@ -220,6 +237,7 @@ class Dialogue:
         subscriber.mode = wish.mode
         subscriber.conflate_ms = wish.conflate_ms
         subscriber.heartbeat_s = wish.heartbeat_ms / _MS
+        subscriber.lead_ms = wish.lead_ms
 
     def _filter_of(self, subscriber: Subscriber, wish: Wish) -> Filter:
         return Filter(wish.types, self._hidden_from(subscriber), wish.markets, wish.teams)
@@ -240,6 +258,7 @@ class Dialogue:
             teams=wanted.teams,
             conflate_ms=subscriber.conflate_ms,
             heartbeat_ms=round(subscriber.heartbeat_s * _MS),
+            lead_ms=subscriber.lead_ms,
         )
 
     def _applied(
@@ -253,6 +272,7 @@ class Dialogue:
             "teams": _sorted(wish.teams),
             "conflate_ms": wish.conflate_ms,
             "heartbeat_ms": wish.heartbeat_ms,
+            "lead_ms": wish.lead_ms,
             "epoch": stream.epoch,
             "cur": _cur(stream, subscriber),
             "resumed": resumed,

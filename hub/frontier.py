@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 HOLD_BACK_TARGET_DURATIONS = 3
 """RFC 8216, 6.3.3: a client does not begin with a segment that starts less than that before the end."""
 
-_NOISE_TICKS = 1e-3
+TRAIL_TARGET_DURATIONS = 4
+"""How far behind the honest player late comers are based: browsers begin up to two segments behind it."""
+
+NOISE_TICKS = 1e-3
 """What floating point may take off an instant: a frontier computed for its own deadline has passed it."""
 
 Sync = Literal["ok", "lost", "waiting"]
@@ -36,6 +39,9 @@ class Edge:
         self.at = 0.0
         self.first_at: float | None = None
         self.sync: Sync = "waiting"
+        self._end_key: SegmentKey | None = None
+        self._end_version = -1
+        self._end_x: int | None = None
 
     def open(self, opened: Opened, now: float) -> bool:
         """Take in what the relay opened; return False for something older than what is out already."""
@@ -72,8 +78,12 @@ class Edge:
     @property
     def end_x(self) -> int | None:
         """Return where on the path the opened part ends, None while nothing timed is out."""
-        span = self._path.end_of(self.key) if self.key is not None else None
-        return span.end_x if span is not None else None
+        # Asked for by each of thousands of players at each of their cues.
+        if self._end_key is not self.key or self._end_version != self._path.version:
+            span = self._path.end_of(self.key) if self.key is not None else None
+            self._end_key, self._end_version = self.key, self._path.version
+            self._end_x = span.end_x if span is not None else None
+        return self._end_x
 
     def stalls_at(self) -> float | None:
         """Return the bus time from which a live stream without news counts as stalled, None if it cannot stall."""
@@ -82,8 +92,24 @@ class Edge:
         return self.at + 2 * self.state.target_duration_s
 
 
+def shown_at(edge: Edge, path: Path, x: int) -> MediaTime:
+    """Return before which media time a player has shown all that is at `x` of the path, be it that it claims more."""
+    end = edge.end_x
+    if end is None:
+        return BEGINNING
+    if x >= end and edge.ended:
+        return END
+    # At the opened end the next picture is not out: the end itself is the frontier, not a tick beyond it.
+    return min(path.frontier_at(min(x, end - 1)), edge.upto)
+
+
 class Clock(Protocol):
     """Tell a frontier, and when it will pass a media time if nothing else happens."""
+
+    @property
+    def waits_for_opening(self) -> bool:
+        """Return whether an opening may let this frontier move."""
+        ...
 
     def moved(self, now: float) -> None:
         """Take note at bus time `now` that the edge, the path or the stream's state has changed."""
@@ -100,6 +126,8 @@ class Clock(Protocol):
 
 class EdgeClock:
     """For servers: all that is out, as soon as it is out."""
+
+    waits_for_opening = True
 
     def __init__(self, edge: Edge) -> None:
         self._edge = edge
@@ -119,6 +147,8 @@ class EdgeClock:
 class RealtimeClock:
     """For trading desks: everything, at once."""
 
+    waits_for_opening = False
+
     def moved(self, now: float) -> None:
         """Do nothing: there is no picture to wait for."""
 
@@ -133,6 +163,8 @@ class RealtimeClock:
 
 class _Playhead:
     """An honest player that has never reported: it plays at rate 1 and stops where the opened part ends."""
+
+    waits_for_opening = True
 
     def __init__(self, edge: Edge, path: Path) -> None:
         self._edge = edge
@@ -150,17 +182,11 @@ class _Playhead:
 
     def _line(self, now: float) -> int:
         assert self._t is not None  # asked only of a player that has begun
-        return self._x + int((now - self._t) * TICKS_PER_S + _NOISE_TICKS)
+        return self._x + int((now - self._t) * TICKS_PER_S + NOISE_TICKS)
 
     def _mapped(self, now: float) -> MediaTime:
-        x, end = self.position(now), self._edge.end_x
-        if x is None or end is None:
-            return BEGINNING
-        if x >= end and self._edge.ended:
-            return END
-        # At the opened end the next picture is not out: the end itself is the frontier, not a tick beyond it.
-        reached = self._path.frontier_at(x) if x < end else self._path.frontier_at(end - 1)
-        return min(reached, self._edge.upto)
+        x = self.position(now)
+        return BEGINNING if x is None else shown_at(self._edge, self._path, x)
 
     def passes_at(self, due: MediaTime) -> float | None:
         """Return when the player shows the picture at `due`; None while that picture is not out."""
@@ -236,3 +262,33 @@ class VodClock(_Playhead):
     def frontier(self, now: float) -> MediaTime:
         """Return what the player has shown."""
         return self._mapped(now)
+
+
+class TrailingClock:
+    """For nobody: what late comers are based on, a while behind the honest player of a live stream.
+
+    The state there is kept for all of them, so that the thousandth who comes costs as little as the first.
+    """
+
+    waits_for_opening = False
+
+    def __init__(self, live: LiveClock, edge: Edge, path: Path) -> None:
+        self._live = live
+        self._edge = edge
+        self._path = path
+        self._reached = BEGINNING
+
+    def moved(self, now: float) -> None:
+        """Do nothing: the honest player is read where it stands."""
+
+    def frontier(self, now: float) -> MediaTime:
+        """Return what was shown `TRAIL_TARGET_DURATIONS` before what the honest player shows."""
+        x = self._live.position(now)
+        if x is not None:
+            behind = x - TRAIL_TARGET_DURATIONS * self._edge.target_ticks
+            self._reached = max(self._reached, min(self._path.frontier_at(behind), self._edge.upto))
+        return self._reached
+
+    def passes_at(self, due: MediaTime) -> float | None:
+        """Return None: it is read when somebody comes, and waits for nothing."""
+        return None

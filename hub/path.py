@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from kernel.pts import Ticks
 from kernel.timeline import BEGINNING, MediaTime, SegmentKey, SegmentTiming
+
+_msn = attrgetter("msn")
 
 MAX_SPANS = 50_000
 """More than a day of two-second segments; beyond it the oldest are forgotten."""
@@ -41,6 +44,8 @@ class Path:
         self._keys: list[SegmentKey] = []
         self._xs: list[int] = []
         self._begins: list[MediaTime] = []
+        self.version = 0
+        """Rises whenever a segment is laid: what was found before may lie elsewhere now."""
 
     def __bool__(self) -> bool:
         return bool(self._spans)
@@ -67,6 +72,29 @@ class Path:
         index = bisect_right(self._keys, key)
         return self._spans[index - 1] if index else None
 
+    def find(self, msn: int) -> Span | None:
+        """Return the segment with a media sequence number, None if it is not known."""
+        span = self.last_before(msn)
+        return span if span is not None and span.key.msn == msn else None
+
+    def last_before(self, msn: int) -> Span | None:
+        """Return the last segment with a number up to `msn`, None if nothing that early is known."""
+        index = bisect_right(self._keys, msn, key=_msn)
+        return self._spans[index - 1] if index else None
+
+    def locate(self, when: MediaTime) -> tuple[int, Span] | None:
+        """Return the position of a player that shows the picture at `when`, and the segment; None before all.
+
+        In a gap it is at the end of what lies before: the next picture is not on show.
+        """
+        index = bisect_right(self._begins, when) - 1
+        if index < 0:
+            return None
+        span = self._spans[index]
+        inside = when.pts - span.begins.pts if when.timeline == span.begins.timeline else span.length
+        last = span.length if index == len(self._spans) - 1 else max(0, span.length - 1)
+        return span.x + min(inside, last), span
+
     def frontier_at(self, x: int) -> MediaTime:
         """Return the media time before which a playhead at `x` has shown all: the picture at `x` is on show."""
         index = bisect_right(self._xs, x) - 1
@@ -91,9 +119,11 @@ class Path:
             known = self._spans[index]
             if known.begins != known.ends:
                 return
+            self.version += 1
             self._put(index, Span(key, known.x, length, begins, ends))
             self._shift(index + 1, length - known.length)
             return
+        self.version += 1
         x = (self._xs[0] - length if self._xs else 0) if index == 0 else self._spans[index - 1].end_x
         self._keys.insert(index, key)
         self._xs.insert(index, x)

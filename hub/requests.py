@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hub.messages import unpack
+from hub.playhead import MAX_LEAD_MS, MAX_RATE, Report
 from kernel.cues import CueType
 from kernel.errors import DecodeError
 from kernel.tokens import MAX_TOKEN_CHARS
@@ -31,19 +32,20 @@ CONFLATE_STEPS_MS = (0, 100, 250, 500, 1_000, 2_000, 5_000, 10_000)
 
 MODES: tuple[Mode, ...] = ("viewer", "edge", "realtime")
 
-_WISHES = frozenset({"mode", "types", "markets", "teams", "conflate_ms", "heartbeat_ms"})
+MAX_PTS = 1 << 62
+"""Unwrapped media time fits into it for three million years."""
+
+_WISH_NAMES = ("mode", "types", "markets", "teams", "conflate_ms", "heartbeat_ms", "lead_ms")
+_WISHES = frozenset(_WISH_NAMES)
 FIELDS: Mapping[str, frozenset[str]] = {
     "auth": frozenset({"token"}),
     "sub": _WISHES | {"cur"},
     "update": _WISHES,
     "unsub": frozenset(),
+    "pos": frozenset({"tl", "msn", "pts", "rate", "stalled"}),
     "ping": frozenset({"t"}),
 }
 """What each op takes, `op` aside."""
-
-_LATER: Mapping[str, frozenset[str]] = {"sub": frozenset({"lead_ms"}), "update": frozenset({"lead_ms"})}
-"""Fields of the protocol that this version does not serve."""
-_LATER_OPS = frozenset({"pos"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class Wish:
     teams: frozenset[str] | None
     conflate_ms: int
     heartbeat_ms: int
+    lead_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,13 @@ class Unsub:
 
 
 @dataclass(frozen=True, slots=True)
+class Pos:
+    """My player is here."""
+
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Tell me that you are there; `t` comes back as it is."""
 
@@ -100,7 +110,7 @@ class Fault:
     reason: str
 
 
-Request = Auth | Sub | Update | Unsub | Ping
+Request = Auth | Sub | Update | Unsub | Pos | Ping
 
 
 class _Refused(Exception):
@@ -139,20 +149,16 @@ def revised(wish: Wish, changes: Mapping[str, Any], settings: HubSettings) -> Wi
     return Wish(
         **{
             name: getattr(wish if name not in changes else read if changes[name] is not None else blank, name)
-            for name in ("mode", "types", "markets", "teams", "conflate_ms", "heartbeat_ms")
+            for name in _WISH_NAMES
         }
     )
 
 
 def _check_fields(op: str, message: Mapping[str, Any]) -> None:
-    if op in _LATER_OPS:
-        raise _Refused("unsupported", f"{op}: this server does not take it yet")
     fields = FIELDS.get(op)
     if fields is None:
         raise _Refused("unknown_op", f"op {op[:32]!r}: use {', '.join(FIELDS)}")
     for name in message:
-        if name in _LATER.get(op, ()):
-            raise _Refused("unsupported", f"{name}: this server does not take it in `{op}` yet; leave it out")
         if name not in fields:
             raise _Refused("bad_field", f"{name[:32]!r} is no field of `{op}`: use {', '.join(sorted(fields))}")
 
@@ -173,6 +179,21 @@ def _ping(message: Mapping[str, Any], _: HubSettings) -> Ping:
 
 def _unsub(_: Mapping[str, Any], __: HubSettings) -> Unsub:
     return Unsub()
+
+
+def _pos(message: Mapping[str, Any], _: HubSettings) -> Pos:
+    places = [name for name in ("tl", "msn") if name in message]
+    if len(places) != 1:
+        raise _Refused("bad_field", "pos: the timeline `tl`, or `msn`, the segment that the picture is in; one of them")
+    place = _needed_integer(message, places[0], 0, MAX_PTS)
+    pts = _needed_integer(message, "pts", -MAX_PTS, MAX_PTS)
+    rate, stalled = message.get("rate"), message.get("stalled", False)
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= MAX_RATE:
+        raise _Refused("bad_field", f"rate: a number from 0 (paused) to {MAX_RATE:g}")
+    if not isinstance(stalled, bool):
+        raise _Refused("bad_field", "stalled: true or false")
+    timeline, msn = (place, None) if places[0] == "tl" else (None, place)
+    return Pos(Report(pts, float(rate), stalled, timeline, msn))
 
 
 def _sub(message: Mapping[str, Any], settings: HubSettings) -> Sub:
@@ -204,12 +225,20 @@ def _wishes(message: Mapping[str, Any], settings: HubSettings) -> Wish:
         min(step for step in CONFLATE_STEPS_MS if step >= conflate_ms),
         # PROTOCOL, promise 4: with markets subscribed silence must be short to be noticed.
         min(heartbeat_ms, settings.max_betting_heartbeat_ms) if bets else heartbeat_ms,
+        _integer(message, "lead_ms", 0, 0, MAX_LEAD_MS),
     )
 
 
 def _integer(message: Mapping[str, Any], name: str, default: int, low: int, high: int) -> int:
     value = message.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int) or not (low <= value <= high or value == default):
+        raise _Refused("bad_field", f"{name}: an integer from {low} to {high}")
+    return value
+
+
+def _needed_integer(message: Mapping[str, Any], name: str, low: int, high: int) -> int:
+    value = message.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise _Refused("bad_field", f"{name}: an integer from {low} to {high}")
     return value
 
@@ -243,5 +272,6 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any], HubSettings], Request]] = {
     "sub": _sub,
     "update": _update,
     "unsub": _unsub,
+    "pos": _pos,
     "ping": _ping,
 }

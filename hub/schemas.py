@@ -10,7 +10,8 @@ from typing import Any
 
 from hub.close_codes import CloseCode
 from hub.messages import VERSION
-from hub.requests import CONFLATE_STEPS_MS, FIELDS, MAX_CURSOR_CHARS, MAX_NAMES, MODES
+from hub.playhead import MAX_LEAD_MS, MAX_RATE
+from hub.requests import CONFLATE_STEPS_MS, FIELDS, MAX_CURSOR_CHARS, MAX_NAMES, MAX_PTS, MODES
 from kernel.cues import CueClass, CueType, Op
 from kernel.feed_state import Health
 from kernel.tokens import MAX_TOKEN_CHARS
@@ -86,6 +87,12 @@ _WISHES: Schema = {
     "teams": _or_null(_list(_TEXT, minItems=1, maxItems=MAX_NAMES)),
     "conflate_ms": {"type": "integer", "minimum": 0, "maximum": CONFLATE_STEPS_MS[-1]},
     "heartbeat_ms": {"type": "integer", "minimum": 1},
+    "lead_ms": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": MAX_LEAD_MS,
+        "description": "How long before its picture a cue may come to a viewer that reports its playhead.",
+    },
 }
 
 _CLIENT_FIELDS: Schema = {
@@ -93,17 +100,29 @@ _CLIENT_FIELDS: Schema = {
     "cur": _CURSOR,
     "token": {"type": "string", "minLength": 1, "maxLength": MAX_TOKEN_CHARS},
     "t": {"type": ["number", "string", "null"]},
+    "tl": {"type": "integer", "minimum": 0, "description": "Timeline of the picture on show; this or `msn`."},
+    "msn": {"type": "integer", "minimum": 0, "description": "Number of the segment that the picture on show is in."},
+    "pts": {
+        "type": "integer",
+        "minimum": -MAX_PTS,
+        "maximum": MAX_PTS,
+        "description": "Of the picture on show, in 90 kHz ticks; with `msn` it may be reduced modulo 2^33.",
+    },
+    "rate": {"type": "number", "minimum": 0, "maximum": MAX_RATE, "description": "How fast it plays; 0: paused."},
+    "stalled": {"type": "boolean", "description": "It waits for data."},
 }
+_NEEDED = frozenset({"token", "pts", "rate"})
 
 CLIENT: dict[str, Schema] = {
     op: _object(
         op,
-        {name: _CLIENT_FIELDS[name] for name in sorted(fields) if name == "token"},
-        optional={name: _CLIENT_FIELDS[name] for name in sorted(fields) if name != "token"},
+        {name: _CLIENT_FIELDS[name] for name in sorted(fields & _NEEDED)},
+        optional={name: _CLIENT_FIELDS[name] for name in sorted(fields - _NEEDED)},
     )
     for op, fields in FIELDS.items()
 }
 """What a client sends, by op."""
+CLIENT["pos"]["oneOf"] = [{"required": ["tl"]}, {"required": ["msn"]}]
 
 _CUE_OPTIONAL: Schema = {
     "tl": {"type": "integer", "description": "Timeline."},

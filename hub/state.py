@@ -61,6 +61,13 @@ class State:
         self._prices: dict[str, tuple[int, int, Mapping[str, Any]]] = {}
         self._hash: tuple[Any, str] | None = None
 
+    def copy(self) -> State:
+        """Return another state that knows the same; what is folded into either is no affair of the other's."""
+        other = State(self.floors)
+        other._claims = {slot: list(claims) for slot, claims in self._claims.items()}
+        other._markets, other._prices = dict(self._markets), dict(self._prices)
+        return other
+
     def fold(self, entry: Entry) -> None:
         """Take in an entry of the log; safety changes the floors alone, which are not ours."""
         cue = entry.cue

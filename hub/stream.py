@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hub.agenda import Agenda
 from hub.arrears import Arrears
 from hub.backlog import Backlog
 from hub.cohort import Cohort, Delivery
+from hub.cohorts import Cohorts
 from hub.floors import Floors
-from hub.frontier import Edge, EdgeClock, LiveClock, RealtimeClock, Sync, VodClock
+from hub.frontier import Edge, LiveClock, Sync, VodClock
 from hub.path import Path
+from hub.playhead import ReportedClock
+from hub.reporters import Reporters
 from hub.snapshot import batches
 from hub.subscriber import wish_mark
 from hub.wagering import Wagering
@@ -28,10 +30,10 @@ if TYPE_CHECKING:
     from hub.frontier import Clock
     from hub.settings import HubSettings
     from hub.snapshot import Batch, Message
-    from hub.subscriber import Mode, Subscriber
+    from hub.subscriber import Subscriber
     from kernel.cues import Entry
     from kernel.feed_state import FeedState
-    from kernel.marks import Opened
+    from kernel.marks import Opened, Served
     from kernel.showings import Showing
     from kernel.timeline import MediaTime, SegmentTiming, StreamState
 
@@ -51,20 +53,10 @@ class Stream:
         self._arrears = Arrears(self._backlog, self._floors, settings.piece_bytes)
         self._path = Path()
         self._edge = Edge(self._path)
-        self._agenda = Agenda()
-        self._deliveries: list[Delivery] = []
+        self._reporters = Reporters(self._edge, self._path, settings.max_wager_lag_s)
         self._recalled: list[Subscriber] = []
-        self._clocks: dict[Mode, Clock] = {
-            "edge": EdgeClock(self._edge),
-            "viewer": LiveClock(self._edge, self._path),
-            "realtime": RealtimeClock(),
-        }
-        self._cohorts: dict[int, Cohort] = {}
-        self._shared: dict[tuple[Mode, int], Cohort] = {}
-        self._next_cohort = 0
-        self._moved_at: float | None = None
-        for mode in self._clocks:
-            self._share(mode, 0)
+        self._judged: dict[int, Subscriber] = {}
+        self._cohorts = Cohorts(self._edge, self._path, self._backlog, self._floors)
 
     # What the bus says.
 
@@ -86,18 +78,14 @@ class Stream:
         new = [entry for entry in entries if self._backlog.append(entry, now)]
         if not new:
             return
-        for cohort in self._cohorts.values():
-            if delivered := cohort.take(new, now):
-                self._deliveries.extend(delivered)
-            if cohort.is_due_sooner:
-                self._schedule(cohort)
-        self._backlog.thin(min(self._shared["edge", 0].cursor.upto, self._shared["viewer", 0].cursor.upto), now)
+        self._cohorts.take(new, now)
+        self._backlog.thin(self._cohorts.passed_by_all(), now)
 
     def add_timing(self, timing: SegmentTiming, now: float) -> None:
         """Take in where a segment lies. Parts are within their segment and change nothing here."""
         if timing.part is None:
             self._path.lay(timing)
-            self._move(now, changed=True)
+            self._move(now)
 
     def set_state(self, state: StreamState, now: float) -> None:
         """Take in what the stream is; who subscribed before it was known is put where it belongs."""
@@ -105,12 +93,22 @@ class Stream:
         if was_unknown and not state.live:
             for subscriber in [one for one in self.subscribers.values() if one.mode == "viewer"]:
                 self._set_apart(subscriber, now)
-        self._move(now, changed=True)
+        self._move(now, whole=True)
 
     def open(self, opened: Opened, now: float) -> None:
         """Move the frontier to what the relay opened."""
+        had_ended = self._edge.ended
         if self._edge.open(opened, now):
-            self._move(now, changed=True)
+            self._move(now, whole=self._edge.ended is not had_ended)
+            for subscriber in self._reporters.left_behind():
+                self._judge_lag(subscriber, now)
+
+    def serve(self, served: Served, now: float) -> bool:
+        """Take in what a relay has served to a session; return whether anybody here was concerned."""
+        concerned = self._reporters.serve(served, now)
+        for subscriber in concerned:
+            self._cohorts.look_again(self._cohorts[subscriber.cohort], now)
+        return bool(concerned)
 
     def set_feeds(self, states: Iterable[FeedState], now: float) -> list[FeedState]:
         """Take in how the sources are; return those that have changed."""
@@ -124,8 +122,7 @@ class Stream:
         self.epoch = self._arrears.epoch = epoch
         if changed:
             self._backlog.clear()
-            for cohort in self._cohorts.values():
-                cohort.begin_anew()
+            self._cohorts.begin_anew()
         return changed
 
     # Who listens.
@@ -139,32 +136,63 @@ class Stream:
         Returns:
             Why `cur` could not be resumed from, None if it could or there is none.
         """
-        self._move(now)
+        self._move_shared(now)
         cohort = self._cohort_for(subscriber, now)
         subscriber.cohort = cohort.number
         subscriber.wish = wish_mark(subscriber.mode, subscriber.filter)
         self.subscribers[subscriber.number] = subscriber
         why = self._arrears.resume(subscriber, cur, self._edge.upto) if cur is not None else None
         if cur is None or why is not None:
-            self._arrears.tell_state(subscriber, cohort)
-        self._schedule(cohort)
+            self._arrears.tell_state(subscriber, cohort, self._cohorts.base_for(cohort, now))
+        self._cohorts.schedule(cohort)
+        self._judge_lag(subscriber, now)
         return why
 
     def leave(self, subscriber: Subscriber) -> None:
         """Unsubscribe somebody; who is not subscribed stays so."""
         self.subscribers.pop(subscriber.number, None)
         self._part(subscriber)
+        self._reporters.dismiss(subscriber)
+        self._judged.pop(subscriber.number, None)
         subscriber.start_over()
+
+    def report(self, subscriber: Subscriber, now: float) -> None:
+        """Take in that a viewer has reported its playhead; from the first report on it has a frontier of its own."""
+        self._reporters.touch(subscriber, now)
+        kept = self._cohorts[subscriber.cohort]
+        if isinstance(kept.clock, ReportedClock):
+            self._cohorts.look_again(kept, now)
+        else:
+            honest = kept.clock
+            self._cohorts.advance(kept, now)
+            self._move_apart(subscriber, self._reporters.clock(subscriber, honest, kept.cursor.upto), now)
+            # From now on it is judged by itself, not with the others.
+            self._judged[subscriber.number] = subscriber
+        self._judge_lag(subscriber, now)
+
+    def renew(self, subscriber: Subscriber) -> None:
+        """Take in that a subscriber goes on under another token as well."""
+        self._reporters.renew(subscriber)
+
+    def change_lead(self, subscriber: Subscriber, now: float) -> None:
+        """Let a viewer that reports have its cues by another lead, `subscriber.lead_ms`."""
+        cohort = self._cohorts[subscriber.cohort]
+        if isinstance(cohort.clock, ReportedClock):
+            cohort.clock.lead_ms = subscriber.lead_ms
+            self._cohorts.look_again(cohort, now)
 
     def change_rate(self, subscriber: Subscriber, conflate_ms: int, now: float) -> None:
         """Move somebody to those who have prices conflated by another interval; it misses nothing."""
         if conflate_ms == subscriber.conflate_ms:
             return
-        self._move(now)
+        self._move_shared(now)
         self.fall_behind(subscriber)
         kept = self._cohorts[subscriber.cohort]
         subscriber.conflate_ms = conflate_ms
-        cohort = self._cohort_for(subscriber, now, clock=kept.clock)
+        if not kept.shared:
+            self._move_apart(subscriber, kept.clock, now)
+            return
+        cohort = self._cohort_for(subscriber, now)
         self._part(subscriber)
         subscriber.cohort = cohort.number
 
@@ -184,36 +212,39 @@ class Stream:
         cohort = self._cohorts.get(subscriber.cohort)
         if cohort is None or subscriber.behind is None:
             return None
-        item = self._arrears.next(subscriber, cohort, lambda: self._advance(cohort, now))
+        item = self._arrears.next(subscriber, cohort, lambda: self._cohorts.advance(cohort, now))
         if item is None:
             subscriber.catch_up()
             cohort.add(subscriber)
-            self._schedule(cohort)
+            if not cohort.shared:
+                cohort.forget_replays()
+            self._cohorts.schedule(cohort)
         return item
 
     # What comes out.
 
     def take_deliveries(self) -> list[Delivery]:
         """Return what is to be written, in order, and forget it."""
-        taken, self._deliveries = self._deliveries, []
-        return taken
+        return self._cohorts.take_deliveries()
 
     def take_recalled(self) -> list[Subscriber]:
         """Return those to whom more is owed than they know of, and forget them."""
         taken, self._recalled = self._recalled, []
         return taken
 
+    def take_judged(self) -> list[Subscriber]:
+        """Return the viewers for whom alone it has changed whether they may bet, and forget them."""
+        taken, self._judged = list(self._judged.values()), {}
+        return taken
+
     def next_deadline(self) -> float | None:
         """Return the bus time at which `timer` is to be called, None if nothing will be due by itself."""
-        instants = [
-            instant for instant in (self._agenda.next(), self._wagering.stalls_at(self._edge)) if instant is not None
-        ]
-        return min(instants, default=None)
+        instants = (self._cohorts.next_deadline(), self._wagering.stalls_at(self._edge))
+        return min((instant for instant in instants if instant is not None), default=None)
 
     def timer(self, now: float) -> None:
         """Move those whose instant has come."""
-        for number in self._agenda.take(now):
-            self._advance(self._cohorts[number], now)
+        self._cohorts.timer(now)
         self._judge(now)
 
     @property
@@ -238,7 +269,11 @@ class Stream:
 
     def may_wager_of(self, subscriber: Subscriber) -> bool:
         """Return whether this subscriber may bet now."""
-        lagging = self._wagering.lagging and subscriber.mode == "viewer"
+        cohort = self._cohorts.get(subscriber.cohort)
+        if cohort is not None and isinstance(cohort.clock, ReportedClock):
+            lagging = cohort.clock.lagging
+        else:
+            lagging = self._wagering.lagging and subscriber.mode == "viewer"
         return self.may_wager and subscriber.may_wager and not lagging
 
     def cursor_of(self, subscriber: Subscriber) -> Cursor | None:
@@ -274,42 +309,39 @@ class Stream:
         return self._behind_ms(cohort, end, now)
 
     def _behind_ms(self, cohort: Cohort, end: int, now: float) -> int | None:
-        if not isinstance(cohort.clock, LiveClock | VodClock):
+        if not isinstance(cohort.clock, LiveClock | VodClock | ReportedClock):
             return 0
         position = cohort.clock.position(now)
         return None if position is None else max(0, end - position) // TICKS_PER_MS
 
     # Within.
 
-    def _share(self, mode: Mode, conflate_ms: int) -> Cohort:
-        """Return the cohort of all with this mode and rate, made when the first one comes."""
-        cohort = self._shared.get((mode, conflate_ms))
-        if cohort is None:
-            cohort = self._found(self._clocks[mode], conflate_ms, shared=True, trading=mode == "realtime")
-            self._shared[mode, conflate_ms] = cohort
-            if conflate_ms:
-                cohort.cursor = self._shared[mode, 0].cursor
-        return cohort
-
-    def _found(self, clock: Clock, conflate_ms: int, *, shared: bool = False, trading: bool = False) -> Cohort:
-        number, self._next_cohort = self._next_cohort, self._next_cohort + 1
-        cohort = self._cohorts[number] = Cohort(
-            number, clock, self._backlog, self._floors, conflate_ms=conflate_ms, shared=shared, trading=trading
-        )
-        return cohort
-
-    def _cohort_for(self, subscriber: Subscriber, now: float, clock: Clock | None = None) -> Cohort:
+    def _cohort_for(self, subscriber: Subscriber, now: float) -> Cohort:
         vod = self._edge.state is not None and not self._edge.state.live
-        if subscriber.mode != "viewer" or not vod:
-            return self._share(subscriber.mode, subscriber.conflate_ms)
-        cohort = self._found(clock or VodClock(self._edge, self._path, now), subscriber.conflate_ms)
-        self._advance(cohort, now)
-        return cohort
+        if subscriber.mode != "viewer" or not (vod or subscriber.playhead is not None):
+            return self._cohorts.share(subscriber.mode, subscriber.conflate_ms)
+        clock: Clock = VodClock(self._edge, self._path, now) if vod else self._cohorts.live
+        if subscriber.playhead is not None:
+            clock = self._reporters.clock(subscriber, clock)
+        return self._cohorts.begin(clock, subscriber.conflate_ms, now)
+
+    def _move_apart(self, subscriber: Subscriber, clock: Clock, now: float) -> None:
+        """Give somebody a cohort of its own; it misses nothing that it is owed where it is."""
+        self.fall_behind(subscriber)
+        kept = self._cohorts[subscriber.cohort]
+        cohort = self._cohorts.found(clock, subscriber.conflate_ms)
+        cohort.cursor = kept.cursor
+        self._part(subscriber)
+        subscriber.cohort = cohort.number
+        self._cohorts.advance(cohort, now)
 
     def _set_apart(self, subscriber: Subscriber, now: float) -> None:
         """Give a viewer a clock of its own, where it stands: what it took for live turns out to be a VOD."""
         shared = self._cohorts[subscriber.cohort]
-        cohort = self._found(VodClock(self._edge, self._path, now), subscriber.conflate_ms)
+        if isinstance(shared.clock, ReportedClock):
+            shared.clock.honest = VodClock(self._edge, self._path, now)
+            return
+        cohort = self._cohorts.found(VodClock(self._edge, self._path, now), subscriber.conflate_ms)
         cohort.cursor = shared.cursor
         shared.remove(subscriber)
         subscriber.cohort = cohort.number
@@ -322,55 +354,50 @@ class Stream:
             return
         cohort.remove(subscriber)
         if not cohort.shared:
-            del self._cohorts[cohort.number]
-            self._agenda.put(cohort.number, None)
+            self._cohorts.drop(cohort)
 
     def _send_safety(self, entry: Entry) -> None:
         everybody = tuple(self.subscribers.values())
         if entry.o == self._backlog.through:
-            for cohort in self._cohorts.values():
-                cohort.count_safety(entry)
+            self._cohorts.count_safety(entry)
             for subscriber in everybody:
                 if subscriber.behind is not None:
                     subscriber.behind = subscriber.behind._replace(o=max(subscriber.behind.o, entry.o))
-        edge = self._shared["edge", 0].cursor
+        edge = self._cohorts.share("edge", 0).cursor
         for format_ in ("json", "msgpack"):
             to = tuple(one for one in everybody if one.format == format_)
             if to:
-                self._deliveries.append(Delivery(to, (entry,), edge, edge.upto, format_, safety=True))
+                self._cohorts.send(Delivery(to, (entry,), edge, edge.upto, format_, safety=True))
 
-    def _move(self, now: float, *, changed: bool = False) -> None:
-        """Bring every cohort to its frontier; `changed` says that frontiers may have moved by more than time."""
-        if self._moved_at == now and not changed:
-            # Thousands who come back together do so in one turn of the loop.
-            return
-        self._moved_at = now
-        for cohort in list(self._cohorts.values()):
-            if changed:
-                cohort.clock.moved(now)
-                cohort.moved_at = None
-            self._advance(cohort, now)
+    def _move(self, now: float, *, whole: bool = False) -> None:
+        """Bring those to their frontier whom a change may have moved; `whole`: that concerns everybody."""
+        self._cohorts.move(now, whole=whole)
         self._judge(now)
 
-    def _advance(self, cohort: Cohort, now: float) -> None:
-        if cohort.moved_at == now:
-            return
-        cohort.moved_at = now
-        self._deliveries.extend(cohort.advance(now))
-        self._schedule(cohort)
+    def _move_shared(self, now: float) -> None:
+        if self._cohorts.move_shared(now):
+            self._judge(now)
 
-    def _schedule(self, cohort: Cohort) -> None:
-        self._agenda.put(cohort.number, cohort.next_instant())
+    def _judge_lag(self, subscriber: Subscriber, now: float) -> None:
+        """Judge whether a viewer that reports is too far behind to bet; one that is back begins from a snapshot."""
+        cohort = self._cohorts[subscriber.cohort]
+        clock = cohort.clock
+        if not isinstance(clock, ReportedClock) or not self._reporters.judge(subscriber, clock, now):
+            return
+        self._judged[subscriber.number] = subscriber
+        if not clock.lagging and subscriber.behind is None:
+            cohort.remove(subscriber)
+            self._arrears.recall(subscriber, cohort, "lag", self._cohorts.base_for(cohort, now))
+            self._recalled.append(subscriber)
 
     def _judge(self, now: float) -> None:
         """Decide whether bets may be taken; live viewers who have come back from too far begin from a snapshot."""
         end, is_live = self._edge.end_x, self._edge.state is not None and self._edge.state.live
-        viewers = self._shared["viewer", 0]
+        viewers = self._cohorts.share("viewer", 0)
         behind_ms = self._behind_ms(viewers, end, now) if end is not None and is_live else None
         if self._wagering.judge(self._edge, behind_ms, now):
-            for (mode, _), cohort in self._shared.items():
-                if mode == "viewer":
-                    self._call_back(cohort)
+            for cohort in self._cohorts.viewers():
+                self._call_back(cohort)
 
     def _call_back(self, cohort: Cohort) -> None:
         for subscriber in cohort.members():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hub.cursor import Cursor
+    from hub.playhead import Playhead
     from hub.settings import HubSettings
     from hub.snapshot import Batch, Message
     from kernel.timeline import MediaTime
@@ -32,6 +33,10 @@ Mode = Literal["edge", "viewer", "realtime"]
 Format = Literal["json", "msgpack"]
 
 _BETTING = frozenset({CueType.MARKET, CueType.PRICE, CueType.SETTLE, CueType.SUSPEND, CueType.INV})
+
+
+MAX_SESSIONS = 4
+"""How many tokens of one connection count: a player goes on with the old one's URLs when a token is renewed."""
 
 
 class Phase(IntEnum):
@@ -115,6 +120,7 @@ class Subscriber:
         "hash_at",
         "heartbeat_at",
         "heartbeat_s",
+        "lead_ms",
         "may_wager",
         "missed_pings",
         "mode",
@@ -126,9 +132,11 @@ class Subscriber:
         "phase",
         "ping_at",
         "place",
+        "playhead",
         "revoked",
         "scopes",
         "sent",
+        "sessions",
         "slot",
         "target",
         "told_may_wager",
@@ -155,6 +163,10 @@ class Subscriber:
         self.conflate_ms = 0
         self.cohort = -1
         self.heartbeat_s = settings.heartbeat_ms / 1000
+        # What its player reports, and under which tokens it may have been served pictures, the present one first.
+        self.playhead: Playhead | None = None
+        self.lead_ms = 0
+        self.sessions: tuple[str, ...] = ()
         # What was sent before it became a member of `group`, and where that one's count stood then.
         self.sent = 0
         self.group: Counter | None = None
@@ -188,6 +200,8 @@ class Subscriber:
     def admit(self, claims: Claims, *, may_wager: bool) -> None:
         """Take over what a token says."""
         self.account = claims.account
+        others = (session for session in self.sessions if session != claims.jti)
+        self.sessions = (claims.jti, *others)[:MAX_SESSIONS]
         self.scopes = claims.scopes
         self.ends = claims.ends
         self.may_wager = may_wager

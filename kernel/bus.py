@@ -22,7 +22,7 @@ from typing import Generic, Protocol, TypeVar
 
 from kernel.cues import Entry
 from kernel.feed_state import FeedProgress, FeedState
-from kernel.marks import Opened, ReleaseMark
+from kernel.marks import Opened, ReleaseMark, Served
 from kernel.revocation import RevocationChange
 from kernel.timeline import SegmentTiming, StreamState
 
@@ -126,6 +126,11 @@ def marks_topic(stream: str) -> Topic[ReleaseMark]:
 def opened_signal(stream: str) -> Signal[Opened]:
     """Return the signal by which a relay says what is out."""
     return Signal(f"{stream}/opened")
+
+
+def served_signal(stream: str) -> Signal[Served]:
+    """Return the signal by which a relay says what of the picture went to which session."""
+    return Signal(f"{stream}/served")
 
 
 def state_signal(stream: str) -> Signal[StreamState]:

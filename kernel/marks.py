@@ -1,4 +1,4 @@
-"""When a segment may go out, and that it is out."""
+"""When a segment may go out, that it is out, and who has been given it."""
 
 from __future__ import annotations
 
@@ -47,3 +47,17 @@ class Opened:
     def key(self) -> SegmentKey:
         """Return the address of the segment."""
         return SegmentKey(self.generation, self.msn)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """ "That session has it", said by the relay: body bytes that cover at least half of it went to the session.
+
+    It tells of all segments of the lead rendition from `first_msn` to `last_msn`, both included: a segment of another
+    variant may span several. Only what carries the picture counts. `session` is the token's id.
+    """
+
+    stream: str
+    session: str
+    first_msn: int
+    last_msn: int

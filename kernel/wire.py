@@ -13,13 +13,13 @@ from typing import Any, ParamSpec, TypeVar, get_args
 
 from kernel.cues import Cue, CueClass, CueType, Entry, Op
 from kernel.errors import DecodeError
-from kernel.marks import Opened, ReleaseMark
+from kernel.marks import Opened, ReleaseMark, Served
 from kernel.pts import Ticks
 from kernel.revocation import Reinstatement, Revocation, RevocationChange, Subject, SubjectKind
 from kernel.timeline import MediaTime, Method, SegmentKey, SegmentTiming, StreamState
 
 Map = Mapping[str, Any]
-Record = Entry | SegmentTiming | ReleaseMark | Opened | StreamState | RevocationChange
+Record = Entry | SegmentTiming | ReleaseMark | Opened | Served | StreamState | RevocationChange
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -42,6 +42,13 @@ def to_map(record: Record) -> dict[str, Any]:
                 "ended": record.ended,
                 "begun": record.begun,
                 "last": last,
+            }
+        case Served():
+            return {
+                "stream": record.stream,
+                "session": record.session,
+                "first_msn": record.first_msn,
+                "last_msn": record.last_msn,
             }
         case ReleaseMark() | Opened():
             return {
@@ -149,6 +156,21 @@ def opened_from_map(opened: Map) -> Opened:
         part=_optional(opened["part"], _int),
         upto=_optional(opened["upto"], _media_time),
         at=_number(opened["at"]),
+    )
+
+
+@_reading("served")
+def served_from_map(served: Map) -> Served:
+    """Return the `Served` that `to_map` wrote.
+
+    Raises:
+        DecodeError: the map is not that of a `Served`.
+    """
+    return Served(
+        stream=_str(served["stream"]),
+        session=_str(served["session"]),
+        first_msn=_int(served["first_msn"]),
+        last_msn=_int(served["last_msn"]),
     )
 
 

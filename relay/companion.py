@@ -45,6 +45,7 @@ class Companion:
         self._waiting: list[Waiting] = []
         self._shift: float | None = None
         self._last_at = 0.0
+        self._spans: dict[SegmentKey, tuple[float, float]] = {}
         self.listing = Listing()
 
     @property
@@ -90,6 +91,13 @@ class Companion:
             self._waiting.pop(0)
             self._list(waiting, at)
         self.listing.trim()
+        while self._spans and self.listing.find(oldest := next(iter(self._spans))) is None:
+            del self._spans[oldest]
+
+    def shown_in(self, key: SegmentKey) -> tuple[int, int] | None:
+        """Return which of the lead's segments a listed segment shows, the first and the last number; None: none."""
+        span = self._spans.get(key)
+        return self._lead.shown_in(*span) if span is not None else None
 
     def text(self) -> str | None:
         """Return the playlist as it stands, None as long as nothing is out."""
@@ -120,6 +128,7 @@ class Companion:
             discontinuity = discontinuity or broken or inserted or fresh
             sequence = before.discontinuity_sequence + discontinuity
         self._last_at = middle
+        self._spans[waiting.key] = (at, at + waiting.place.duration_s)
         self.listing.append(
             listed(
                 waiting.segment,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kernel.multivariant import MultivariantPlaylist
 from kernel.playlist import MediaPlaylist
 from kernel.showings import Showing
+from kernel.timeline import SegmentKey
 from relay.companion import Companion
 from relay.playlist import Asset, Listed, Resolve
 from relay.variants import Rendition, Variants
@@ -27,6 +28,7 @@ class Presentation:
         self._lead_name = SINGLE
         self._variants: Variants | None = None
         self._companions: dict[str, Companion] = {}
+        self._pictures: set[str] = set()
 
     def observe_top(self, playlist: MultivariantPlaylist, resolve: Resolve) -> tuple[Rendition, ...]:
         """Take in a copy of the origin's multivariant playlist and return what it is made of, the lead included.
@@ -40,6 +42,8 @@ class Presentation:
             self.window.listing.prefix = ""
         self._variants.observe(playlist, resolve)
         for rendition in self._variants.renditions:
+            if rendition.picture:
+                self._pictures.add(rendition.name)
             if rendition.lead:
                 self._lead_name = rendition.name
             elif rendition.name not in self._companions:
@@ -91,6 +95,16 @@ class Presentation:
             return self.window.listing.find((generation, msn))
         companion = self._companions.get(rendition)
         return companion.listing.find((generation, msn)) if companion is not None else None
+
+    def shown_in(self, rendition: str, key: SegmentKey) -> tuple[int, int] | None:
+        """Return which of the lead's segments are seen by who has a segment: the first and the last number.
+
+        None where it carries no picture. The lead always counts: of a programme without pictures it is what there is.
+        """
+        if rendition == self._lead_name:
+            return (key.msn, key.msn)
+        companion = self._companions.get(rendition)
+        return companion.shown_in(key) if companion is not None and rendition in self._pictures else None
 
     def asset(self, rendition: str, name: str) -> Asset | None:
         """Return what a listed segment or the top playlist needs under a name, or None."""

@@ -22,11 +22,15 @@ MAX_RENDITIONS = 200
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """A media playlist of the stream: our name, its absolute URI, and whether it is the one that feeds times."""
+    """A media playlist of the stream: our name, its absolute URI, and whether it is the one that feeds times.
+
+    `picture` says whether what is watched is in it: the programme's picture, from whatever angle.
+    """
 
     name: str
     ref: str
     lead: bool
+    picture: bool = False
 
 
 class Variants:
@@ -55,17 +59,17 @@ class Variants:
             resolve: turns a URI of this copy into an absolute one.
         """
         lead = resolve(playlist.lead.uri or "")
-        refs: dict[str, None] = {lead: None}
+        refs: dict[str, bool] = {lead: False}
         self._assets = {}
         lines = ["#EXTM3U"]
         for item in playlist.items:
             ref = self._ref(item, resolve)
             if ref is not None and (ref in refs or len(refs) < MAX_RENDITIONS):
-                refs[ref] = None
+                refs[ref] = refs.get(ref, False) or item.kind == "video"
                 lines.extend(self._named(item, ref))
             elif ref is None:
                 lines.extend(self._other(item, playlist, resolve))
-        self.renditions = tuple(Rendition(self._names[ref], ref, ref == lead) for ref in refs)
+        self.renditions = tuple(Rendition(self._names[ref], ref, ref == lead, picture) for ref, picture in refs.items())
         self._text = "\n".join(lines) + "\n"
 
     def _ref(self, item: Item, resolve: Resolve) -> str | None:

@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from kernel.follow import PlaylistFollower, is_same_segment
@@ -24,6 +25,9 @@ MAX_REMEMBERED_TIMINGS = 100
 
 MAX_REMEMBERED_BREAKS = 1_000
 """Discontinuities of ours that other renditions may still have to repeat."""
+
+MAX_MIDDLES = 100_000
+"""Listed segments whose place is remembered for other renditions: as many as the longest list has."""
 
 
 @dataclass(slots=True)
@@ -60,6 +64,8 @@ class Window:
         self.axis = LeadAxis()
         self.opened_end = 0.0
         """Where on the axis what is out ends."""
+        self._middles: list[float] = []
+        self._msns: list[int] = []
         self.breaks: list[tuple[float, int]] = []
         """Where on the axis a listed segment with a discontinuity begins, and its discontinuity sequence number."""
 
@@ -148,6 +154,14 @@ class Window:
             self.listing.trim()
         return opened
 
+    def shown_in(self, at: float, end: float) -> tuple[int, int] | None:
+        """Return the first and the last number of those segments whose middle lies between two places on the axis.
+
+        A segment of another variant that lies there shows more than half of each; None if it shows none of them so.
+        """
+        first, stop = bisect_left(self._middles, at), bisect_left(self._middles, end)
+        return (self._msns[first], self._msns[stop - 1]) if first < stop else None
+
     def text(self) -> str | None:
         """Return the playlist as it stands, None as long as nothing is out."""
         return self.listing.text(ended=self.ended)
@@ -199,6 +213,11 @@ class Window:
             sequence = before.discontinuity_sequence + discontinuity
         if before is None or discontinuity:
             self.breaks = [*self.breaks[1 - MAX_REMEMBERED_BREAKS :], (block.place.at, sequence)]
+        if len(self._msns) >= MAX_MIDDLES:
+            del self._middles[: MAX_MIDDLES // 10]
+            del self._msns[: MAX_MIDDLES // 10]
+        self._middles.append(block.place.at + block.place.duration_s / 2)
+        self._msns.append(key.msn)
         self.listing.append(
             listed(
                 block.segment,

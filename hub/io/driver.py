@@ -179,11 +179,16 @@ class Hub:
 
     def settle(self, event_id: str) -> None:
         """Write what has come out of a stream, say at once whether bets may be taken, and set the timer."""
-        stream = self._streams[event_id]
-        wagering, told = stream.wagering, self._told[event_id]
+        stream, told = self._streams[event_id], self._told[event_id]
+        wagering, judged = stream.wagering, stream.take_judged()
+        for subscriber in judged:
+            if not stream.may_wager_of(subscriber):
+                self._tell_one(stream, subscriber)
         if wagering < told:
             self._tell_may_wager(event_id)
         self._outbox.flush(event_id)
+        for subscriber in judged:
+            self._tell_one(stream, subscriber)
         if wagering != self._told[event_id]:
             # Bets open again only behind the cues that their picture has brought.
             self._tell_may_wager(event_id)
@@ -194,9 +199,12 @@ class Hub:
         self._told[event_id] = stream.wagering
         log.info("wagering.changed", event_id=event_id, may_wager=stream.may_wager, sync=stream.sync)
         for subscriber in list(stream.subscribers.values()):
-            if subscriber.told_may_wager is not stream.may_wager_of(subscriber):
-                # To paused sockets too: it may mean that everything is suspended.
-                self._outbox.say(subscriber, self._heartbeat(subscriber))
+            self._tell_one(stream, subscriber)
+
+    def _tell_one(self, stream: Stream, subscriber: Subscriber) -> None:
+        if subscriber.told_may_wager is not stream.may_wager_of(subscriber):
+            # To paused sockets too: it may mean that everything is suspended.
+            self._outbox.say(subscriber, self._heartbeat(subscriber))
 
     def _soon(self, call: Callable[[], None]) -> None:
         assert self._loop is not None  # there are no sockets before `start`

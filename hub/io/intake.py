@@ -12,6 +12,7 @@ from kernel.bus import (
     feeds_signal,
     opened_signal,
     safety_topic,
+    served_signal,
     state_signal,
     timings_topic,
 )
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from hub.stream import Stream
     from kernel.cues import Entry
     from kernel.feed_state import FeedState
-    from kernel.marks import Opened
+    from kernel.marks import Opened, Served
     from kernel.timeline import StreamState
 
 
@@ -92,4 +93,15 @@ def follow(bus: Bus, stream: Stream, guard: Guard, listener: Listener) -> list[C
         bus.subscribe(safety_topic(event_id), numbered(stream.add_entry)),
         bus.subscribe(entries_topic(event_id), lambda _, entry: run.append(entry), settled=take_run),
         bus.listen(opened_signal(event_id), told(open_)),
+        bus.listen(served_signal(event_id), _serving(bus, stream, listener)),
     ]
+
+
+def _serving(bus: Bus, stream: Stream, listener: Listener) -> Callable[[Served], None]:
+    """Hand on what relays serve; most of it concerns nobody here, and then nothing is to be written."""
+
+    def serve(served: Served) -> None:
+        if stream.serve(served, bus.now()):
+            listener.settle(stream.showing.event_id)
+
+    return serve

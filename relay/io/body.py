@@ -21,6 +21,7 @@ class GrantedBody(Response):
         granted: looked at before every step; once it says no, the connection closes short of Content-Length, so that
             no client takes the piece for the whole.
         turns: waited for before every step.
+        done: is told once, at the end, how many bytes went out; not where there were none.
         status_code: 200 or 206.
         headers: all but Content-Length.
     """
@@ -31,6 +32,7 @@ class GrantedBody(Response):
         *,
         granted: Callable[[], bool],
         turns: Turns,
+        done: Callable[[int], None] | None = None,
         status_code: int,
         headers: Mapping[str, str],
     ) -> None:
@@ -38,6 +40,7 @@ class GrantedBody(Response):
         self._content = content
         self._granted = granted
         self._turns = turns
+        self._done = done
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the head, then the body step by step."""
@@ -46,13 +49,18 @@ class GrantedBody(Response):
         if scope["method"] == "HEAD" or not length:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
-        for start in range(0, length, STEP_BYTES):
-            await self._turns.next()
-            if not self._granted():
-                return
-            await send(
-                {"type": "http.response.body", "body": self._content[start : start + STEP_BYTES], "more_body": True}
-            )
-        # The server waits with this one until it has got rid of nearly all before it: while a slow client still reads,
-        # the answer is not over, and the connection stays bound to its grant.
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        stop = 0
+        try:
+            for start in range(0, length, STEP_BYTES):
+                await self._turns.next()
+                if not self._granted():
+                    return
+                end = min(start + STEP_BYTES, length)
+                await send({"type": "http.response.body", "body": self._content[start:end], "more_body": True})
+                stop = end
+            # The server waits with this one until it has got rid of nearly all before it: while a slow client still
+            # reads, the answer is not over, and the connection stays bound to its grant.
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            if stop and self._done is not None:
+                self._done(stop)

@@ -11,14 +11,15 @@ import contextlib
 
 import structlog
 
-from kernel.bus import Bus, Cancel, marks_topic, opened_signal, timings_topic
+from kernel.bus import Bus, Cancel, marks_topic, opened_signal, served_signal, timings_topic
 from kernel.io.origin import Fetcher
 from kernel.io.playlists import TOP_REFRESH_S, OriginReader, PlaylistReader
-from kernel.marks import ReleaseMark
+from kernel.marks import ReleaseMark, Served
 from kernel.showings import Showing
 from kernel.timeline import SegmentTiming
 from kernel.variables import Variables
 from relay.presentation import Presentation
+from relay.served import Tally, Whose
 
 log = structlog.get_logger("relay")
 
@@ -48,9 +49,18 @@ class StreamRelay:
         self._fetcher = fetcher
         self._bus = bus
         self._reader = OriginReader(fetcher, showing.origin, event_id=showing.event_id, now=bus.now)
+        self._tally = Tally()
         self._poke = asyncio.Event()
         self._companion_pokes: dict[str, asyncio.Event] = {}
         self._seen_at = float("-inf")
+
+    def sent(self, whose: Whose, start: int, stop: int, length: int) -> None:
+        """Take note that bytes of a segment went to a session; tell the hub once they cover half of it."""
+        if self._tally.add(whose, start, stop, length):
+            session, rendition, key = whose
+            if (shown := self.presentation.shown_in(rendition, key)) is not None:
+                stream = self.showing.event_id
+                self._bus.signal(served_signal(stream), Served(stream, session, *shown))
 
     async def run(self) -> None:
         """Follow and open until cancelled."""

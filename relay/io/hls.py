@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Callable, Mapping
+from functools import partial
 from urllib.parse import urljoin
 
 import structlog
@@ -133,12 +134,15 @@ class Hls:
             if asset is None:
                 return problem(404, "Not Found", detail="nothing that is out needs that")
             return await self._media(request, asset, 0, granted)
+        assert decision.claims is not None
         assert named.key is not None
         listed = relay.presentation.find(rendition, *named.key)
         if listed is None or listed.segment.gap or not _is_named(request, listed):
             # Unknown, gone and not yet released look the same: what is coming is nobody's business.
             return problem(404, "Not Found", detail="no such segment is out")
-        return await self._media(request, Asset(listed.ref, listed.segment.byte_range), listed.key.generation, granted)
+        asset = Asset(listed.ref, listed.segment.byte_range)
+        whose = (decision.claims.jti, rendition, listed.key)
+        return await self._media(request, asset, listed.key.generation, granted, partial(relay.sent, whose))
 
     def _bind(self, request: Request, decision: Decision) -> None:
         connection = connection_of(request.scope)
@@ -152,6 +156,7 @@ class Hls:
         asset: Asset,
         generation: int,
         granted: Callable[[], bool],
+        sent: Callable[[int, int, int], None] | None = None,
     ) -> Response:
         try:
             if asset.is_key:
@@ -182,11 +187,17 @@ class Hls:
         wanted = parse_range(request.headers.get("range"), len(body)) if known and request.method == "GET" else None
         if isinstance(wanted, Unsatisfiable):
             return problem(416, "Range Not Satisfiable", headers={"Content-Range": f"bytes */{len(body)}"})
+        start, stop, status = 0, len(body), 200
         if isinstance(wanted, ByteRange):
-            headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{len(body)}"
-            part = body[wanted.start : wanted.stop]
-            return GrantedBody(part, granted=granted, turns=self._turns, status_code=206, headers=headers)
-        return GrantedBody(body, granted=granted, turns=self._turns, status_code=200, headers=headers)
+            start, stop, status = wanted.start, wanted.stop, 206
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(body)}"
+
+        def done(n_bytes: int) -> None:
+            if sent is not None:
+                sent(start, start + n_bytes, len(body))
+
+        part = body[start:stop]
+        return GrantedBody(part, granted=granted, turns=self._turns, done=done, status_code=status, headers=headers)
 
 
 def _playlist(presentation: Presentation, rendition: str | None) -> Response:

@@ -28,7 +28,7 @@ WISHES: list[dict[str, Any]] = [
 STEPS = [
     *("seal", "seal", "score", "amend", "retract", "confirm", "price", "price", "market", "suspend", "suspend_one"),
     *("invalidate", "open", "open", "open", "lost", "wait", "wait", "join", "join", "drop", "back", "pause", "resume"),
-    *("update", "rate", "restart", "beat"),
+    *("update", "rate", "restart", "beat", "serve", "serve", "serve", "report", "report", "report", "lead"),
 ]
 STEP = st.tuples(st.sampled_from(STEPS), st.integers(0, 11))
 
@@ -165,6 +165,27 @@ class Chaos:
         if viewer is not None and viewer.subscriber is not None:
             self.world.say(viewer, {"op": "update", "conflate_ms": [0, 250, 1_000][number % 3]})
 
+    def serve(self, number: int) -> None:
+        viewer = self.one(number)
+        timed = sorted(one.msn for one in self.world.timings)
+        if viewer is not None and timed:
+            # What it loads is out, one segment or two.
+            self.world.serve(viewer, timed[number % len(timed)])
+
+    def report(self, number: int) -> None:
+        viewer = self.one(number)
+        if viewer is None or viewer.subscriber is None or viewer.subscriber.mode != "viewer":
+            return
+        # Honest, paused, fast, stalled, or far ahead: whatever it says.
+        seconds = (number * 1.7, number * 1.1, 500.0)[number % 3]
+        rate = (1.0, 0.0, 1.5, 16.0)[number % 4]
+        self.world.report(viewer, seconds, rate=rate, stalled=number == 5)
+
+    def lead(self, number: int) -> None:
+        viewer = self.one(number)
+        if viewer is not None and viewer.subscriber is not None:
+            self.world.say(viewer, {"op": "update", "lead_ms": [0, 250, 1_000][number % 3]})
+
     def restart(self, number: int) -> None:
         if number < 3:
             self.world.restart()
@@ -179,6 +200,8 @@ class Chaos:
         for viewer in self.world.viewers:
             wire, log = viewer.wire, self.world.log
             assert invariants.early(wire, log, self.world.opened_at) == []
+            if viewer.reports:
+                assert invariants.unserved(wire, log, self.world.allowed_to(viewer)) == []
             assert invariants.repeated(wire) == []
             assert invariants.disordered(viewer.flushes, log) == []
             assert invariants.dishonest(wire) == []
@@ -200,6 +223,12 @@ class Chaos:
             assert missing == []
             world.beat(viewer)
             assert viewer.session.mismatches == 0
+            # However its state is made, it is the same.
+            cohort = world.stream._cohorts[viewer.subscriber.cohort]
+            base = world.stream._cohorts.base_for(cohort, world.now)
+            if base is not None:
+                whole = cohort.state_of(viewer.subscriber.filter).visible()
+                assert cohort.state_of(viewer.subscriber.filter, base).visible() == whole
             # Somebody who comes now, and knows nothing, ends in the same state.
             joiner = world.viewer(**viewer.session.wish)
             # One who resumed here may know more than those it stands with; its hash is not told then.

@@ -53,6 +53,8 @@ def judge(world: World) -> None:
             *invariants.below_floor(wire),
             *invariants.foreign(wire, event_id="game"),
         ]
+        if viewer.reports:
+            found += invariants.unserved(wire, world.log, world.allowed_to(viewer))
         if viewer.subscriber is not None and viewer.session.cur is not None:
             upto = world.frontier_of(viewer)
             found += invariants.lost(wire, world.log, lambda _: True, upto, based=viewer.based)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -19,9 +20,10 @@ from hub.stream import Stream
 from hub.subscriber import Subscriber
 from kernel.cues import CueClass, CueType, Entry, Op
 from kernel.decisions import Scope
-from kernel.marks import Opened
-from kernel.timeline import BEGINNING, MediaTime, SegmentTiming, StreamState
-from tests.hub.makers import SHOWING, STREAM, Gate, claims, entry, fact_of, opened, state, timing
+from kernel.marks import Opened, Served
+from kernel.timeline import BEGINNING, END, MediaTime, SegmentTiming, StreamState
+from kernel.tokens import Claims
+from tests.hub.makers import SHOWING, STREAM, Gate, at, claims, entry, fact_of, opened, state, timing
 from tests.support.invariants import Fact, Place, Wire
 
 WALL = 1_000.0
@@ -39,6 +41,10 @@ class Viewer:
         self.paused = False
         self.flushes: list[list[dict[str, Any]]] = []
         self.based: tuple[Place, int] | None = None
+        self.reports = False
+        self.reported: float | None = None
+        # How far it might have seen at a time: by what was served to it, and had it never reported.
+        self.allowed: list[tuple[float, Place]] = []
 
 
 class World:
@@ -65,7 +71,7 @@ class World:
         """Start a hub and refill it, as a restarted process does."""
         self.stream = Stream(SHOWING, self.settings)
         self.guard = Guard()
-        self.gate = Gate(any=claims(Scope.WATCH, Scope.WAGER, Scope.SERVER, Scope.TRADING, expires=1 << 40))
+        self.gate = Gate(**{viewer.name: _everything(viewer.name) for viewer in self.viewers})
         self.dialogue = Dialogue({STREAM: self.stream}, self.gate, self.settings, "node")
         self.stream.set_epoch(self.epoch)
         self.guard.note_state(self.state)
@@ -108,6 +114,10 @@ class World:
         """End the stream with a segment."""
         self.state = state(live=self.state.live, ended=True, last=last)
         self.guard.note_state(self.state)
+        ends = {one.msn: _place(one.upto) for one in self.timings}
+        for viewer in self.viewers:
+            if ends[last] in [place for _, place in viewer.allowed]:
+                viewer.allowed.append((self.now, _place(END)))
         self.stream.set_state(self.state, self.now)
         self.flush()
 
@@ -180,10 +190,16 @@ class World:
 
     # Clients.
 
-    def viewer(self, mode: str = "viewer", **wish: Any) -> Viewer:
-        """Return a new client, connected."""
+    def viewer(
+        self, mode: str = "viewer", *, reports: float | None = None, served: tuple[int, int] | None = None, **wish: Any
+    ) -> Viewer:
+        """Return a new client, connected; one that `reports` says where it is before it subscribes."""
         viewer = Viewer(f"v{len(self.viewers)}", {"mode": mode, **wish})
+        viewer.reported = reports
+        if served is not None:
+            self.serve(viewer, *served)
         self.viewers.append(viewer)
+        self.gate.tokens[viewer.name] = _everything(viewer.name)
         self.connect(viewer)
         return viewer
 
@@ -194,8 +210,10 @@ class World:
         viewer.subscriber = one
         viewer.connection += 1
         self._connections[one.number] = viewer
-        for reply in self.dialogue.greet(one, "any", None, wall=WALL):
+        for reply in self.dialogue.greet(one, viewer.name, None, wall=WALL):
             self._hear(viewer, reply)
+        if viewer.reported is not None:
+            self.report(viewer, viewer.reported)
         self.say(viewer, viewer.session.connected())
 
     def say(self, viewer: Viewer, message: dict[str, Any]) -> None:
@@ -208,6 +226,26 @@ class World:
             self._hear(viewer, reply)
         self.flush()
         self.catch_up(viewer)
+
+    def serve(self, viewer: Viewer, first: int, last: int | None = None) -> None:
+        """Serve segments to a client's session."""
+        last = first if last is None else last
+        ends = {one.msn: _place(one.upto) for one in self.timings}
+        over = self.state.ended and self.state.last is not None and last >= self.state.last.msn
+        viewer.allowed.append((self.now, _place(END) if over else ends[last]))
+        self.stream.serve(Served(STREAM, viewer.name, first, last), self.now)
+        self.flush()
+
+    def report(self, viewer: Viewer, seconds: float, *, tl: int = 0, rate: float = 1.0, stalled: bool = False) -> None:
+        """Let a client say where its player is."""
+        viewer.reports = True
+        self.say(
+            viewer, {"op": "pos", "tl": tl, "pts": at(seconds, tl).pts, "rate": rate, "stalled": stalled}
+        )  # fmt: skip
+
+    def allowed_to(self, viewer: Viewer) -> Callable[[float], Place]:
+        """Return how far a client that reports might have seen at a time, whatever it said."""
+        return lambda when: max((place for moment, place in viewer.allowed if moment <= when), default=(-(1 << 62), 0))
 
     def drop(self, viewer: Viewer) -> None:
         """Lose a connection."""
@@ -295,6 +333,8 @@ class World:
         # As it is on the wire: what is sent is not shared with what is kept.
         frame = json.loads(json.dumps(frame))
         viewer.wire.frames.append((self.now, viewer.connection, frame))
+        if frame["op"] == "cue":
+            viewer.allowed.append((self.now, _place(self.stream._cohorts.live.frontier(self.now))))
         if frame["op"] == "snap":
             told = read_cursor(frame["cur"])
             assert told is not None
@@ -305,6 +345,10 @@ class World:
             )
         if viewer.session.receive(frame, self.now):
             viewer.wire.shown.append(frame)
+
+
+def _everything(session: str) -> Claims:
+    return claims(Scope.WATCH, Scope.WAGER, Scope.SERVER, Scope.TRADING, expires=1 << 40, jti=session)
 
 
 def _place(when: MediaTime) -> Place:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -15,6 +16,7 @@ from playwright.async_api import Page, async_playwright
 from tests.e2e.stage import ROOT
 
 HLS_JS = ROOT / "ui" / "node_modules" / "hls.js" / "dist" / "hls.min.js"
+SDK = ROOT / "ui" / "sdk"
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_OPTIONS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -45,17 +47,21 @@ window.played = () => {
 class Quiet(http.server.SimpleHTTPRequestHandler):
     """Serve files without a word."""
 
+    # Modules are refused under any other type, whatever the machine's own table says.
+    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}  # noqa: RUF012
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
 
 @contextmanager
-def site(folder: Path) -> Iterator[str]:
-    """Serve the page and hls.js from a folder; yield the page's URL."""
+def site(folder: Path, page: str = PAGE) -> Iterator[str]:
+    """Serve a page, hls.js and our own modules (`sdk/`) from a folder; yield the page's URL."""
     assert HLS_JS.exists(), "run `make test`: it brings hls.js"
     folder.mkdir()
-    (folder / "index.html").write_text(PAGE, "utf-8")
+    (folder / "index.html").write_text(page, "utf-8")
     (folder / "hls.min.js").write_bytes(HLS_JS.read_bytes())
+    shutil.copytree(SDK, folder / "sdk")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         serving = threading.Thread(target=server.serve_forever)
         serving.start()

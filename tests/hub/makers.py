@@ -23,6 +23,11 @@ def at(seconds: float, timeline: int = 0) -> MediaTime:
     return MediaTime(timeline, Ticks(round(seconds * TICKS_PER_S)))
 
 
+def on_show(seconds: float, timeline: int = 0) -> MediaTime:
+    """Return the frontier of a viewer to whom the picture at `seconds` is shown: a tick beyond it."""
+    return MediaTime(timeline, Ticks(at(seconds).pts + 1))
+
+
 def timing(msn: int, *, timeline: int = 0, start: float | None = None, generation: int = 0) -> SegmentTiming:
     """Return the timing of segment `msn`, which begins at msn * 2 s unless told."""
     begins = msn * SEGMENT_S if start is None else start

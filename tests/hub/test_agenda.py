@@ -7,7 +7,7 @@ from hub.agenda import Agenda
 
 
 def test_equal_instants_come_in_the_order_of_their_keys() -> None:
-    agenda = Agenda()
+    agenda: Agenda[float] = Agenda()
     for key in (3, 1, 2):
         agenda.put(key, 5.0)
     agenda.put(0, 6.0)
@@ -16,7 +16,7 @@ def test_equal_instants_come_in_the_order_of_their_keys() -> None:
 
 
 def test_a_key_has_one_instant() -> None:
-    agenda = Agenda()
+    agenda: Agenda[float] = Agenda()
     agenda.put(1, 5.0)
     agenda.put(1, 7.0)
     agenda.put(2, 6.0)
@@ -29,7 +29,7 @@ def test_a_key_has_one_instant() -> None:
 
 
 def test_what_was_superseded_does_not_pile_up() -> None:
-    agenda = Agenda()
+    agenda: Agenda[float] = Agenda()
     for instant in range(1_000):
         agenda.put(1, float(instant))
     assert len(agenda._heap) < 100
@@ -46,3 +46,11 @@ def test_it_is_a_sorted_map(puts: list[tuple[int, int | None]], now: int) -> Non
             oracle[key] = instant
     assert agenda.next() == min(oracle.values(), default=None)
     assert agenda.take(now) == [key for at, key in sorted((at, key) for key, at in oracle.items()) if at <= now]
+
+
+def test_instants_may_be_places() -> None:
+    agenda: Agenda[int] = Agenda()
+    agenda.put(1, 9)
+    agenda.put(2, -50)
+    assert agenda.take(-50) == [2]
+    assert agenda.next() == 9

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Stairs:
     """A clock that is set by hand; it passes a due time at as many seconds."""
 
+    waits_for_opening = True
+
     def __init__(self) -> None:
         self.now = at(0)
 

@@ -132,6 +132,7 @@ def test_sub_says_what_was_applied_and_a_heartbeat_follows() -> None:
         "teams": None,
         "conflate_ms": 0,
         "heartbeat_ms": 1_000,
+        "lead_ms": 0,
         "epoch": "e",
         # Until its snapshot is out there is nothing that it could resume from.
         "cur": None,
@@ -157,7 +158,7 @@ def test_sub_says_what_was_applied_and_a_heartbeat_follows() -> None:
 def test_faults_are_answered() -> None:
     stage = Stage()
     stage.greet("watch")
-    assert only(stage.say(op="sub", lead_ms=1))["code"] == "unsupported"
+    assert only(stage.say(op="sub", lead_ms=-1))["code"] == "bad_field"
 
 
 def test_edge_is_for_servers_and_trading_sources_for_desks() -> None:
@@ -201,3 +202,29 @@ def test_bye_names_the_code_when_to_come_back_and_from_where() -> None:
     bye = stage.dialogue.bye(stage.one, Bye(CloseCode.GOING_AWAY, "why"), 7)
     assert bye == {"op": "bye", "code": 4412, "reason": "why", "retry_ms": 7, "cur": beat["cur"]}
     assert "cur" not in Stage("unknown").dialogue.bye(Stage("unknown").one, Bye(CloseCode.SLOW))
+
+
+def test_a_player_may_report_before_its_viewer_subscribes() -> None:
+    stage = Stage()
+    stage.open()
+    stage.greet()
+    assert only(stage.say(op="pos", tl=0, pts=90_000, rate=1))["code"] == "auth_required"
+    stage.say(op="auth", token="watch")
+    assert stage.say(op="pos", tl=0, pts=90_000, rate=0) == []
+    answer, beat = stage.say(op="sub", lead_ms=250)
+    assert not isinstance(answer, Bye)
+    assert not isinstance(beat, Bye)
+    assert (answer["lead_ms"], beat["behind_ms"]) == (250, 1_000)
+    assert stage.say(op="pos", tl=0, pts=135_000, rate=0) == []
+    while stage.streams[STREAM].next_owed(stage.one, 1) is not None:
+        pass
+    again = only(stage.say(op="update", lead_ms=0))
+    assert (again["lead_ms"], again["resumed"]) == (0, True)
+
+
+def test_who_waits_for_no_player_reports_none() -> None:
+    stage = Stage()
+    stage.open()
+    stage.greet("server")
+    stage.say(op="sub", mode="edge")
+    assert only(stage.say(op="pos", tl=0, pts=0, rate=1))["code"] == "not_viewer"

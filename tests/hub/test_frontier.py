@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.frontier import Edge, EdgeClock, LiveClock, VodClock
+from hub.frontier import Edge, EdgeClock, LiveClock, TrailingClock, VodClock
 from hub.path import Path
 from kernel.timeline import BEGINNING, END, MediaTime
 from tests.hub.makers import at, opened, state, timing
@@ -233,3 +233,16 @@ class VodLike:
 
     def at(self, now: float) -> MediaTime:
         return self.stage.clock._mapped(now)
+
+
+def test_late_comers_are_based_behind_the_honest_player() -> None:
+    stage = Stage()
+    trail = TrailingClock(stage.clock, stage.edge, stage.path)
+    assert trail.frontier(0) == BEGINNING
+    for msn in range(10):
+        stage.open(msn, 0)
+    trail.moved(0)
+    assert (shown(stage.clock.frontier(0)), shown(trail.frontier(0))) == (14, 6)
+    assert shown(trail.frontier(1)) == 7
+    assert trail.passes_at(at(8)) is None
+    assert trail.frontier(0) == trail.frontier(1)

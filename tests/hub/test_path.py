@@ -88,3 +88,29 @@ def test_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
         path.lay(timing(msn))
     assert path.begin_x == 2 * 2 * S
     assert path.reached_at(at(20)) == 20 * S
+
+
+def test_where_a_player_is_that_shows_a_picture() -> None:
+    path = Path()
+    assert path.locate(at(0)) is None
+    assert path.last_before(5) is None
+    path.lay(timing(3))
+    path.lay(timing(4, start=10))
+    path.lay(timing(5, timeline=1, start=0))
+
+    def place(seconds: float, timeline: int = 0) -> tuple[int, int] | None:
+        found = path.locate(at(seconds, timeline))
+        return (found[0], found[1].key.msn) if found is not None else None
+
+    assert place(5) is None
+    assert place(7) == (S, 3)
+    # In the gap, and behind all of a timeline, what lies before is on show to its last tick.
+    assert place(9) == (2 * S - 1, 3)
+    assert place(10) == (2 * S, 4)
+    assert place(50) == (4 * S - 1, 4)
+    assert place(1, 1) == (5 * S, 5)
+    assert place(50, 1) == place(0, 9) == (6 * S, 5)
+    assert [path.find(msn) is not None for msn in (2, 3, 5, 6)] == [False, True, True, False]
+    last = path.last_before(99)
+    assert last is not None
+    assert last.key.msn == 5

@@ -7,7 +7,8 @@ import msgpack
 import pytest
 
 from hub.messages import unpack
-from hub.requests import Auth, Fault, Ping, Sub, Unsub, Update, Wish, default_wish, parse, revised
+from hub.playhead import Report
+from hub.requests import Auth, Fault, Ping, Pos, Sub, Unsub, Update, Wish, default_wish, parse, revised
 from hub.settings import HubSettings
 from kernel.cues import CueType
 from kernel.errors import DecodeError
@@ -63,9 +64,23 @@ def test_both_formats_say_the_same(how: Any) -> None:
 @pytest.mark.parametrize(
     ("message", "code", "named"),
     [
-        ({"op": "pos", "tl": 0, "pts": 1, "rate": 1}, "unsupported", "pos"),
+        ({"op": "pos", "pts": 1, "rate": 1}, "bad_field", "tl"),
+        ({"op": "pos", "tl": 0, "msn": 1, "pts": 1, "rate": 1}, "bad_field", "tl"),
+        ({"op": "pos", "tl": -1, "pts": 1, "rate": 1}, "bad_field", "tl"),
+        ({"op": "pos", "msn": None, "pts": 1, "rate": 1}, "bad_field", "msn"),
+        ({"op": "pos", "tl": 0, "rate": 1}, "bad_field", "pts"),
+        ({"op": "pos", "tl": 0, "pts": 1.5, "rate": 1}, "bad_field", "pts"),
+        ({"op": "pos", "tl": 0, "pts": 1 << 63, "rate": 1}, "bad_field", "pts"),
+        ({"op": "pos", "tl": 0, "pts": 1}, "bad_field", "rate"),
+        ({"op": "pos", "tl": 0, "pts": 1, "rate": -1}, "bad_field", "rate"),
+        ({"op": "pos", "tl": 0, "pts": 1, "rate": 16.5}, "bad_field", "rate"),
+        ({"op": "pos", "tl": 0, "pts": 1, "rate": True}, "bad_field", "rate"),
+        ({"op": "pos", "tl": 0, "pts": 1, "rate": 1, "stalled": 1}, "bad_field", "stalled"),
+        ({"op": "pos", "tl": 0, "pts": 1, "rate": 1, "at": 1}, "bad_field", "at"),
         ({"op": "dance"}, "unknown_op", "dance"),
-        ({"op": "sub", "lead_ms": 250}, "unsupported", "lead_ms"),
+        ({"op": "sub", "lead_ms": 1_001}, "bad_field", "lead_ms"),
+        ({"op": "sub", "lead_ms": -1}, "bad_field", "lead_ms"),
+        ({"op": "update", "lead_ms": "250"}, "bad_field", "lead_ms"),
         ({"op": "sub", "colour": 1}, "bad_field", "colour"),
         ({"op": "update", "cur": "x"}, "bad_field", "cur"),
         ({"op": "update", "mode": "x"}, "bad_field", "mode"),
@@ -105,3 +120,18 @@ def test_what_is_wrong_is_named(message: dict[str, Any], code: str, named: str) 
 def test_what_is_no_message(data: bytes) -> None:
     with pytest.raises(DecodeError):
         parse(data, "json", SETTINGS)
+
+
+def test_where_a_player_is() -> None:
+    assert read(op="pos", tl=3, pts=-5, rate=1) == Pos(Report(-5, 1.0, timeline=3))
+    told = read(op="pos", msn=12, pts=90_000, rate=0.5, stalled=True)
+    assert told == Pos(Report(90_000, 0.5, stalled=True, msn=12))
+
+
+def test_the_lead_is_a_wish_that_can_be_changed_and_given_up() -> None:
+    asked = read(op="sub", lead_ms=250)
+    assert isinstance(asked, Sub)
+    assert asked.wish.lead_ms == 250
+    assert revised(asked.wish, {"lead_ms": 1_000}, SETTINGS).lead_ms == 1_000
+    assert revised(asked.wish, {"lead_ms": None}, SETTINGS).lead_ms == 0
+    assert revised(asked.wish, {"mode": "viewer"}, SETTINGS).lead_ms == 250

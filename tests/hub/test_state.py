@@ -151,3 +151,15 @@ def test_a_snapshot_carries_it_over(steps: list[tuple[int, int, str]], cut: int)
         server.fold(each)
         client.fold_cue(cue_map(each))
     assert client.hash() == server.hash()
+
+
+def test_a_copy_goes_its_own_way() -> None:
+    state = State(Floors())
+    state.fold(entry(0, at(1), type=CueType.SCORE, body={"score": {"home": 1, "away": 0}}))
+    other = state.copy()
+    assert other.visible() == state.visible()
+    other.fold(entry(1, at(2), type=CueType.SCORE, body={"score": {"home": 2, "away": 0}}))
+    other.fold(entry(2, at(2), type=CueType.MARKET, body={"market": {"mid": "m", "st": "closed", "ver": 3}}))
+    assert state.visible()["score"]["home"] == 1
+    assert state.visible()["markets"] == {}
+    assert other.visible()["score"]["home"] == 2

@@ -198,6 +198,7 @@ def test_a_vod_viewer_gets_everything_in_time() -> None:
     stage.open(1, 1)
     stage.add(entry(1, at(3)), 1)
     stage.stream.timer(1.5)
+    stage.stream.timer(10)
     stage.flush()
     late = stage.join(now=10, mode="viewer")
     assert stage.got == {early.number: [0, 1], late.number: []}
@@ -386,7 +387,7 @@ class Play:
     def check_each_once(self) -> None:
         self.stage.stream.timer(self.now)
         for member in self.members:
-            self.stage.stream._advance(self.stage.stream._cohorts[member.cohort], self.now)
+            self.stage.stream._cohorts.advance(self.stage.stream._cohorts[member.cohort], self.now)
         self.stage.flush()
         for member in self.members:
             head, floor = self.floor[member.number]

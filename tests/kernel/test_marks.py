@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kernel.marks import Opened, ReleaseMark
+from kernel.marks import Opened, ReleaseMark, Served
 from kernel.pts import Ticks
 from kernel.timeline import MediaTime, SegmentKey
 
@@ -17,3 +17,7 @@ def test_a_mark_and_its_opening_have_one_address() -> None:
 
 def test_an_opening_without_a_mark_says_so() -> None:
     assert Opened("s", 0, 1, None, None, 0.0).upto is None
+
+
+def test_what_was_served_names_a_session_and_numbers_only() -> None:
+    assert Served("s", "jti", 3, 5) == Served(stream="s", session="jti", first_msn=3, last_msn=5)

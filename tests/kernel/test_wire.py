@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kernel import strict_json, wire
 from kernel.cues import Cue, CueClass, CueType, Entry, Op
 from kernel.errors import DecodeError
-from kernel.marks import Opened, ReleaseMark
+from kernel.marks import Opened, ReleaseMark, Served
 from kernel.pts import Ticks
 from kernel.revocation import Reinstatement, Revocation, RevocationChange, Subject, SubjectKind
 from kernel.timeline import BEGINNING, END, MediaTime, SegmentKey, SegmentTiming, StreamState
@@ -67,6 +67,7 @@ opened = st.builds(
     upto=st.none() | media_times,
     at=seconds,
 )
+serveds = st.builds(Served, stream=texts, session=texts, first_msn=counts, last_msn=counts)
 states = st.builds(
     StreamState,
     stream=texts,
@@ -99,6 +100,11 @@ def test_mark(mark: ReleaseMark) -> None:
 @given(opened)
 def test_opened(record: Opened) -> None:
     assert wire.opened_from_map(over_the_wire(record)) == record
+
+
+@given(serveds)
+def test_served(served: Served) -> None:
+    assert wire.served_from_map(over_the_wire(served)) == served
 
 
 @given(states)

@@ -4,6 +4,7 @@ import re
 
 from kernel.marks import ReleaseMark
 from kernel.playlist import MediaPlaylist, parse_media_playlist
+from kernel.timeline import SegmentKey
 from relay.companion import Companion
 from relay.window import Window
 from tests.support.playlists import BASE, refs, timing
@@ -169,3 +170,24 @@ def test_an_origin_that_began_anew_goes_on_under_new_numbers() -> None:
     text = pair.other.text() or ""
     assert "#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME" in text
     assert "1-83.ts" in text
+
+
+def test_what_of_the_lead_its_segments_show() -> None:
+    pair = Pair()
+    pair.show(copy_of([2, 2, 2, 2, 2, 2], start_s=10))
+    # Cut elsewhere than the lead, and longer.
+    pair.accompany(copy_of([3, 5, 4], start_s=10))
+    for msn in range(6):
+        pair.open(msn)
+    assert [pair.other.shown_in(SegmentKey(0, msn)) for msn in range(3)] == [(0, 0), (1, 3), (4, 5)]
+    assert pair.other.shown_in(SegmentKey(0, 9)) is None
+
+
+def test_what_has_left_the_list_for_long_shows_nothing() -> None:
+    pair = Pair()
+    for first in range(0, 60, 3):
+        pair.show(copy_of([2, 2, 2], first=first, start_s=float(first % 50)))
+        pair.accompany(copy_of([2, 2, 2], first=first, start_s=float(first % 50)))
+        pair.open(first + 2)
+    assert pair.other.shown_in(SegmentKey(0, 0)) is None
+    assert pair.other.shown_in(SegmentKey(0, 59)) is not None

@@ -3,6 +3,7 @@ from __future__ import annotations
 from kernel.marks import ReleaseMark
 from kernel.multivariant import parse_multivariant
 from kernel.showings import Showing
+from kernel.timeline import SegmentKey
 from relay.presentation import Presentation
 from tests.relay.test_variants import TOP, resolve
 from tests.support.playlists import BASE, playlist, refs, timing
@@ -52,3 +53,20 @@ def test_a_multivariant_one_has_all_renditions_behind_it() -> None:
     assert presentation.find("a0", 0, 1) is None
     assert presentation.asset("a0", "key-0000000000000000.bin") is None
     assert presentation.asset("v9", "key-0000000000000000.bin") is None
+
+
+def test_only_what_carries_the_picture_shows_segments_of_the_lead() -> None:
+    presentation = Presentation(Showing("game", "http://origin.test/x.m3u8"))
+    presentation.observe_top(parse_multivariant(TOP), resolve)
+    lead = playlist(["a.ts", "b.ts"])
+    presentation.window.observe(lead, refs(lead), lambda uri: BASE + uri, now=0.0)
+    for name in ("a0", "v1"):
+        presentation.observe(name, playlist(["a.x", "b.x"]), [BASE + "a.x", BASE + "b.x"], lambda uri: uri, now=0.0)
+    open_lead(presentation, 0)
+    key = SegmentKey(0, 0)
+    assert [presentation.shown_in(name, key) for name in ("v0", "v1", "a0", "v9")] == [(0, 0), (0, 0), None, None]
+
+
+def test_a_programme_without_pictures_is_what_its_lead_is() -> None:
+    presentation = Presentation(Showing("game", "http://origin.test/x.m3u8"))
+    assert presentation.shown_in("main", SegmentKey(0, 4)) == (4, 4)

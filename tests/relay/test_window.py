@@ -259,3 +259,18 @@ def test_over_time_a_list_only_grows_at_its_end_and_shrinks_at_its_start(moves: 
             sequence = relay.header("DISCONTINUITY-SEQUENCE")
             assert sequence >= former_sequence
             former, former_sequence = names, sequence
+
+
+def test_which_segments_another_rendition_shows() -> None:
+    window = Window("game", hold_s=0.0, max_hold_s=15.0)
+    copy = playlist(["a.ts", "b.ts", "c.ts"])
+    window.observe(copy, refs(copy), lambda uri: BASE + uri, now=0.0)
+    assert window.shown_in(0.0, 100.0) is None
+    window.on_mark(ReleaseMark("game", 0, 1, None, timing(1, "x").upto, 0.0))
+    window.handle_timer(now=0.0)
+    length_s = copy.segments[0].duration_s
+    assert window.shown_in(0.0, length_s) == (0, 0)
+    # Its middle decides: of two that share a segment one shows more of it.
+    assert window.shown_in(0.4 * length_s, 1.4 * length_s) == (0, 0)
+    assert window.shown_in(0.6 * length_s, 1.4 * length_s) is None
+    assert window.shown_in(0.0, 100.0) == (0, 1)

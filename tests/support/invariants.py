@@ -53,6 +53,19 @@ def early(wire: Wire, log: Mapping[int, Fact], frontier: Callable[[float], Place
     ]
 
 
+def unserved(wire: Wire, log: Mapping[int, Fact], allowed: Callable[[float], Place]) -> list[str]:
+    """I1 for a viewer that reports: whatever it claims, nothing held was sent that it may not have seen.
+
+    `allowed` tells for any time the end of the last segment served to its session or, if that is later, how far one
+    that never reports could see: a lie is worth no more than silence.
+    """
+    return [
+        f"{cue['o']} at {now}: due {log[cue['o']].due}, served or open to the silent is {allowed(now)}"
+        for now, _, cue in wire.of("cue")
+        if (due := log[cue["o"]].due) is not None and not due < allowed(now)
+    ]
+
+
 def repeated(wire: Wire) -> list[str]:
     """I3: no offset twice for the application, within one epoch."""
     seen: set[tuple[str | None, int]] = set()

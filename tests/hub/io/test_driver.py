@@ -24,11 +24,20 @@ from websockets.uri import parse_uri
 from hub.io import driver
 from hub.io.driver import Hub
 from hub.settings import HubSettings
-from kernel.bus import entries_topic, epoch_signal, feeds_signal, opened_signal, state_signal, timings_topic
+from kernel.bus import (
+    entries_topic,
+    epoch_signal,
+    feeds_signal,
+    opened_signal,
+    served_signal,
+    state_signal,
+    timings_topic,
+)
 from kernel.cues import CueType
 from kernel.decisions import Scope
 from kernel.feed_state import FeedState, Health
 from kernel.io.memory_bus import MemoryBus
+from kernel.marks import Served
 from kernel.revocation import Subject, SubjectKind
 from lockstep.guard import GuardedHttp
 from tests.hub.makers import SHOWING, STREAM, Gate, at, claims, entry, opened, state, timing
@@ -776,3 +785,41 @@ async def test_cut_off_from_the_bus_everybody_may_come_again_elsewhere() -> None
         # Who has not been admitted has nothing that could be revoked.
         await say(stranger, op="sub")
         assert (await hear(stranger))["code"] == "auth_required"
+
+
+async def test_a_viewer_that_reports_is_led_by_its_playhead_and_by_what_was_served() -> None:
+    async with running() as rig, rig.client("viewer") as client:
+        for msn in range(8):
+            rig.segment(msn)
+        rig.bus.signal(served_signal(STREAM), Served(STREAM, "j", 4, 6))
+        await say(client, op="pos", msn=5, pts=at(11).pts, rate=0)
+        await subscribe(client, lead_ms=250)
+        rig.publish(0, at(10.9))
+        assert (await hear(client, "cue"))["o"] == 0
+        for o, seconds in enumerate((11.2, 11.3, 13.9, 14.1), 1):
+            rig.publish(o, at(seconds))
+        assert (await hear(client, "cue"))["o"] == 1
+        # Far ahead, by its own account.
+        await say(client, op="pos", tl=0, pts=at(999).pts, rate=1)
+        assert [(await hear(client, "cue"))["o"] for _ in range(2)] == [2, 3]
+        rig.bus.signal(served_signal(STREAM), Served(STREAM, "j", 7, 7))
+        assert (await hear(client, "cue"))["o"] == 4
+
+
+async def test_who_alone_is_too_far_behind_is_told_at_once() -> None:
+    limited = HubSettings(heartbeat_ms=30_000, drain_s=0.05, max_wager_lag_s=8)
+    async with running(limited) as rig, rig.client("viewer") as client, rig.client("other") as other:
+        for msn in range(8):
+            rig.segment(msn)
+        rig.bus.signal(served_signal(STREAM), Served(STREAM, "j", 0, 7))
+        await subscribe(client)
+        await subscribe(other)
+        await say(client, op="pos", tl=0, pts=at(7).pts, rate=0)
+        assert (await hear(client, "hb"))["may_wager"] is False
+        rig.publish(0, at(15))
+        await say(client, op="pos", tl=0, pts=at(15.5).pts, rate=0)
+        # Bets open again behind what its picture has brought, from a snapshot.
+        assert (await hear(client, "hb"))["may_wager"] is True
+        assert (await hear(client, "resync"))["why"] == "lag"
+        await say(other, op="ping")
+        assert (await hear(other))["op"] == "pong"

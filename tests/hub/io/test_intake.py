@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from hub.guard import Guard
 from hub.io.intake import follow
+from hub.playhead import Playhead, Report
 from hub.settings import HubSettings
 from hub.stream import Stream
-from kernel.bus import entries_topic, epoch_signal, feeds_signal, opened_signal, safety_topic, state_signal
+from hub.subscriber import Subscriber
+from kernel.bus import (
+    entries_topic,
+    epoch_signal,
+    feeds_signal,
+    opened_signal,
+    safety_topic,
+    served_signal,
+    state_signal,
+)
 from kernel.bus import timings_topic as timings
 from kernel.feed_state import FeedState, Health
 from kernel.io.memory_bus import MemoryBus
-from tests.hub.makers import SHOWING, STREAM, at, entry, opened, state, timing
+from kernel.marks import Served
+from tests.hub.makers import SHOWING, STREAM, at, claims, entry, opened, state, timing
 
 
 class Listening:
@@ -51,3 +62,18 @@ def test_everything_of_a_stream_is_followed() -> None:
         cancel()
     bus.signal(epoch_signal(STREAM), "e3")
     assert stream.epoch == "e2"
+
+
+def test_what_is_served_is_acted_on_where_somebody_reports() -> None:
+    bus, stream, listening = MemoryBus(lambda: 7.0), Stream(SHOWING, HubSettings()), Listening()
+    follow(bus, stream, Guard(), listening)
+    bus.signal(served_signal(STREAM), Served(STREAM, "j", 0, 0))
+    assert listening.calls == []
+    viewer = Subscriber(1, STREAM, HubSettings(), 7.0)
+    viewer.admit(claims(jti="j"), may_wager=True)
+    viewer.playhead = Playhead()
+    viewer.playhead.take(Report(at(1).pts, 0.0, timeline=0), 7.0)
+    stream.join(viewer, 7.0)
+    bus.signal(served_signal(STREAM), Served(STREAM, "j", 1, 1))
+    bus.signal(served_signal(STREAM), Served(STREAM, "other", 1, 1))
+    assert listening.calls == ["settle"]

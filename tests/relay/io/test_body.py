@@ -3,11 +3,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from relay.io.body import STEP_BYTES, GrantedBody
 from relay.io.turns import Turns
 
 
-async def sent(granted: Callable[[], bool], *, method: str = "GET", n_bytes: int = 3 * STEP_BYTES) -> list[Any]:
+async def sent(
+    granted: Callable[[], bool],
+    *,
+    method: str = "GET",
+    n_bytes: int = 3 * STEP_BYTES,
+    done: Callable[[int], None] | None = None,
+) -> list[Any]:
     messages: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -16,9 +24,8 @@ async def sent(granted: Callable[[], bool], *, method: str = "GET", n_bytes: int
     async def receive() -> Any:
         raise AssertionError("a body is sent without asking for anything")
 
-    body = GrantedBody(
-        memoryview(bytes(n_bytes)), granted=granted, turns=Turns(), status_code=200, headers={"ETag": '"x"'}
-    )
+    content = memoryview(bytes(n_bytes))
+    body = GrantedBody(content, granted=granted, turns=Turns(), done=done, status_code=200, headers={"ETag": '"x"'})
     await body({"type": "http", "method": method}, receive, send)
     return messages
 
@@ -48,3 +55,30 @@ async def test_head_and_empty_bodies_have_none() -> None:
     for messages in (await sent(lambda: True, method="HEAD"), await sent(lambda: True, n_bytes=0)):
         assert [len(step["body"]) for step in messages[1:]] == [0]
         assert messages[-1]["more_body"] is False
+
+
+async def test_what_went_out_is_told_once_at_the_end() -> None:
+    told: list[int] = []
+    await sent(lambda: True, n_bytes=2 * STEP_BYTES + 1, done=told.append)
+    answers = iter([True, False])
+    await sent(lambda: next(answers), done=told.append)
+    await sent(lambda: False, done=told.append)
+    await sent(lambda: True, method="HEAD", done=told.append)
+    assert told == [2 * STEP_BYTES + 1, STEP_BYTES]
+
+
+async def test_a_reader_that_goes_away_has_what_it_took() -> None:
+    told: list[int] = []
+
+    async def receive() -> Any:
+        raise AssertionError("a body is sent without asking for anything")
+
+    async def send(message: Any) -> None:
+        if len(message.get("body", b"")) == 1:
+            raise OSError("gone")
+
+    content = memoryview(bytes(STEP_BYTES + 1))
+    body = GrantedBody(content, granted=lambda: True, turns=Turns(), done=told.append, status_code=200, headers={})
+    with pytest.raises(OSError, match="gone"):
+        await body({"type": "http", "method": "GET"}, receive, send)
+    assert told == [STEP_BYTES]

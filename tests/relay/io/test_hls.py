@@ -9,11 +9,12 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
+from kernel.bus import served_signal
 from kernel.io.cut import EXTENSION, Connection
 from kernel.io.http import exception_handlers
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.origin import Fetcher, resolve
-from kernel.marks import ReleaseMark
+from kernel.marks import ReleaseMark, Served
 from kernel.playlist import parse_media_playlist
 from kernel.revocation import Revocation, RevocationIndex, Subject, SubjectKind
 from kernel.showings import Showing
@@ -35,6 +36,8 @@ class Site:
     def __init__(self, folder: Path, *, allowed_origins: tuple[str, ...] = ()) -> None:
         path = write_list(folder, ["a.ts", "b.ts"])
         bus = MemoryBus(asyncio.get_running_loop().time)
+        self.served: list[Served] = []
+        bus.listen(served_signal("game"), self.served.append)
         ref = Path(path).as_uri()
         self.fetcher = Fetcher([ref], now=bus.now)
         showing = Showing("game", ref, allowed_origins=allowed_origins)
@@ -279,3 +282,20 @@ async def test_a_fault_of_ours_has_the_shape_of_all_errors(site: Site, monkeypat
     answer = await site.http.get(f"{MAIN}/index.m3u8")
     assert (answer.status_code, answer.json()["status"]) == (500, 500)
     assert "secret" not in answer.text
+
+
+async def test_the_hub_is_told_who_has_half_of_a_segment(site: Site) -> None:
+    url, session = f"{MAIN}/main/0-0.ts", "token-1"
+    await site.http.head(url)
+    for span in ("bytes=0-399", "bytes=0-300"):
+        answer = await site.http.get(url, headers={"Range": span})
+        assert answer.status_code == 206
+    assert site.served == []
+    await site.http.get(url, headers={"Range": "bytes=400-499"})
+    assert site.served == [Served("game", session, 0, 0)]
+    answer = await site.http.get(url)
+    assert site.served == [Served("game", session, 0, 0)] * 2
+    # What a cache of its own holds is no news; playlists are none either.
+    await site.http.get(url, headers={"If-None-Match": answer.headers["etag"]})
+    await site.http.get(f"{MAIN}/index.m3u8")
+    assert len(site.served) == 2

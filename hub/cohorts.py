@@ -1,0 +1,198 @@
+"""All cohorts of one stream: those that many share, those of one, and when each of them is next due.
+
+Every cohort moves through here, so that what it delivers, when it is looked at again, and what an entry or an opening
+has to do with it are in step.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hub.agenda import Agenda
+from hub.apart import Apart
+from hub.cohort import Cohort, Delivery
+from hub.cursor import NOTHING_SENT
+from hub.frontier import EdgeClock, LiveClock, RealtimeClock, TrailingClock
+from kernel.timeline import BEGINNING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hub.backlog import Backlog
+    from hub.floors import Floors
+    from hub.frontier import Clock, Edge
+    from hub.path import Path
+    from hub.subscriber import Mode
+    from kernel.cues import Entry
+    from kernel.timeline import MediaTime
+
+
+class Cohorts:
+    """Keep the cohorts of one stream and move them.
+
+    Args:
+        edge: what is out.
+        path: the segments end to end.
+        backlog: the stream's log.
+        floors: what is not sent any more.
+    """
+
+    def __init__(self, edge: Edge, path: Path, backlog: Backlog, floors: Floors) -> None:
+        self._backlog = backlog
+        self._floors = floors
+        self._agenda: Agenda[float] = Agenda()
+        self._deliveries: list[Delivery] = []
+        self.live = LiveClock(edge, path)
+        """That of an honest player of a live stream."""
+        self._clocks: dict[Mode, Clock] = {"edge": EdgeClock(edge), "viewer": self.live, "realtime": RealtimeClock()}
+        self._all: dict[int, Cohort] = {}
+        self._shared: dict[tuple[Mode, int], Cohort] = {}
+        self._apart = Apart()
+        self._next_number = 0
+        self._moved_at: float | None = None
+        self._safety_o = -1
+        for mode in self._clocks:
+            self.share(mode, 0)
+        self._trail = self.found(TrailingClock(self.live, edge, path), 0, shared=True)
+
+    def __getitem__(self, number: int) -> Cohort:
+        return self._all[number]
+
+    def get(self, number: int) -> Cohort | None:
+        """Return a cohort by its number, None if it has gone."""
+        return self._all.get(number)
+
+    def share(self, mode: Mode, conflate_ms: int) -> Cohort:
+        """Return the cohort of all with this mode and rate, made when the first one comes."""
+        cohort = self._shared.get((mode, conflate_ms))
+        if cohort is None:
+            cohort = self.found(self._clocks[mode], conflate_ms, shared=True, trading=mode == "realtime")
+            self._shared[mode, conflate_ms] = cohort
+            if conflate_ms:
+                cohort.cursor = self._shared[mode, 0].cursor
+        return cohort
+
+    def found(self, clock: Clock, conflate_ms: int, *, shared: bool = False, trading: bool = False) -> Cohort:
+        """Return a new cohort; one that is not shared is for a single subscriber, and goes with it."""
+        number, self._next_number = self._next_number, self._next_number + 1
+        cohort = self._all[number] = Cohort(
+            number, clock, self._backlog, self._floors, conflate_ms=conflate_ms, shared=shared, trading=trading
+        )
+        if not shared:
+            # A newcomer's snapshot tells of all safety before it, and nothing that is due before the beginning.
+            cohort.cursor = NOTHING_SENT._replace(o=self._safety_o, seen=self._backlog.head)
+            self._apart.put(cohort, waits_for_opening=True)
+        return cohort
+
+    def begin(self, clock: Clock, conflate_ms: int, now: float) -> Cohort:
+        """Return a new cohort of one that stands at its frontier; what lies before is for a snapshot to tell."""
+        cohort = self.found(clock, conflate_ms)
+        if (base := self._not_beyond(clock.frontier(now), now)) is not None:
+            cohort.cursor = base.cursor
+        self.advance(cohort, now)
+        return cohort
+
+    def drop(self, cohort: Cohort) -> None:
+        """Forget a cohort of one."""
+        del self._all[cohort.number]
+        self._apart.remove(cohort.number)
+        self._agenda.put(cohort.number, None)
+
+    def viewers(self) -> list[Cohort]:
+        """Return those in which live viewers are that do not report."""
+        return [cohort for (mode, _), cohort in self._shared.items() if mode == "viewer"]
+
+    def passed_by_all(self) -> MediaTime:
+        """Return the media time that all who share a frontier have passed."""
+        return min(self._shared["edge", 0].cursor.upto, self._shared["viewer", 0].cursor.upto)
+
+    def base_for(self, cohort: Cohort, now: float) -> Cohort | None:
+        """Return the cohort on whose state that of a cohort of one can be built: one that has not come further."""
+        return None if cohort.shared else self._not_beyond(cohort.cursor.upto, now)
+
+    def _not_beyond(self, upto: MediaTime, now: float) -> Cohort | None:
+        self.advance(self._trail, now)
+        found = (self._shared["viewer", 0], self._trail)
+        return next((base for base in found if BEGINNING < base.cursor.upto <= upto), None)
+
+    # What happens.
+
+    def take(self, entries: Sequence[Entry], now: float) -> None:
+        """Take in the newest entries of the log, one at least; only those are asked whom they may concern."""
+        for cohort in (*self._shared.values(), self._trail):
+            if delivered := cohort.take(entries, now):
+                self._deliveries.extend(delivered)
+            if cohort.is_due_sooner:
+                self.schedule(cohort)
+        for cohort in self._apart.concerned(min(entry.due for entry in entries if entry.due is not None)):
+            self._deliveries.extend(cohort.take(entries, now))
+            self.schedule(cohort)
+
+    def count_safety(self, entry: Entry) -> None:
+        """Take note that safety was sent to all, and that nothing below it is on its way."""
+        self._safety_o = entry.o
+        for cohort in self._all.values():
+            cohort.count_safety(entry)
+
+    def send(self, delivery: Delivery) -> None:
+        """Deliver something behind what is due already."""
+        self._deliveries.append(delivery)
+
+    def begin_anew(self) -> None:
+        """Forget what was sent: the log's epoch has changed."""
+        self._safety_o = -1
+        for cohort in self._all.values():
+            cohort.begin_anew()
+
+    def move(self, now: float, *, whole: bool = False) -> None:
+        """Bring those to their frontier whom a change of the edge, the path or the stream's state may have moved.
+
+        Args:
+            now: bus time.
+            whole: whether that concerns everybody: the stream has begun or ended.
+        """
+        self._moved_at = now
+        for cohort in (*self._shared.values(), *(self._apart if whole else self._apart.watchful())):
+            cohort.clock.moved(now)
+            self.look_again(cohort, now)
+
+    def move_shared(self, now: float) -> bool:
+        """Bring those who share one to their frontier; return False if they are there already."""
+        if self._moved_at == now:
+            # Thousands who come back together do so in one turn of the loop.
+            return False
+        self._moved_at = now
+        for cohort in self._shared.values():
+            self.advance(cohort, now)
+        return True
+
+    def advance(self, cohort: Cohort, now: float) -> None:
+        """Bring a cohort to its frontier, once in an instant."""
+        if cohort.moved_at != now:
+            self.look_again(cohort, now)
+
+    def look_again(self, cohort: Cohort, now: float) -> None:
+        """Bring a cohort to its frontier, which may have moved within this instant."""
+        cohort.moved_at = now
+        self._deliveries.extend(cohort.advance(now))
+        self.schedule(cohort)
+
+    def schedule(self, cohort: Cohort) -> None:
+        """Take note of when a cohort is next due."""
+        self._agenda.put(cohort.number, cohort.next_instant())
+        if not cohort.shared:
+            self._apart.put(cohort, waits_for_opening=cohort.clock.waits_for_opening)
+
+    def next_deadline(self) -> float | None:
+        """Return the bus time of the next instant, None if nothing will be due by itself."""
+        return self._agenda.next()
+
+    def timer(self, now: float) -> None:
+        """Move those whose instant has come."""
+        for number in self._agenda.take(now):
+            self.look_again(self._all[number], now)
+
+    def take_deliveries(self) -> list[Delivery]:
+        """Return what is to be written, in order, and forget it."""
+        taken, self._deliveries = self._deliveries, []
+        return taken
