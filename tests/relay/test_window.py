@@ -259,3 +259,15 @@ def test_over_time_a_list_only_grows_at_its_end_and_shrinks_at_its_start(moves: 
             sequence = relay.header("DISCONTINUITY-SEQUENCE")
             assert sequence >= former_sequence
             former, former_sequence = names, sequence
+
+
+def test_a_new_epoch_forgets_what_feeds_said() -> None:
+    relay = Relay()
+    relay.copy(["a.ts", "b.ts"])
+    relay.time(5, "unknown.ts")
+    assert relay.mark(1, at=9.0) == []
+    relay.window.begin_epoch()
+    relay.now = 10.0
+    assert relay.tick() == []
+    assert not relay.window.wants_playlist
+    assert len(relay.mark(0)) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hub.guard import Guard
 from hub.io.intake import follow
 from hub.settings import HubSettings
@@ -51,3 +53,16 @@ def test_everything_of_a_stream_is_followed() -> None:
         cancel()
     bus.signal(epoch_signal(STREAM), "e3")
     assert stream.epoch == "e2"
+
+
+def test_what_was_opened_under_another_epoch_says_nothing() -> None:
+    bus, stream, guard, listening = MemoryBus(lambda: 7.0), Stream(SHOWING, HubSettings()), Guard(), Listening()
+    follow(bus, stream, guard, listening)
+    bus.signal(epoch_signal(STREAM), "new")
+    bus.signal(state_signal(STREAM), state())
+    bus.publish(timings(STREAM), 0, timing(0))
+    bus.signal(opened_signal(STREAM), replace(opened(0, 7.0), epoch="old"))
+    assert not stream.may_wager
+    assert guard.fault_in([entry(1, at(1))], at(100), trading=False, safety=False) is not None
+    bus.signal(opened_signal(STREAM), replace(opened(0, 7.0), epoch="new"))
+    assert stream.may_wager
