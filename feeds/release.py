@@ -30,10 +30,13 @@ class ReleaseSchedule:
     Args:
         stream: the stream's id.
         hold_s: D, the constant delay, in seconds.
+        lead_s: how long before its time a mark is given at least, in seconds, so that it has reached every relay by
+            then: 0 in one process.
     """
 
-    def __init__(self, stream: str, *, hold_s: float = 0.0) -> None:
+    def __init__(self, stream: str, *, hold_s: float = 0.0, lead_s: float = 0.0) -> None:
         self._stream = stream
+        self._lead_s = lead_s
         self.hold_s = hold_s
         """D as it stands."""
         self._wanted_s = hold_s
@@ -60,7 +63,7 @@ class ReleaseSchedule:
             return None
         step_s = SLEW * s_of_ticks(timing.end - timing.start)
         self.hold_s += min(step_s, max(-step_s, self._wanted_s - self.hold_s))
-        at = max(now, self._smoothed(timing, arrived) + self.hold_s, self._last_at)
+        at = max(now + self._lead_s, self._smoothed(timing, arrived) + self.hold_s, self._last_at)
         mark = ReleaseMark(self._stream, timing.generation, timing.msn, timing.part, timing.upto, at)
         self._remember(mark, arrived)
         return mark

@@ -45,9 +45,10 @@ class StreamFeed:
     Args:
         showing: what is shown; its stream bears its id.
         next_offset: the first offset of the log that may be used.
+        lead_s: how long before its time a release mark is given at least, in seconds.
     """
 
-    def __init__(self, showing: Showing, *, next_offset: int = 0) -> None:
+    def __init__(self, showing: Showing, *, next_offset: int = 0, lead_s: float = 0.0) -> None:
         self.stream = showing.event_id
         self._follower = PlaylistFollower(hold_s=showing.hold_s)
         self._tracker: TimelineTracker | None = None
@@ -55,7 +56,7 @@ class StreamFeed:
         self.map = TimelineMap(due_sigma=showing.due_sigma)
         self.learns_hold = showing.auto_hold
         self._max_hold_s = showing.hold_s
-        self.release = ReleaseSchedule(self.stream, hold_s=0.0 if showing.auto_hold else showing.hold_s)
+        self.release = ReleaseSchedule(self.stream, hold_s=0.0 if showing.auto_hold else showing.hold_s, lead_s=lead_s)
         markets = Markets(
             scope=showing.suspend_scope,
             invalidate=showing.price_invalidation,

@@ -8,10 +8,16 @@ What every implementation guarantees:
 * A *signal* reaches those who listen, in order, at most once; the last one of each name is retained and is given to
   whoever begins to listen later.
 * `now()` is bus time in seconds: monotonic, the same for all who share the bus, unrelated to wall clocks.
-* Nothing is delivered before `publish` was called, and in one process everything is delivered before it returns:
-  a receiver must not block, and an exception of one receiver does not keep the record from the others.
 * Records that are published together stay together: a subscriber that names `settled` is given all of them, one after
   the other, and then called once. What came alone is a run of one.
+* A topic belongs to one log, named by `begin`. When a publisher names another one, the topic begins anew: what it held
+  is forgotten, offsets may be used again, and every subscriber gets what follows from the first record on.
+* Nothing is delivered before `publish` was called. Within one process everything is delivered before it returns;
+  between processes soon after, to all of them, the publisher's included, in one order. What one publisher sends, on
+  whatever topics, arrives such that a receiver who has got something has been able to get all before it.
+* A receiver must not block, and an exception of one receiver does not keep the record from the others.
+* What a transport loses is put there again by whoever published it, as long as that process lives and has not trimmed
+  it; it reaches nobody twice.
 """
 
 from __future__ import annotations
@@ -58,6 +64,14 @@ class Bus(Protocol):
 
         0 in one process; else the time since the last proof that nothing is missing, infinite before the first.
         """
+        ...
+
+    def begin(self, topic: Topic[T], lineage: str) -> None:
+        """Say, before publishing to a topic, which log its offsets count in; saying it again changes nothing."""
+        ...
+
+    def head(self, topic: Topic[T]) -> int:
+        """Return the last offset of a topic that this process publishes, whoever published it; -1 without any."""
         ...
 
     def publish(self, topic: Topic[T], offset: int, record: T) -> None:

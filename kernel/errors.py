@@ -9,6 +9,7 @@
     ├── OriginError              the origin did not give what was asked for
     │   ├── OriginMissing        it answered 404 or 410, or the file is not there
     │   └── OriginRefused        we refuse to fetch it: outside the folder, a private address, too large
+    ├── BusUnavailable           what processes share cannot be reached, or does not answer in time
     └── JournalError             the journal cannot promise that what it was given is on disk
 
 A refusal of a viewer or a subscriber is no exception: it is a `kernel.decisions.Decision`.
@@ -55,3 +56,7 @@ class OriginRefused(OriginError):
 
 class JournalError(LockstepError):
     """Say why something could not be put on disk."""
+
+
+class BusUnavailable(LockstepError):
+    """Say why what processes share cannot be used now."""

@@ -33,7 +33,7 @@ class Opened:
 
     `upto` is the media time before which pictures may have been seen from bus time `at` on. None means that the
     segment went out without a mark (the fail-safe): what stands in it is not known, and lockstep is lost until
-    a marked segment opens.
+    a marked segment opens. `epoch` names the log whose media time it is: of another one it says nothing.
     """
 
     stream: str
@@ -42,6 +42,7 @@ class Opened:
     part: int | None
     upto: MediaTime | None
     at: float
+    epoch: str | None = None
 
     @property
     def key(self) -> SegmentKey:

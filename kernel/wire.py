@@ -13,13 +13,16 @@ from typing import Any, ParamSpec, TypeVar, get_args
 
 from kernel.cues import Cue, CueClass, CueType, Entry, Op
 from kernel.errors import DecodeError
+from kernel.feed_state import FeedProgress, FeedState, Health
 from kernel.marks import Opened, ReleaseMark, Served
 from kernel.pts import Ticks
 from kernel.revocation import Reinstatement, Revocation, RevocationChange, Subject, SubjectKind
 from kernel.timeline import MediaTime, Method, SegmentKey, SegmentTiming, StreamState
 
 Map = Mapping[str, Any]
-Record = Entry | SegmentTiming | ReleaseMark | Opened | Served | StreamState | RevocationChange
+Record = (
+    Entry | SegmentTiming | ReleaseMark | Opened | Served | StreamState | FeedState | FeedProgress | RevocationChange
+)
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -51,7 +54,7 @@ def to_map(record: Record) -> dict[str, Any]:
                 "last_msn": record.last_msn,
             }
         case ReleaseMark() | Opened():
-            return {
+            released = {
                 "stream": record.stream,
                 "generation": record.generation,
                 "msn": record.msn,
@@ -59,6 +62,7 @@ def to_map(record: Record) -> dict[str, Any]:
                 "upto": _pair(record.upto),
                 "at": record.at,
             }
+            return {**released, "epoch": record.epoch} if isinstance(record, Opened) else released
         case Revocation():
             return {
                 "op": "revoke",
@@ -71,6 +75,10 @@ def to_map(record: Record) -> dict[str, Any]:
             }
         case Reinstatement():
             return {"op": "reinstate", "id": record.id, "subject": _subject_to_map(record.subject)}
+        case FeedState():
+            return {"source": record.source, "state": record.state.value, "why": record.why, "since": record.since}
+        case FeedProgress():
+            return {"source": record.source, "complete_to": record.complete_to}
 
 
 def _reading(what: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -156,6 +164,7 @@ def opened_from_map(opened: Map) -> Opened:
         part=_optional(opened["part"], _int),
         upto=_optional(opened["upto"], _media_time),
         at=_number(opened["at"]),
+        epoch=_optional(opened["epoch"], _str),
     )
 
 
@@ -217,6 +226,26 @@ def revocation_from_map(change: Map) -> RevocationChange:
 
 def _subject_to_map(subject: Subject) -> dict[str, Any]:
     return {"kind": subject.kind.value, "value": subject.value, "event_id": subject.event_id}
+
+
+@_reading("feed state")
+def feed_from_map(feed: Map) -> FeedState:
+    """Return the state of a feed that `to_map` wrote.
+
+    Raises:
+        DecodeError: the map is not that of a feed's state.
+    """
+    return FeedState(_str(feed["source"]), Health(feed["state"]), _str(feed["why"]), _number(feed["since"]))
+
+
+@_reading("feed progress")
+def progress_from_map(progress: Map) -> FeedProgress:
+    """Return the progress of a feed that `to_map` wrote.
+
+    Raises:
+        DecodeError: the map is not that of a feed's progress.
+    """
+    return FeedProgress(_str(progress["source"]), _number(progress["complete_to"]))
 
 
 def _timing_to_map(timing: SegmentTiming) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from kernel.errors import LockstepError, SettingsError
-from lockstep.commands import align, config, demo, feed, origin, probe, replay, revoke, serve, subscribe, token
+from lockstep.commands import align, apart, config, demo, feed, origin, probe, replay, revoke, serve, subscribe, token
 from lockstep.logs import configure_logs
 
 app = typer.Typer(
@@ -19,6 +19,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(serve.serve)
+app.command()(apart.ingest)
+app.command()(apart.relay)
+app.command()(apart.hub)
 app.command()(subscribe.subscribe)
 app.command()(replay.replay)
 app.command()(revoke.revoke)

@@ -1,10 +1,11 @@
-"""Put the three houses together in one process: one loop, one bus, one fetcher, one journal, one port."""
+"""Put houses together in one process, all three or one alone: one loop, one bus, one fetcher, one port."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
 
 import structlog
 from starlette.applications import Starlette
@@ -13,26 +14,19 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from feeds.io.demux import Demuxer, DemuxLimits
-from feeds.io.ingest import StreamIngest
 from feeds.io.journal import Journal
-from feeds.io.status import status_routes
-from feeds.io.webhooks import Ingress, SourceKeys
-from feeds.io.webhooks import routes as feed_routes
-from feeds.standard_webhooks import parse_secret
-from feeds.vendors.contract import ReceivedMessage
-from hub.io.driver import Hub
-from hub.settings import HubSettings
-from kernel.bus import Bus
+from hub.io.socket import Socket
 from kernel.io.http import AccessLog, exception_handlers
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.origin import Fetcher
-from kernel.io.system_time import new_id, wall
+from kernel.io.redis_bus import RedisBus
+from kernel.io.system_time import monotonic, new_id, wall
 from kernel.revocation import RevocationIndex
 from kernel.showings import Showing
 from lockstep.allowances import Allowances
-from lockstep.enforcement import Enforcement
-from lockstep.front_door import below, socket_route
+from lockstep.enforcement import Enforcement, Enforcer
+from lockstep.front_door import below
+from lockstep.houses import Desk, FeedsHouse, HubHouse, RelayHouse, Run
 from lockstep.key_watch import KeyWatch
 from lockstep.keys import Keys
 from lockstep.logs import log_answered
@@ -41,9 +35,6 @@ from lockstep.metrics import FeedsCollector, ProcessCollector, metrics_route
 from lockstep.settings import Settings
 from relay.gate import Gate, StaleLimits
 from relay.io.at_once import PlaylistsAtOnce
-from relay.io.driver import StreamRelay
-from relay.io.hls import Hls
-from relay.io.revocation_desk import RevocationDesk
 from relay.io.revocation_store import RevocationStore
 from relay.token_cache import TokenCache
 from relay.token_verifier import TokenVerifier
@@ -53,125 +44,175 @@ log = structlog.get_logger("lockstep")
 RESTART_S = 1.0
 """How long a part that failed unexpectedly rests before it is started again."""
 
+LEAD_S = 0.2
+"""How long before its time a mark is given at least where houses are apart: relays hear of it, and read the playlist
+that lists its segment, before it is due. So they open together."""
+
+House = Literal["feeds", "relay", "hub"]
+ALL_HOUSES: tuple[House, ...] = ("feeds", "relay", "hub")
+
+
+class Disk(NamedTuple):
+    """What is on disk, in the process of feeds."""
+
+    journal: Journal
+    revoked: RevocationStore
+
+    @classmethod
+    async def open(cls, data_dir: Path) -> Self:
+        """Open both files.
+
+        Raises:
+            JournalError: one of them cannot be opened.
+        """
+        journal = await Journal.open(data_dir / "journal.sqlite", now=wall)
+        try:
+            return cls(journal, await RevocationStore.open(data_dir / "revocations.sqlite"))
+        except BaseException:
+            await journal.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """Close both."""
+        await self.revoked.aclose()
+        await self.journal.aclose()
+
 
 class Deployment:
     """Everything that runs in one process. Make it with `start`, end it with `stop`."""
 
     def __init__(
-        self,
-        settings: Settings,
-        showings: dict[str, Showing],
-        keys: Keys,
-        journal: Journal,
-        revoked: RevocationStore,
-    ) -> None:
+        self, settings: Settings, showings: dict[str, Showing], keys: Keys, *, houses: tuple[House, ...],
+        bus: MemoryBus | RedisBus, disk: Disk | None,
+    ) -> None:  # fmt: skip
         loop = asyncio.get_running_loop()
+        apart = isinstance(bus, RedisBus)
         self._showings = showings
-        self._journal = journal
-        self.bus = MemoryBus(loop.time)
+        self.bus = bus
         self._fetcher = Fetcher(
             [showing.origin for showing in showings.values()],
             limits=settings.limits.to_fetch_limits(),
             local_dirs={showing.origin: showing.local_dir for showing in showings.values() if showing.local_dir},
             now=loop.time,
         )
-        self._demuxer = Demuxer(limits=DemuxLimits(max_segment_bytes=settings.limits.max_segment_bytes))
-        self._ingests = {
-            event_id: StreamIngest(
-                showing,
-                fetcher=self._fetcher,
-                demuxer=self._demuxer,
-                journal=journal,
-                bus=self.bus,
-                wall=wall,
-                new_id=new_id,
-            )
-            for event_id, showing in showings.items()
-        }
-        self._relays = {
-            event_id: StreamRelay(showing, fetcher=self._fetcher, bus=self.bus)
-            for event_id, showing in showings.items()
-        }
         self._tokens = TokenCache(TokenVerifier(keys.signing))
         self._key_watch = KeyWatch(settings.data_dir, self._tokens.rotate)
-        index = RevocationIndex()
-        stale_s = settings.max_stale_running_s
-        gate = Gate(self._tokens, index, lag_s=self.bus.lag_s, limits=StaleLimits(running_s=stale_s))
-        self.hub = Hub(
-            self.bus,
-            showings,
-            gate,
-            HubSettings(heartbeat_ms=settings.heartbeat_ms, max_subscribers=settings.max_subscribers),
-            wall=wall,
-            new_id=new_id,
-        )
         self.allowances = Allowances(settings.per_address.to_address_limits())
-        self._ingress = Ingress(_source_keys(showings, keys), journal, wall=wall, deliver=self._deliver)
-        self.at_once = PlaylistsAtOnce(self._relays, admit=gate, wall=wall, now=loop.time, tell=log_answered)
-        hls = Hls(self._relays, gate=gate, fetcher=self._fetcher, wall=wall)
-        self._enforcement = Enforcement(
-            self.bus, index, [hls.flights, self.hub], wall=wall, max_stale_running_s=stale_s
-        )
-        self._desk = _desk(revoked, self.bus, keys, index)
-        routes = [
-            *self._desk.routes(),
-            *feed_routes(self._ingress),
-            *status_routes(self._ingests, wall),
-            *hls.routes(),
-            socket_route(),
-            *self._health_routes(),
-            metrics_route(FeedsCollector(self._ingests), ProcessCollector(lambda: self._watch, self.allowances)),
-        ]
-        self.app: ASGIApp = AccessLog(below("/hls/", hls, _framework(routes)), now=loop.time, tell=log_answered)
-        self._tasks: list[asyncio.Task[None]] = []
+        index, stale_s = RevocationIndex(), settings.max_stale_running_s
+        gate = Gate(self._tokens, index, lag_s=bus.lag_s, limits=StaleLimits(running_s=stale_s))
+        self._feeds = self._relay = self._hub = self._desk = None
+        if disk is not None:
+            lead_s = LEAD_S if apart else 0.0
+            self._feeds = FeedsHouse(
+                settings, showings, keys, disk.journal, fetcher=self._fetcher, bus=bus, lead_s=lead_s
+            )
+            self._desk = Desk(disk.revoked, bus, keys, index, apart=apart)
+        if "relay" in houses:
+            self._relay = RelayHouse(showings, gate, fetcher=self._fetcher, bus=bus, now=loop.time)
+        if "hub" in houses:
+            self._hub = HubHouse(settings, showings, gate, bus=bus)
+        self._houses = [house for house in (self._feeds, self._relay, self._hub) if house is not None]
+        enforcers: list[Enforcer] = []
+        enforcers += [self._relay.hls.flights] if self._relay else []
+        enforcers += [self._hub.hub] if self._hub else []
+        self._enforcement = Enforcement(bus, index, enforcers, wall=wall, max_stale_running_s=stale_s)
         self._watch: LoopWatch | None = None
-        self._recovered = False
+        self.app: ASGIApp = AccessLog(self._application(), now=loop.time, tell=log_answered)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _application(self) -> ASGIApp:
+        ingests = self._feeds.ingests if self._feeds else {}
+        routes = [
+            *(self._desk.desk.routes() if self._desk else ()),
+            *(route for house in self._houses for route in house.routes()),
+            *self._health_routes(),
+            metrics_route(FeedsCollector(ingests), ProcessCollector(lambda: self._watch, self.allowances)),
+        ]
+        framework = _framework(routes)
+        return below("/hls/", self._relay.hls, framework) if self._relay else framework
+
+    @property
+    def at_once(self) -> PlaylistsAtOnce | None:
+        """Return what answers from memory, None where there is no relay."""
+        return self._relay.at_once if self._relay else None
 
     @classmethod
-    async def start(cls, settings: Settings, showings: dict[str, Showing], keys: Keys) -> Deployment:
-        """Open what is on disk, take up where the last process ended, and begin to follow the origins.
+    async def start(
+        cls,
+        settings: Settings,
+        showings: dict[str, Showing],
+        keys: Keys,
+        *,
+        houses: tuple[House, ...] = ALL_HOUSES,
+        bus_url: str | None = None,
+    ) -> Deployment:
+        """Open what is on disk and on the bus, take up where the last process ended, and begin.
+
+        Args:
+            settings: everything that is set.
+            showings: by event id.
+            keys: the deployment's secrets.
+            houses: those that run in this process.
+            bus_url: the Redis that they share with others; None: nobody else, the bus is within this process.
 
         Raises:
             JournalError: the journal cannot be opened or read.
-            SettingsError: a key is wrong.
+            SettingsError: a key or the bus URL is wrong.
         """
-        journal = await Journal.open(settings.data_dir / "journal.sqlite", now=wall)
+        loop = asyncio.get_running_loop()
+        bus = _redis_bus(bus_url, settings.bus.prefix) if bus_url else MemoryBus(loop.time)
+        disk = await Disk.open(settings.data_dir) if "feeds" in houses else None
         try:
-            revoked = await RevocationStore.open(settings.data_dir / "revocations.sqlite")
+            if isinstance(bus, RedisBus):
+                await bus.open(FeedsHouse.topics(showings) if disk is not None else ())
+            deployment = cls(settings, showings, keys, houses=houses, bus=bus, disk=disk)
+            await deployment._begin()
         except BaseException:
-            await journal.aclose()
+            if isinstance(bus, RedisBus):
+                await bus.aclose()
+            if disk is not None:
+                await disk.aclose()
             raise
-        try:
-            deployment = cls(settings, showings, keys, journal, revoked)
-            # Nobody is admitted before it is known who is not to be.
-            deployment._enforcement.start()
-            await deployment._desk.refill()
-            # The hub listens before the journal refills the bus, and hears all of it.
-            deployment.hub.start()
-            for ingest in deployment._ingests.values():
-                await ingest.restore()
-            await deployment._ingress.recover()
-        except BaseException:
-            await revoked.aclose()
-            await journal.aclose()
-            raise
-        deployment._recovered = True
-        deployment._supervise("keys", deployment._key_watch.run)
-        deployment._supervise("enforcement", deployment._enforcement.run)
-        deployment._supervise("revocations", deployment._desk.run)
-        deployment._watch = LoopWatch(asyncio.get_running_loop())
-        for event_id in showings:
-            deployment._supervise(f"ingest {event_id}", deployment._ingests[event_id].run)
-            deployment._supervise(f"relay {event_id}", deployment._relays[event_id].run)
         return deployment
+
+    async def _begin(self) -> None:
+        # Nobody is admitted before it is known who is not to be.
+        self._enforcement.start()
+        parts: dict[str, Run] = {"keys": self._key_watch.run, "enforcement": self._enforcement.run}
+        if self._desk is not None:
+            await self._desk.refill()
+            parts["revocations"] = self._desk.desk.run
+        # The hub listens before the journal refills the bus, and hears all of it.
+        if self._hub is not None:
+            self._hub.hub.start()
+        if self._feeds is not None:
+            await self._feeds.recover()
+            parts |= self._feeds.parts()
+        if isinstance(self.bus, RedisBus):
+            # Nobody may come in before what the bus retains is known here.
+            await self.bus.caught_up()
+        if self._relay is not None:
+            parts |= self._relay.parts()
+        self._watch = LoopWatch(asyncio.get_running_loop())
+        for name, run in parts.items():
+            self._supervise(name, run)
 
     def reread_keys(self) -> None:
         """Take up changed signing keys at once, without waiting for the next look at the file."""
         self._key_watch.look()
 
+    def protocol_class(self) -> type[Socket] | None:
+        """Return the class that serves the hub's sockets, None where there is no hub."""
+        return self._hub.hub.protocol_class() if self._hub is not None else None
+
+    def counts(self) -> Mapping[str, int]:
+        """Return what there is to count in the hub."""
+        return self._hub.hub.counts() if self._hub is not None else {}
+
     async def drain(self) -> None:
         """Tell every subscriber that we are going, before the server closes their connections."""
-        await self.hub.drain()
+        if self._hub is not None:
+            await self._hub.hub.drain()
 
     async def stop(self) -> None:
         """End everything in the order in which nothing acknowledged can be lost."""
@@ -179,16 +220,15 @@ class Deployment:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._enforcement.stop()
-        await self._desk.aclose()
+        if self._desk is not None:
+            await self._desk.desk.aclose()
         if self._watch is not None:
             await self._watch.aclose()
-        await self._ingress.aclose()
-        await self._demuxer.aclose()
+        if self._feeds is not None:
+            await self._feeds.aclose()
         await self._fetcher.aclose()
-        await self._journal.aclose()
-
-    def _deliver(self, message: ReceivedMessage) -> None:
-        self._ingests[message.stream].deliver(message)
+        if isinstance(self.bus, RedisBus):
+            await self.bus.aclose()
 
     def _supervise(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async def again() -> None:
@@ -207,31 +247,21 @@ class Deployment:
             return JSONResponse({"status": "alive"}, headers={"Cache-Control": "no-store"})
 
         async def readyz(_: Request) -> Response:
-            waiting = [event_id for event_id, relay in self._relays.items() if relay.presentation.text(None) is None]
-            ready = self._recovered and not waiting
-            body = {
-                "status": "ready" if ready else "starting",
-                "journal": "recovered" if self._recovered else "recovering",
-                # How many, not which: anybody may ask.
-                "showings": len(self._relays),
-                "showings_without_picture": len(waiting),
-            }
+            trouble = self.bus.trouble() if isinstance(self.bus, RedisBus) else None
+            body: dict[str, Any] = {"bus": trouble or "ready", "showings": len(self._showings)}
+            ready = trouble is None
+            for house in self._houses:
+                is_ready, told = house.readiness()
+                ready = ready and is_ready
+                body.update(told)
+            body = {"status": "ready" if ready else "starting" if trouble is None else "cut_off", **body}
             return JSONResponse(body, 200 if ready else 503, headers={"Cache-Control": "no-store"})
 
         return [Route("/livez", livez), Route("/readyz", readyz)]
 
 
-def _desk(store: RevocationStore, bus: Bus, keys: Keys, index: RevocationIndex) -> RevocationDesk:
-    return RevocationDesk(
-        store,
-        bus,
-        keys.known_operators(),
-        wall=wall,
-        # Never with a hyphen in front: it is written on command lines.
-        new_id=lambda: f"rev_{new_id(12)}",
-        live=index.__len__,
-        retain=False,
-    )
+def _redis_bus(url: str, prefix: str) -> RedisBus:
+    return RedisBus(url, monotonic=monotonic, new_id=new_id, prefix=prefix)
 
 
 def _framework(routes: list[Route]) -> Starlette:
@@ -239,11 +269,3 @@ def _framework(routes: list[Route]) -> Starlette:
     # It would send whoever asks with a slash too many to the host that their Host header names.
     app.router.redirect_slashes = False
     return app
-
-
-def _source_keys(showings: dict[str, Showing], keys: Keys) -> dict[str, SourceKeys]:
-    return {
-        source.name: SourceKeys(source.vendor, [parse_secret(keys.webhook_secrets[source.name])], event_id)
-        for event_id, showing in showings.items()
-        for source in showing.sources
-    }

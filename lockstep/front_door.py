@@ -42,6 +42,13 @@ class FrontDoor(PatientHttp):
         return self.url.partition(b"?")[0] == self.path and super()._may_upgrade()
 
 
+class PlainDoor(PatientHttp):
+    """Upgrade nothing: there is no hub in this process."""
+
+    def _may_upgrade(self) -> bool:
+        return False
+
+
 class QuietServer(Server):
     """Serve until told to stop; signals are the command's business, not the server's."""
 
@@ -94,7 +101,7 @@ def url_of(listening: socket.socket) -> str:
 
 def make_server(
     app: ASGIApp,
-    socket_protocol: type[Socket],
+    socket_protocol: type[Socket] | None,
     *,
     proxies: TrustedProxies,
     allowances: Allowances,
@@ -104,7 +111,7 @@ def make_server(
 
     Args:
         app: all routes.
-        socket_protocol: the hub's protocol class.
+        socket_protocol: the hub's protocol class; None where there is no hub.
         proxies: whose forwarding headers count.
         allowances: the process's only ones.
         at_once: answers from memory, asked before the application.
@@ -112,8 +119,8 @@ def make_server(
     config = Config(
         RefusedTokens(app, allowances, now=asyncio.get_running_loop().time),
         loop="none",
-        http=reception(FrontDoor, proxies, allowances, at_once),
-        ws=counted_socket(socket_protocol, allowances),
+        http=reception(FrontDoor if socket_protocol else PlainDoor, proxies, allowances, at_once),
+        ws=counted_socket(socket_protocol, allowances) if socket_protocol else "none",
         lifespan="off",
         log_config=None,
         access_log=False,

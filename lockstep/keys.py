@@ -99,7 +99,8 @@ def read_keys(data_dir: Path) -> Keys:
         content = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise SettingsError(
-            f"no keys at {path}: start `lockstep serve` there once, or name its folder with --data-dir"
+            f"no keys at {path}: start `lockstep serve` or `lockstep ingest` there once, "
+            "or name its folder with --data-dir"
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path} cannot be read: {error}") from error

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from feeds.lag import MAX_HOLD_S
@@ -160,6 +160,21 @@ class AddressSettings(BaseModel):
         return AddressLimits(**self.model_dump())
 
 
+class BusSettings(BaseModel):
+    """What the houses share when they run apart."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: SecretStr | None = Field(
+        default=None, description="Redis between `ingest`, `relay` and `hub`; `serve` needs none."
+    )
+    prefix: str = Field(
+        default="lockstep",
+        pattern=r"^[A-Za-z0-9_-]{1,32}$",
+        description="Begins every key; deployments that share a database need one each.",
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set."""
 
@@ -185,6 +200,7 @@ class Settings(BaseSettings):
         le=86_400,
         description="Seconds that what runs may go on while it is not known what has been revoked.",
     )
+    bus: BusSettings = Field(default_factory=BusSettings, description="What the houses share when they run apart.")
     limits: LimitsSettings = Field(
         default_factory=LimitsSettings, description="What is taken from origins, and what is kept of it."
     )

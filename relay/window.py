@@ -107,6 +107,12 @@ class Window:
         for timing in unmatched:
             self.on_timing(timing)
 
+    def begin_epoch(self) -> None:
+        """Forget what feeds has said so far: its log begins anew, and with it media time and, perhaps, numbers."""
+        self._marks.clear()
+        self._unmatched.clear()
+        self._timelines.clear()
+
     def on_timing(self, timing: SegmentTiming) -> None:
         """Learn from feeds which number a segment has, and on which timeline it lies."""
         self._timelines[timing.key] = timing.timeline

@@ -67,6 +67,7 @@ class StreamIngest:
         bus: what relay and hub share with us.
         wall: the time of day in Unix seconds.
         new_id: gives an unguessable name for a new epoch.
+        lead_s: how long before its time a release mark is given at least, in seconds: the bus' way to every relay.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class StreamIngest:
         bus: Bus,
         wall: Callable[[], float],
         new_id: Callable[[], str],
+        lead_s: float = 0.0,
     ) -> None:
         self.showing = showing
         self.stream = showing.event_id
@@ -87,7 +89,7 @@ class StreamIngest:
         self._journal = journal
         self._bus = bus
         self._wall = wall
-        self.feed = StreamFeed(showing)
+        self.feed = StreamFeed(showing, lead_s=lead_s)
         self._forward: deque[Found] = deque()
         self._backward: deque[Found] = deque()
         self._origin = OriginReader(fetcher, showing.origin, event_id=showing.event_id, now=bus.now)
@@ -106,10 +108,15 @@ class StreamIngest:
             JournalError: the journal cannot be read.
         """
         record = await self._journal.load(self.stream, since_wall=self._wall() - KEEP_S)
+        epoch = await self.log.begin(record)
+        self._bus.begin(timings_topic(self.stream), epoch)
+        self._bus.begin(marks_topic(self.stream), epoch)
         newest = max((stored.timing.generation for stored in record.timings), default=0)
         for stored in record.timings:
             self._n_timings = stored.n + 1
             self._bus.publish(timings_topic(self.stream), stored.n, stored.timing)
+        # A disk that failed may know less than the bus: video does not wait for it.
+        self._n_timings = max(self._n_timings, self._bus.head(timings_topic(self.stream)) + 1)
         for stored in sorted(record.timings, key=lambda stored: stored.timing.key):
             self.feed.restore_timing(stored.timing, dict(stored.state or {}), generation=newest)
         await self.log.restore(record)
@@ -118,6 +125,7 @@ class StreamIngest:
             # It covers all before it. Its time was another bus's: what was to go out has waited long enough.
             self._n_marks = mark.n
             self._mark(self.feed.release.restore(mark.mark, now=self._bus.now()))
+        self._n_marks = max(self._n_marks, self._bus.head(marks_topic(self.stream)) + 1)
         unmarked = self.feed.unmarked(now=self._bus.now())
         if unmarked is not None:
             # The crash came between timing and mark: the segment counts as arriving now.

@@ -57,6 +57,9 @@ class _Piece:
     is_last: bool | None = None
 
 
+LOG_TOPICS = (entries_topic, safety_topic)
+
+
 class LogWriter:
     """Seal what the sequencer has ready, and publish it.
 
@@ -79,6 +82,7 @@ class LogWriter:
         self._bus = bus
         self._wall = wall
         self._new_id = new_id
+        self._lost = False
         self._reserved = 0
         self._reserved_ver = 0
         self._sealing = asyncio.Lock()
@@ -94,29 +98,47 @@ class LogWriter:
         self.faults = 0
         """How often the disk failed."""
 
+    async def begin(self, record: StreamRecord) -> str:
+        """Find out which epoch the log is in, tell it, and return it; call before `restore`.
+
+        Raises:
+            JournalError: the journal cannot be written.
+        """
+        epoch, self._lost = record.epoch, record.lost
+        if epoch is not None and not self._lost:
+            self._begin_topics(epoch)
+            # Nothing beyond what is promised away was ever published: the bus has seen a journal that is gone.
+            self._lost = max(self._bus.head(topic(self._stream)) for topic in LOG_TOPICS) >= record.reserved_o
+        if epoch is None or self._lost:
+            if self._lost:
+                log.error("log.end_lost", event_id=self._stream, remedy="the journal is older than what was published")
+            epoch = self._new_id()
+            await self._journal.begin_epoch(self._stream, epoch)
+            self._begin_topics(epoch)
+        self._bus.signal(epoch_signal(self._stream), epoch)
+        return epoch
+
+    def _begin_topics(self, epoch: str) -> None:
+        for topic in LOG_TOPICS:
+            self._bus.begin(topic(self._stream), epoch)
+
     async def restore(self, record: StreamRecord) -> None:
         """Take up the log where the journal left it, and refill the bus.
 
         Raises:
             JournalError: the journal cannot be written.
         """
-        epoch, book = record.epoch, self._sequencer.markets.book
-        if epoch is None or record.lost:
-            if record.lost:
-                log.error("log.end_lost", event_id=self._stream, remedy="the journal is older than what was published")
-            epoch = self._new_id()
-            await self._journal.begin_epoch(self._stream, epoch)
+        book = self._sequencer.markets.book
         book.restore(list(record.kept))
         book.next_ver = max(book.next_ver, record.reserved_ver, 1)
         self._sequencer.next_offset = self._reserved = record.reserved_o
         self._reserved_ver = record.reserved_ver
         await self._reserve()
-        self._bus.signal(epoch_signal(self._stream), epoch)
         for row in record.entries:
             if row.source is not None and row.fact_id is not None:
                 self._sequencer.restore(row.entry, row.source, row.fact_id, row.note or {})
         self._publish([row.entry for row in record.entries])
-        if record.lost:
+        if self._lost:
             self.say(self._sequencer.distrust(wall=self._wall()))
 
     def deliver(self, facts: Sequence[Fact], *, message_seq: int, received: float, live: bool) -> None:
@@ -271,7 +293,7 @@ class LogWriter:
         surplus = len(self._facts) - MAX_RETAINED_ENTRIES
         if surplus <= 0:
             return
-        for topic in (entries_topic, safety_topic):
+        for topic in LOG_TOPICS:
             self._bus.trim(topic(self._stream), self._facts[surplus])
         del self._facts[:surplus]
 

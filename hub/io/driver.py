@@ -83,16 +83,23 @@ class Hub:
         )
         self._last_beats: dict[Format, tuple[dict[str, Any], bytes]] = {}
         self._next_number = 0
-        self._cancels: list[Cancel] = []
+        self._cancels: dict[str, list[Cancel]] = {}
         self._draining = False
         self._emptied = asyncio.Event()
 
     def start(self) -> None:
         """Subscribe to the bus; what it has retained is taken in before this returns."""
         self._loop = self._pacemaker.loop = self._loop or asyncio.get_running_loop()
-        for event_id, stream in self._streams.items():
-            self._cancels += follow(self._bus, stream, self._outbox.guards[event_id], self)
+        for event_id in list(self._streams):
+            self._follow(event_id)
         self._pacemaker.arm()
+
+    def _follow(self, event_id: str) -> None:
+        self._cancels[event_id] = follow(self._bus, self._streams[event_id], self._outbox.guards[event_id], self)
+
+    def _unfollow(self, event_id: str) -> None:
+        for cancel in self._cancels.pop(event_id, ()):
+            cancel()
 
     async def drain(self) -> None:
         """Say goodbye to everyone, at a pace; return when all have gone or their time is up. Stops the hub."""
@@ -114,15 +121,18 @@ class Hub:
             except TimeoutError:
                 for socket in list(self._sockets.values()):
                     socket.transport.abort()
-        for cancel in self._cancels:
-            cancel()
-        self._cancels.clear()
+        for event_id in self._streams:
+            self._unfollow(event_id)
         self._pacemaker.stop()
         self._pacemaker.loop = None
 
     def protocol_class(self) -> type[Socket]:
         """Return the class that serves this hub's sockets, for uvicorn's `ws` slot."""
         return type("HubSocket", (Socket,), {"__slots__": (), "desk": self})
+
+    def logs_unknown(self) -> int:
+        """Return of how many showings the bus has not yet said which log is theirs."""
+        return sum(stream.epoch is None for stream in self._streams.values())
 
     def counts(self) -> Mapping[str, int]:
         """Return what there is to count, for metrics and readiness."""
@@ -159,11 +169,15 @@ class Hub:
     # What the bus says.
 
     def begin_epoch(self, event_id: str) -> None:
-        """Send everybody of a stream away: no cursor of theirs means anything any more."""
+        """Send everybody of a stream away, and forget it: no cursor and no media time means anything now."""
         log.warning("epoch.changed", event_id=event_id)
-        self._outbox.forget(event_id)
         for socket in [one for one in self._sockets.values() if one.subscriber and one.subscriber.event_id == event_id]:
             self._close(socket, Bye(CloseCode.GOING_AWAY, "epoch_changed"))
+        self._unfollow(event_id)
+        self._streams[event_id] = Stream(self._streams[event_id].showing, self.settings)
+        self._told[event_id] = (False, False)
+        self._outbox.begin_anew(event_id)
+        self._follow(event_id)
 
     def tell_feeds(self, event_id: str, changed: list[FeedState]) -> None:
         """Say how sources are, to all who may know of them."""

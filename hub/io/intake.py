@@ -68,6 +68,9 @@ def follow(bus: Bus, stream: Stream, guard: Guard, listener: Listener) -> list[C
         listener.settle(event_id)
 
     def open_(opened: Opened, now: float) -> None:
+        if opened.epoch is not None and stream.epoch is not None and opened.epoch != stream.epoch:
+            # A relay that has not heard of the new log yet, or its last word on the old one: another media time.
+            return
         # The guard first: what follows may be sent at once.
         guard.note_opened(opened)
         stream.open(opened, now)

@@ -108,8 +108,9 @@ class Outbox:
         """Forget somebody who has gone."""
         self._queue.pop(subscriber.number, None)
 
-    def forget(self, event_id: str) -> None:
-        """Forget the frames of a stream whose offsets begin anew."""
+    def begin_anew(self, event_id: str) -> None:
+        """Forget the frames of a stream whose offsets begin anew, and what was out of it."""
+        self.guards[event_id] = Guard()
         for format_ in _FORMATS:
             self._frames[event_id, format_].clear()
 

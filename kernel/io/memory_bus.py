@@ -41,6 +41,19 @@ class MemoryBus:
         """Return 0: what is published has come before `publish` returns."""
         return 0.0
 
+    def begin(self, topic: Topic[T], lineage: str) -> None:
+        """Name the log of a topic; if it had another one, the topic begins anew."""
+        log_ = self._topics.setdefault(topic.name, _Log())
+        if log_.lineage not in (None, lineage):
+            log_.clear()
+            for subscriber in self._subscribers.get(topic.name, ()):
+                subscriber.begin_anew()
+        log_.lineage = lineage
+
+    def head(self, topic: Topic[T]) -> int:
+        """Return the last offset of a topic, -1 without any."""
+        return self._topics[topic.name].head if topic.name in self._topics else -1
+
     def publish(self, topic: Topic[T], offset: int, record: T) -> None:
         """Append a record and deliver it; one at or below the topic's last offset is dropped."""
         if self._topics.setdefault(topic.name, _Log()).append(offset, record):
@@ -103,15 +116,21 @@ class _Log:
     def __init__(self) -> None:
         self.offsets: list[int] = []
         self.records: list[Any] = []
-        self._head = -1
+        self.head = -1
+        self.lineage: str | None = None
 
     def append(self, offset: int, record: object) -> bool:
-        if offset <= self._head:
+        if offset <= self.head:
             return False
-        self._head = offset
+        self.head = offset
         self.offsets.append(offset)
         self.records.append(record)
         return True
+
+    def clear(self) -> None:
+        self.offsets.clear()
+        self.records.clear()
+        self.head = -1
 
     def trim(self, below: int) -> None:
         keep = bisect_right(self.offsets, below - 1)
@@ -175,6 +194,9 @@ class _Subscriber(_Receiver):
         super().__init__(name, receive, settled)
         self._topic = topic
         self._at = after
+
+    def begin_anew(self) -> None:
+        self._at = -1
 
     def _next(self) -> tuple[Any, ...] | None:
         index = bisect_right(self._topic.offsets, self._at)

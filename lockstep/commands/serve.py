@@ -16,7 +16,7 @@ import uvloop
 from kernel.errors import SettingsError
 from kernel.showings import Showing
 from lockstep.collector import set_up_collector
-from lockstep.compose import Deployment
+from lockstep.compose import ALL_HOUSES, Deployment, House
 from lockstep.front_door import allow_connections, listen, make_server, url_of
 from lockstep.keys import Keys, ensure_keys
 from lockstep.logs import configure_logs
@@ -38,15 +38,29 @@ def serve(
     settings = load_settings(config, overrides(data_dir, event, origin, source or [], host, port))
     configure_logs(settings.log_level)
     # All that may block on the disk comes before the loop.
+    showings = shown(settings)
+    keys = ensure_keys(settings.data_dir, source_names(showings))
+    allow_connections()
+    with contextlib.closing(listen(settings.host, settings.port)) as listening:
+        uvloop.run(run(settings, showings, keys, listening))
+
+
+def shown(settings: Settings) -> dict[str, Showing]:
+    """Return the showings of the settings.
+
+    Raises:
+        SettingsError: there is none, or one is wrong.
+    """
     showings = settings.to_showings()
     settings.to_proxies()
     if not showings:
         raise SettingsError("there is nothing to show: pass --event and --origin, or name a showing in the settings")
-    sources = [source.name for showing in showings.values() for source in showing.sources]
-    keys = ensure_keys(settings.data_dir, sources)
-    allow_connections()
-    with contextlib.closing(listen(settings.host, settings.port)) as listening:
-        uvloop.run(run(settings, showings, keys, listening))
+    return showings
+
+
+def source_names(showings: dict[str, Showing]) -> list[str]:
+    """Return the names of all vendor feeds."""
+    return [source.name for showing in showings.values() for source in showing.sources]
 
 
 def overrides(
@@ -76,7 +90,15 @@ def overrides(
     return wanted
 
 
-async def run(settings: Settings, showings: dict[str, Showing], keys: Keys, listening: socket.socket) -> None:
+async def run(
+    settings: Settings,
+    showings: dict[str, Showing],
+    keys: Keys,
+    listening: socket.socket,
+    *,
+    houses: tuple[House, ...] = ALL_HOUSES,
+    bus_url: str | None = None,
+) -> None:
     """Serve until a signal comes, then end cleanly.
 
     Args:
@@ -84,6 +106,8 @@ async def run(settings: Settings, showings: dict[str, Showing], keys: Keys, list
         showings: what is shown.
         keys: the deployment's secrets.
         listening: the open port.
+        houses: those that run in this process.
+        bus_url: the Redis that they share with others; None: nobody else.
 
     Raises:
         JournalError: the journal cannot be opened.
@@ -94,12 +118,21 @@ async def run(settings: Settings, showings: dict[str, Showing], keys: Keys, list
         loop.add_signal_handler(number, stopping.set)
     # A hang-up asks for the keys to be read anew. Until somebody can, it must not end us.
     loop.add_signal_handler(signal.SIGHUP, lambda: None)
-    deployment = await Deployment.start(settings, showings, keys)
+    starting = asyncio.create_task(Deployment.start(settings, showings, keys, houses=houses, bus_url=bus_url))
+    stopped = asyncio.create_task(stopping.wait())
+    # A bus that cannot be reached must not keep us from being told to stop.
+    await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        log.info("server.stopped")
+        return
+    deployment = starting.result()
     loop.add_signal_handler(signal.SIGHUP, deployment.reread_keys)
     try:
         server = make_server(
             deployment.app,
-            deployment.hub.protocol_class(),
+            deployment.protocol_class(),
             proxies=settings.to_proxies(),
             allowances=deployment.allowances,
             at_once=deployment.at_once,
@@ -107,7 +140,6 @@ async def run(settings: Settings, showings: dict[str, Showing], keys: Keys, list
         set_up_collector()
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         log.info("server.listening", url=url_of(listening), showings=sorted(showings))
-        stopped = asyncio.create_task(stopping.wait())
         await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
         log.info("server.stopping")
         stopped.cancel()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import structlog
 
-from kernel.bus import Bus, Cancel, marks_topic, opened_signal, served_signal, timings_topic
+from kernel.bus import Bus, Cancel, epoch_signal, marks_topic, opened_signal, served_signal, timings_topic
 from kernel.io.origin import Fetcher
 from kernel.io.playlists import TOP_REFRESH_S, OriginReader, PlaylistReader
 from kernel.marks import ReleaseMark, Served
@@ -53,6 +54,7 @@ class StreamRelay:
         self._poke = asyncio.Event()
         self._companion_pokes: dict[str, asyncio.Event] = {}
         self._seen_at = float("-inf")
+        self._epoch: str | None = None
 
     def sent(self, whose: Whose, start: int, stop: int, length: int) -> None:
         """Take note that bytes of a segment went to a session; tell the hub once they cover half of it."""
@@ -70,6 +72,7 @@ class StreamRelay:
             try:
                 # Names depend on what the top playlist is: it comes before anything opens.
                 await self._follow(group)
+                cancels.append(self._bus.listen(epoch_signal(stream), self._on_epoch))
                 cancels.append(self._bus.subscribe(timings_topic(stream), self._on_timing))
                 cancels.append(self._bus.subscribe(marks_topic(stream), self._on_mark))
                 while True:
@@ -129,6 +132,12 @@ class StreamRelay:
                 async with asyncio.timeout(CATCH_UP_S if behind else target_s):
                     await poke.wait()
 
+    def _on_epoch(self, epoch: str) -> None:
+        if self._epoch not in (None, epoch):
+            log.warning("epoch.changed", event_id=self.showing.event_id)
+            self._window.begin_epoch()
+        self._epoch = epoch
+
     def _on_timing(self, _: int, timing: SegmentTiming) -> None:
         self._window.on_timing(timing)
         if self._window.wants_playlist:
@@ -147,7 +156,7 @@ class StreamRelay:
         if opened:
             self.presentation.open_companions()
         for one in opened:
-            if first:
+            if first and self._window.listing.last is not None:
                 first = False
                 log.info("picture.out", event_id=one.stream, generation=one.generation, msn=one.msn)
             if one.upto is None:
@@ -155,7 +164,7 @@ class StreamRelay:
             else:
                 log.debug("segment.opened", event_id=one.stream, msn=one.msn)
             # The hub flushes its cues before this returns.
-            self._bus.signal(opened_signal(self.showing.event_id), one)
+            self._bus.signal(opened_signal(self.showing.event_id), replace(one, epoch=self._epoch))
         if opened:
             for poke in self._companion_pokes.values():
                 poke.set()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.apart import ApartStage
 from tests.e2e.stage import FIXTURES, Stage
 
 
@@ -14,9 +15,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.get_closest_marker("both_shapes"):
+        metafunc.parametrize("shape", ["embedded", "apart"])
+
+
 @pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+def shape() -> str:
+    return "embedded"
+
+
+@pytest.fixture
+async def stage(tmp_path: Path, shape: str) -> AsyncIterator[Stage]:
     assert FIXTURES.exists(), "run `make setup`: it makes the fixtures"
-    stage = Stage(tmp_path)
+    stage = Stage(tmp_path) if shape == "embedded" else ApartStage(tmp_path)
     yield stage
     await stage.aclose()

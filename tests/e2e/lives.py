@@ -120,7 +120,9 @@ class Life:
             self.bus.subscribe(topic(STREAM), lambda _, entry: self._see(entry))
         self.hub.start()
         self.bus.signal(state_signal(STREAM), state())
-        await self.writer.restore(await self.journal.load(STREAM, since_wall=0.0))
+        record = await self.journal.load(STREAM, since_wall=0.0)
+        await self.writer.begin(record)
+        await self.writer.restore(record)
         # Before anybody is let in: a suspend that went out and was not yet on disk is said anew by its message.
         for stored in await self.journal.unsettled(["desk"]):
             self._deliver(stored.seq, json.loads(stored.body))

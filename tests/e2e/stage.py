@@ -10,12 +10,45 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures" / "out"
 PATIENCE_S = 60.0
 """How long anything may take before the test fails: a limit for a hanging machine, never a measurement."""
+
+
+class Server(Protocol):
+    """What serves a showing: one process, or several."""
+
+    @property
+    def log(self) -> str:
+        """Return what it has logged so far."""
+        ...
+
+    async def says(self, event: str) -> dict[str, Any]:
+        """Wait until its log holds an event and return that line."""
+        ...
+
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send it a signal and return its exit code."""
+        ...
+
+    async def says_often(self, event: str, count: int) -> None:
+        """Wait until its log holds an event so many times."""
+        ...
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        ...
+
+    def kill(self) -> None:
+        """Send it SIGKILL."""
+        ...
+
+    async def exit_code(self) -> int:
+        """Wait for its end."""
+        ...
 
 
 class Command:
@@ -87,6 +120,14 @@ class Command:
             self.process.send_signal(number)
         return await self.exit_code()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Send it SIGKILL."""
+        self.process.kill()
+
     async def exit_code(self) -> int:
         """Wait for its end."""
         async with asyncio.timeout(PATIENCE_S):
@@ -123,7 +164,7 @@ class Stage:
         assert url.startswith("http://"), command.log
         return url
 
-    async def serve(self, origin: str, *options: str, event: str = "game", ready: bool = True) -> tuple[Command, str]:
+    async def serve(self, origin: str, *options: str, event: str = "game", ready: bool = True) -> tuple[Server, str]:
         """Start a server for one showing and return it with its URL, ready unless told otherwise."""
         command = await self.start(
             "serve", "--data-dir", str(self.data_dir), "--event", event, "--origin", origin, "--port", "0", *options

@@ -6,21 +6,23 @@ import asyncio
 import signal
 
 import httpx2
+import pytest
 
 from kernel.io.system_time import wall
 from tests.e2e.stage import FIXTURES, Stage, is_cue
 from tests.e2e.vendor import Vendor, play
 
-AHEAD_S = 8.0
-"""The facts are about pictures still to come, so that all of them are delivered by the second process."""
+AHEAD_S = {"embedded": 8.0, "apart": 20.0}
+"""The facts are about pictures still to come, so that all of them are delivered by the second life."""
 
 
-async def test_what_was_acknowledged_survives_a_kill(stage: Stage) -> None:
+@pytest.mark.both_shapes
+async def test_what_was_acknowledged_survives_a_kill(stage: Stage, shape: str) -> None:
     origin = await stage.origin(FIXTURES / "plain", "--loop")
     server, url = await stage.serve(origin, "--source", "desk=lockstep")
     vendor = Vendor(url, stage.data_dir)
     acknowledged: list[str] = []
-    happens = wall() + AHEAD_S
+    happens = wall() + AHEAD_S[shape]
 
     async def post(lane: int) -> None:
         for number in range(10_000):
@@ -28,7 +30,7 @@ async def test_what_was_acknowledged_survives_a_kill(stage: Stage) -> None:
             if (await vendor.post(id_, play(id_, happens + number / 1000))).status_code == 202:
                 acknowledged.append(id_)
             if len(acknowledged) == 150:
-                server.process.send_signal(signal.SIGKILL)
+                server.kill()
 
     lanes = [asyncio.create_task(post(lane)) for lane in range(4)]
     results = await asyncio.gather(*lanes, return_exceptions=True)

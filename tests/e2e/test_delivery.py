@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,7 +30,7 @@ def wire_of(frames: list[dict[str, Any]]) -> Wire:
     return wire
 
 
-@pytest.mark.parametrize("how", ["json", "msgpack"])
+@pytest.mark.parametrize(("shape", "how"), [("embedded", "json"), ("embedded", "msgpack"), ("apart", "json")])
 async def test_kill_9_in_the_middle_of_a_subscription(stage: Stage, how: str) -> None:
     origin = await stage.origin(FIXTURES / "plain", "--loop")
     server, url = await stage.serve(origin, "--source", "desk=lockstep")
@@ -48,7 +47,7 @@ async def test_kill_9_in_the_middle_of_a_subscription(stage: Stage, how: str) ->
         assert answer.status_code == 202
     await vendor.aclose()
     seen = await edge.until(lambda frame: frame.get("id") == f"desk:p{COUNT // 4}")
-    server.process.send_signal(signal.SIGKILL)
+    server.kill()
     await server.exit_code()
     _, again = await stage.serve(origin, "--source", "desk=lockstep", "--port", str(urlsplit(url).port))
     assert again == url

@@ -93,7 +93,7 @@ def _never_below_the_floor(frames: list[dict[str, Any]]) -> None:
             assert max(frame[key]["ver"] for key in ("market", "price") if key in frame) > floor
 
 
-@pytest.mark.parametrize("hold", ["6", '"auto"'])
+@pytest.mark.parametrize(("shape", "hold"), [("embedded", "6"), ("embedded", '"auto"'), ("apart", "6")])
 async def test_a_game_with_two_markets(stage: Stage, tmp_path: Path, hold: str) -> None:
     config = tmp_path / "lockstep.toml"
     config.write_text(f"[showings.game]\nhold_s = {hold}\n", "utf-8")

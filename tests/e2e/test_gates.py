@@ -13,6 +13,7 @@ from tests.e2e.stage import FIXTURES, Stage
 from tests.support.tokens import KEYRING, claims
 
 
+@pytest.mark.both_shapes
 async def test_not_a_byte_without_a_grant(stage: Stage) -> None:
     server, url = await stage.serve(str(FIXTURES / "plain"))
     good = await stage.token()

@@ -15,7 +15,7 @@ import pytest
 from kernel.dates import parse_date
 from kernel.io.system_time import wall
 from tests.e2e.recorder import record
-from tests.e2e.stage import FIXTURES, PATIENCE_S, Command, Stage
+from tests.e2e.stage import FIXTURES, PATIENCE_S, Command, Server, Stage
 from tests.e2e.test_spine import Checker
 from tests.e2e.vendor import Vendor, play
 from tests.support.canned_http import answer, canned_http, ok
@@ -129,7 +129,8 @@ async def origin(tmp_path: Path) -> AsyncIterator[HostileOrigin]:
         yield made
 
 
-def resident_mb(command: Command) -> float:
+def resident_mb(command: Server) -> float:
+    assert isinstance(command, Command)
     status = Path(f"/proc/{command.process.pid}/status").read_text("ascii")
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert found

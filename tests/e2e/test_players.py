@@ -8,6 +8,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 
 import av
+import pytest
 
 from tests.e2e.browser import browser, site
 from tests.e2e.stage import FIXTURES, Stage
@@ -85,6 +86,7 @@ async def test_every_kind_plays_in_chromium(stage: Stage, tmp_path: Path) -> Non
                 await player.ended()
 
 
+@pytest.mark.both_shapes
 async def test_pyav_plays_a_live_stream_to_its_end(stage: Stage) -> None:
     origin = await stage.origin(FIXTURES / "bframes", "--speed", "4", "--window", "4")
     _, url = await stage.serve(origin)

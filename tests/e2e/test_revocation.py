@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from lockstep.keys import read_keys
 from tests.e2e.stage import FIXTURES, Stage
@@ -88,6 +89,7 @@ async def test_who_is_revoked_is_cut_off_everywhere_and_may_come_back(stage: Sta
         assert (await client.get(f"/hls/{token}/game/main/0-0.ts")).status_code == 200
 
 
+@pytest.mark.both_shapes
 async def test_a_revocation_survives_a_kill_and_its_undoing_a_restart(stage: Stage) -> None:
     origin = str(FIXTURES / "plain")
     server, url = await stage.serve(origin)
@@ -97,7 +99,7 @@ async def test_a_revocation_survives_a_kill_and_its_undoing_a_restart(stage: Sta
     async with httpx2.AsyncClient(base_url=url, trust_env=False) as client:
         assert (await client.get(path)).status_code == 401
         answer = await client.post(path, headers=headers, json={"kind": "event", "value": "game"})
-        server.process.send_signal(signal.SIGKILL)
+        server.signal(signal.SIGKILL)
         assert answer.status_code == 201
         made = answer.json()
     await server.exit_code()

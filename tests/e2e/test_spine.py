@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pytest
 
 from kernel.io.system_time import wall
 from tests.e2e.stage import FIXTURES, PATIENCE_S, Stage, is_cue
@@ -75,6 +76,7 @@ class Checker:
         return [cue for cue in cues if any(sent >= cue["received"] and last < cue["msn"] for sent, last in self.polls)]
 
 
+@pytest.mark.both_shapes
 async def test_a_game_in_lockstep_with_its_picture(stage: Stage, tmp_path: Path) -> None:
     feed = tmp_path / "game.json"
     feed.write_text(json.dumps(game()), "utf-8")

@@ -61,7 +61,7 @@ async def test_keys_rotate_twice_while_clients_come_in(stage: Stage) -> None:
             clients.create_task(client(http, number))
         for _ in range(2):
             # It is one of the signals that end a process, if nobody heeds it.
-            server.process.send_signal(signal.SIGHUP)
+            server.signal(signal.SIGHUP)
             await rotate()
             kids.append(next(iter((await asyncio.to_thread(read_keys, stage.data_dir)).signing)))
             # What the key before signed is good for as long as that key is; and with the second rotation it goes.

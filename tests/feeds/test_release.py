@@ -115,3 +115,13 @@ def test_it_tells_what_hold_a_fact_would_have_needed() -> None:
     assert schedule.needed_hold_s(told.begins, received=12.5) == 2.5
     assert schedule.needed_hold_s(told.begins, received=9.0) == 0.0
     assert schedule.needed_hold_s(told.upto, received=50.0) == 0.0
+
+
+def test_a_lead_is_kept_where_the_hold_does_not_give_it() -> None:
+    schedule = ReleaseSchedule("game", lead_s=0.2)
+    first = schedule.mark(timing(1, "a"), arrived=10.0, now=10.1)
+    assert first is not None
+    assert first.at == pytest.approx(10.3)
+    held = ReleaseSchedule("game", hold_s=6.0, lead_s=0.2).mark(timing(1, "a"), arrived=10.0, now=10.1)
+    assert held is not None
+    assert held.at == 16.0

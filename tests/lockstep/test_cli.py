@@ -27,7 +27,7 @@ def test_what_is_wrong_with_the_input_is_one_line(
     assert run(monkeypatch, "token", "--event", "a b", "--account", "x") == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "lockstep: event id 'a b': use 1 to 64 letters, digits, '_' or '-'\n"
+    assert err == "lockstep: --event 'a b': use 1 to 64 letters, digits, '_' or '-'\n"
 
 
 def test_a_reader_that_has_gone_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ async def test_all_routes_stand_on_one_application(parts: tuple[Settings, dict[s
             assert (made.status_code, made.json()["id"][:4]) == (201, "rev_")
             assert (await client.get(f"/hls/{token}/game/index.m3u8")).json()["reason"] == "revoked"
             assert (await client.get("/nothing")).json()["title"] == "Not Found"
-        assert deployment.hub.protocol_class() is not None
+        assert deployment.protocol_class() is not None
     finally:
         await deployment.drain()
         await deployment.stop()

@@ -10,7 +10,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hub.io.socket import Socket
 from kernel.errors import SettingsError
 from lockstep.allowances import AddressLimits, Allowances
-from lockstep.front_door import FrontDoor, allow_connections, below, listen, make_server, socket_route, url_of
+from lockstep.front_door import (
+    FrontDoor,
+    PlainDoor,
+    allow_connections,
+    below,
+    listen,
+    make_server,
+    socket_route,
+    url_of,
+)
 from lockstep.peers import TrustedProxies
 from lockstep.reception import Reception
 
@@ -86,3 +95,10 @@ async def test_a_prefix_leads_inside() -> None:
     ):
         await both(scope, None, None)  # type: ignore[arg-type]
     assert asked == ["hls", "others", "others", "others"]
+
+
+async def test_without_a_hub_nothing_is_upgraded() -> None:
+    server = make_server(_app, None, proxies=TrustedProxies([]), allowances=Allowances(AddressLimits()))
+    assert isinstance(server.config.http, type)
+    assert issubclass(server.config.http, PlainDoor)
+    assert server.config.ws == "none"

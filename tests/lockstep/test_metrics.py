@@ -28,7 +28,8 @@ async def test_the_feeds_are_measured(parts: tuple[Settings, Keys]) -> None:
     showings = {"game": Showing("game", origin, (Source("desk", "lockstep"),))}
     deployment = await Deployment.start(settings, showings, keys)
     try:
-        ingest = deployment._ingests["game"]
+        assert deployment._feeds is not None
+        ingest = deployment._feeds.ingests["game"]
         suspend = Fact("desk", "s", Op.NEW, CueType.SUSPEND, None, {})
         ingest.deliver(ReceivedMessage(1, "desk", 5.0, Adapted([suspend], Alive(2.0, None)), "game"))
         ingest.feed.sequencer.lags["desk"] = ingest.feed.sequencer.lag

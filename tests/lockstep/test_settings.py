@@ -170,3 +170,14 @@ def test_nobody_can_trust_everybody(config: Path, everybody: str) -> None:
     config.write_text(f'trusted_proxies = ["{everybody}"]\n')
     with pytest.raises(SettingsError, match="could then claim any address"):
         load_settings(config).to_proxies()
+
+
+def test_the_bus_keeps_its_password_to_itself(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCKSTEP_BUS__URL", "redis://:hunter2@h.test/0")
+    settings = load_settings(config)
+    assert settings.bus.url is not None
+    assert settings.bus.url.get_secret_value() == "redis://:hunter2@h.test/0"
+    assert "hunter2" not in repr(settings) + settings.model_dump_json()
+    assert load_settings(config, {"bus": {"prefix": "two"}}).bus.prefix == "two"
+    with pytest.raises(SettingsError, match=r"bus\.prefix"):
+        load_settings(config, {"bus": {"prefix": "a:b"}})

@@ -274,3 +274,15 @@ def test_which_segments_another_rendition_shows() -> None:
     assert window.shown_in(0.4 * length_s, 1.4 * length_s) == (0, 0)
     assert window.shown_in(0.6 * length_s, 1.4 * length_s) is None
     assert window.shown_in(0.0, 100.0) == (0, 1)
+
+
+def test_a_new_epoch_forgets_what_feeds_said() -> None:
+    relay = Relay()
+    relay.copy(["a.ts", "b.ts"])
+    relay.time(5, "unknown.ts")
+    assert relay.mark(1, at=9.0) == []
+    relay.window.begin_epoch()
+    relay.now = 10.0
+    assert relay.tick() == []
+    assert not relay.window.wants_playlist
+    assert len(relay.mark(0)) == 1

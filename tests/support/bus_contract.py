@@ -107,10 +107,45 @@ class BusContract:
         bus.trim(TOPIC, 99)
         bus.publish(TOPIC, 3, "again")
         bus.publish(TOPIC, 4, "r4")
+        await self.settle()
         late = Receiver()
         bus.subscribe(TOPIC, late.record)
         await self.settle()
         assert late.records == [(4, "r4")]
+
+    async def test_a_topic_of_another_log_begins_anew(self) -> None:
+        bus, receiver = self.make_bus(), Receiver()
+        bus.begin(TOPIC, "first")
+        bus.subscribe(TOPIC, receiver.record)
+        for offset in range(3):
+            bus.publish(TOPIC, offset, f"r{offset}")
+        await self.settle()
+        bus.begin(TOPIC, "first")
+        assert bus.head(TOPIC) == 2
+        bus.begin(TOPIC, "second")
+        assert bus.head(TOPIC) == -1
+        bus.publish(TOPIC, 1, "anew")
+        await self.settle()
+        assert receiver.records == [(0, "r0"), (1, "r1"), (2, "r2"), (1, "anew")]
+        late = Receiver()
+        bus.subscribe(TOPIC, late.record)
+        await self.settle()
+        assert late.records == [(1, "anew")]
+
+    async def test_the_head_is_the_last_offset_and_outlives_trimming(self) -> None:
+        bus = self.make_bus()
+        assert bus.head(TOPIC) == -1
+        bus.publish(TOPIC, 7, "r")
+        assert bus.head(TOPIC) == 7
+        bus.trim(TOPIC, 99)
+        assert bus.head(TOPIC) == 7
+
+    async def test_what_was_published_is_known_once_it_is_delivered(self) -> None:
+        bus = self.make_bus()
+        before = bus.now()
+        bus.publish(TOPIC, 0, "r")
+        await self.settle()
+        assert 0 <= bus.lag_s() <= bus.now() - before
 
     async def test_cancelling_ends_delivery_and_can_be_repeated(self) -> None:
         bus, leaving, staying = self.make_bus(), Receiver(), Receiver()
@@ -191,6 +226,7 @@ class BusContract:
         for offset in (0, 1):
             bus.publish(TOPIC, offset, "r")
         bus.subscribe(TOPIC, echo)
+        await self.settle()
         bus.publish(TOPIC, 3, "r")
         await self.settle()
         assert [offset for offset, _ in receiver.records] == [0, 1, 2, 3]

@@ -21,10 +21,11 @@ from feeds.price_window import PriceWindow
 from feeds.release import ReleaseSchedule
 from feeds.sequencer import Sequencer
 from kernel.bus import entries_topic, epoch_signal, safety_topic
-from kernel.cues import CueType, Entry, Fact, Op
+from kernel.cues import Cue, CueClass, CueType, Entry, Fact, Op
 from kernel.errors import JournalError
 from kernel.io.memory_bus import MemoryBus
 from kernel.pts import Ticks
+from kernel.timeline import MediaTime
 from tests.support.playlists import timing
 
 T0 = 1_800_000_000.0
@@ -82,6 +83,7 @@ class Life:
 
     async def begin(self) -> None:
         record = await self.journal.load("game", since_wall=0.0)
+        await self.writer.begin(record)
         await self.writer.restore(record)
         for topic in (entries_topic, safety_topic):
             self.bus.subscribe(topic("game"), lambda _, entry: self._see(entry))
@@ -93,6 +95,11 @@ class Life:
 
     def deliver(self, seq: int, facts: list[Fact]) -> None:
         self.writer.deliver(facts, message_seq=seq, received=T0 + seq, live=True)
+
+
+def some_entry(o: int) -> Entry:
+    cue = Cue("desk:x", 1, Op.NEW, CueType.PLAY, CueClass.LOCKED, MediaTime(0, Ticks(0)), 0, None, 0, None, 0, {})
+    return Entry(o, cue, MediaTime(0, Ticks(0)))
 
 
 def market(id_: str, mid: str, st: str, at: float) -> Fact:
@@ -338,3 +345,17 @@ async def test_of_pieces_of_one_market_the_last_is_put_on_disk(journal: FragileJ
     await life.writer.seal()
     kept = (await journal.load("game", since_wall=0.0)).kept
     assert [(piece.key, piece.ver) for piece in kept] == [("market/m0", 4), ("market/m1", 5), ("market/m2", 6)]
+
+
+async def test_a_bus_that_has_seen_more_than_the_journal_promised_tells_that_its_end_is_lost(
+    journal: FragileJournal,
+) -> None:
+    first = Life(journal, [], new_id=lambda: "e1")
+    await first.begin()
+    later = Life(journal, [], new_id=lambda: "e2")
+    # What a bus that outlives us has of the same log.
+    later.bus.begin(entries_topic("game"), "e1")
+    later.bus.publish(entries_topic("game"), 9 * module.NUMBERS_A_BLOCK, some_entry(9 * module.NUMBERS_A_BLOCK))
+    await later.begin()
+    assert later.epochs == ["e2"]
+    assert later.bus.head(entries_topic("game")) == -1

@@ -47,6 +47,7 @@ class Desk:
 
     async def begin(self) -> None:
         record = await self.journal.load("game", since_wall=0.0)
+        await self.writer.begin(record)
         await self.writer.restore(record)
         self.desk.restore(record)
 

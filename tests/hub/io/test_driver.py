@@ -823,3 +823,16 @@ async def test_who_alone_is_too_far_behind_is_told_at_once() -> None:
         assert (await hear(client, "resync"))["why"] == "lag"
         await say(other, op="ping")
         assert (await hear(other))["op"] == "pong"
+
+
+async def test_a_new_epoch_forgets_what_was_out() -> None:
+    async with running() as rig:
+        rig.segment(0)
+        async with rig.client("server") as client:
+            await subscribe(client, mode="edge")
+            rig.bus.signal(epoch_signal(STREAM), "e2")
+            assert (await farewell(client))[0]["reason"] == "epoch_changed"
+        rig.bus.signal(opened_signal(STREAM), replace(opened(0, rig.bus.now()), epoch="e2"))
+        async with rig.client("server") as client:
+            assert (await hear(client, "hello"))["epoch"] == "e2"
+        assert rig.hub.logs_unknown() == 1  # the showing that nobody feeds here

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hub.guard import Guard
 from hub.io.intake import follow
 from hub.playhead import Playhead, Report
@@ -77,3 +79,16 @@ def test_what_is_served_is_acted_on_where_somebody_reports() -> None:
     bus.signal(served_signal(STREAM), Served(STREAM, "j", 1, 1))
     bus.signal(served_signal(STREAM), Served(STREAM, "other", 1, 1))
     assert listening.calls == ["settle"]
+
+
+def test_what_was_opened_under_another_epoch_says_nothing() -> None:
+    bus, stream, guard, listening = MemoryBus(lambda: 7.0), Stream(SHOWING, HubSettings()), Guard(), Listening()
+    follow(bus, stream, guard, listening)
+    bus.signal(epoch_signal(STREAM), "new")
+    bus.signal(state_signal(STREAM), state())
+    bus.publish(timings(STREAM), 0, timing(0))
+    bus.signal(opened_signal(STREAM), replace(opened(0, 7.0), epoch="old"))
+    assert not stream.may_wager
+    assert guard.fault_in([entry(1, at(1))], at(100), trading=False, safety=False) is not None
+    bus.signal(opened_signal(STREAM), replace(opened(0, 7.0), epoch="new"))
+    assert stream.may_wager

@@ -154,7 +154,7 @@ def test_what_cannot_be_written_is_not_counted() -> None:
     stage.outbox.catch_up_soon(one)
     stage.turn()
     assert one.sent_in_all == 1
-    stage.outbox.forget(STREAM)
+    stage.outbox.begin_anew(STREAM)
 
 
 def test_each_format_is_made_once() -> None:

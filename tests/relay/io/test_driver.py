@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kernel.bus import marks_topic, opened_signal, timings_topic
+from kernel.bus import epoch_signal, marks_topic, opened_signal, timings_topic
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.origin import Fetcher
 from kernel.marks import Opened, ReleaseMark
@@ -97,3 +97,15 @@ async def test_an_origin_that_is_not_there_is_asked_again(tmp_path: Path) -> Non
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await stage.fetcher.aclose()
+
+
+async def test_it_says_in_which_epoch_it_opens(stage: Stage) -> None:
+    stage.bus.signal(epoch_signal("game"), "e1")
+    stage.release(0, "a.ts")
+    assert (await stage.opened.get()).epoch == "e1"
+    stage.bus.publish(marks_topic("game"), 1, ReleaseMark("game", 0, 1, None, timing(1, "b.ts").upto, 1e12))
+    stage.bus.signal(epoch_signal("game"), "e2")
+    # The mark of the log that is gone counts no more.
+    assert stage.relay.presentation.window.next_deadline() != 1e12
+    stage.bus.publish(marks_topic("game"), 2, ReleaseMark("game", 0, 1, None, timing(1, "b.ts").upto, 0.0))
+    assert (await stage.opened.get()).epoch == "e2"
