@@ -347,7 +347,10 @@ class Hub:
         subscriber.close_by = self._bus.now() + patience_s
         self._set_beat(subscriber)
         log.info("subscriber.closed", number=subscriber.number, code=int(bye.code), reason=message["reason"])
-        socket.close(frame(message, subscriber.format), bye.code)
+        try:
+            socket.close(frame(message, subscriber.format), bye.code)
+        except RuntimeError:  # uvloop, on a transport that died within this turn (TRAPS 16)
+            socket.transport.abort()
 
     def fail(self, subscriber: Subscriber) -> None:
         """Close a connection because we were about to break a promise to it."""
@@ -381,6 +384,8 @@ class Hub:
     # Time.
 
     def _set_beat(self, subscriber: Subscriber) -> None:
+        if subscriber.phase is Phase.CLOSING and subscriber.close_by is None:
+            return  # cut: nothing is awaited any more
         at = next_beat(subscriber, self.settings, now=self._bus.now(), wall=self._wall())
         self._pacemaker.put(subscriber, at)
 
@@ -398,5 +403,5 @@ class Hub:
             if what is Beat.PING:
                 socket.ping()
             else:
-                subscriber.write(self._heartbeat(subscriber))
+                self._outbox.say(subscriber, self._heartbeat(subscriber))
         self._set_beat(subscriber)
