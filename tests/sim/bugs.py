@@ -20,15 +20,11 @@ COPIED = ("kernel", "feeds", "hub", "relay", "lockstep", "tests")
 SEEDS = 200
 """Within how many seeds a bug must be found."""
 
-_SEAL = """[_row(item) for item in rows], kept=kept, settled=done)
-                del self._unsealed[: len(rows)]
-                del self._loose[: len(loose)]
-"""
-_SEALING = "                await self._journal.seal(self._stream, "
-_PUBLISH = """                for item in rows:
-                    if item.entry.due is not None:
-                        self._bus.publish(entries_topic(self._stream), item.entry.o, item.entry)
-"""
+_ON_DISK = (
+    "            await self._journal.seal(self._stream, [_row(item) for item in rows], kept=kept, settled=done)\n"
+)
+_COUNTED = "            del self._unsealed[: len(rows)]\n            del self._loose[: len(loose)]\n"
+_ON_THE_BUS = "            self._publish([item.entry for item in rows if item.entry.due is not None])\n"
 _NEWEST = "            for entry in newest_revisions(owed)\n"
 _OWED = "            for entry in owed\n"
 _WITHHELD = "            if not withhold(entry.cue.type, entry.cue.cls, entry.cue.body)\n"
@@ -60,7 +56,7 @@ BUGS = (
     ),
     Bug("safety-moves-the-cursor", "hub/stream.py", "if entry.o == self._backlog.through:", "if True:"),
     Bug(
-        "late-facts-not-resumed", "hub/backlog.py", "return sorted(late, key=place_of) + owed if late else owed",
+        "late-facts-not-resumed", "hub/ledger.py", "return sorted(late, key=place_of) + owed if late else owed",
         "return owed",
     ),
     Bug("superseded-revision-sent", "hub/cohort.py", _NEWEST + _WITHHELD + _SUPERSEDED, _OWED + _WITHHELD),
@@ -79,8 +75,8 @@ BUGS = (
         "self._sequencer.next_offset = self._reserved = record.reserved_o",
         "self._sequencer.next_offset = self._reserved = max((row.entry.o for row in record.entries), default=-1) + 1",
     ),
-    Bug("on-the-bus-before-the-disk", "feeds/io/log_writer.py", _SEALING + _SEAL + _PUBLISH,
-        _PUBLISH + _SEALING + _SEAL,
+    Bug("on-the-bus-before-the-disk", "feeds/io/log_writer.py", _ON_DISK + _COUNTED + _ON_THE_BUS,
+        _ON_THE_BUS + _ON_DISK + _COUNTED,
     ),
     Bug(
         "timeline-not-persisted", "feeds/stream.py", '"tracker": tracker.as_json() if tracker and not found.older else',

@@ -12,8 +12,8 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from feeds.io.group_commit import MAX_BATCH, GroupCommit
 from kernel.errors import JournalError
+from kernel.io.group_commit import MAX_BATCH, GroupCommit
 
 if TYPE_CHECKING:
     import random

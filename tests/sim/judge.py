@@ -255,9 +255,13 @@ class Judge:
 
     def _written(self, conn: Conn, data: bytes) -> None:
         if not conn.is_socket:
-            if data.startswith(b"HTTP/1.1 101"):
-                conn.is_socket = True
-            return
+            if not data.startswith(b"HTTP/1.1 101"):
+                return
+            conn.is_socket = True
+            # The first frames may stand in the same packet.
+            data = data.partition(b"\r\n\r\n")[2]
+            if not data:
+                return
         # A pong echoes what the client's library has drawn from the machine's own dice.
         mark = 0 if data[0] & 0x0F == 10 else zlib.crc32(data)
         self._trace(f"sent {conn.who} {conn.number} {len(data)} {mark:08x}")

@@ -52,10 +52,15 @@ class Net:
         self.links: dict[int, Link] = {}
         self._listening: dict[tuple[str, int], Listening] = {}
         self._next_number = 0
+        self._addresses: dict[str, int] = {}
 
     def weather(self, name: str) -> Weather:
         """Return how the network is to a machine."""
         return self.weathers.setdefault(name, Weather())
+
+    def address(self, name: str) -> str:
+        """Return a machine's IP address."""
+        return f"10.0.0.{self._addresses.setdefault(name, len(self._addresses) + 1)}"
 
     def listen(
         self, host: str, port: int, factory: Callable[[], Any], accepted: Callable[[SimTransport], None]
@@ -136,7 +141,8 @@ class SimTransport(asyncio.Transport):
     peer: SimTransport
 
     def __init__(self, link: Link, name: str, peer_name: str) -> None:
-        super().__init__({"sockname": (name, 80), "peername": (peer_name, 1024 + link.number)})
+        addresses = link.net.address(name), link.net.address(peer_name)
+        super().__init__({"sockname": (addresses[0], 80), "peername": (addresses[1], 1024 + link.number)})
         self.link = link
         self.tap: Callable[[bytes], None] | None = None
         """Is given all that is written."""

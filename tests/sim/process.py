@@ -21,13 +21,19 @@ from hub.settings import HubSettings
 from kernel.io.http import AccessLog, exception_handlers
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.origin import Fetcher
-from lockstep.front_door import make_server, socket_route
+from kernel.revocation import RevocationIndex
+from lockstep.allowances import AddressLimits, Allowances
+from lockstep.front_door import below, make_server, socket_route
+from lockstep.peers import TrustedProxies
 from relay.gate import Gate
+from relay.io.at_once import PlaylistsAtOnce
 from relay.io.driver import StreamRelay
 from relay.io.hls import Hls
+from relay.token_cache import TokenCache
+from relay.token_verifier import TokenVerifier
 from tests.sim.origin import InLoopDemuxer
 from tests.sim.vendor import SECRET
-from tests.support.tokens import KEYRING
+from tests.support.tokens import KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -71,18 +77,20 @@ class Process:
         relays = {
             event_id: StreamRelay(showing, fetcher=self._fetcher, bus=bus) for event_id, showing in showings.items()
         }
-        admit = Gate(KEYRING)
+        gate = Gate(TokenCache(TokenVerifier(KEYS)), RevocationIndex())
         settings = HubSettings(hash_interval_s=1.5, drain_s=0.3, retry_ms=200, retry_spread_ms=1_000, **world.plan.hub)
-        self.hub = Hub(bus, showings, admit, settings, wall=world.wall, new_id=world.new_id)
+        self.hub = Hub(bus, showings, gate, settings, wall=world.wall, new_id=world.new_id)
 
         def deliver(message: ReceivedMessage) -> None:
             if self.alive:
                 ingests[message.stream].deliver(message)
 
         ingress = Ingress(_keys(showings), journal, wall=world.wall, deliver=deliver)
-        hls = Hls(relays, admit=admit, fetcher=self._fetcher, wall=world.wall)
+        at_once = PlaylistsAtOnce(relays, admit=gate, wall=world.wall, now=loop.time)
+        hls = Hls(relays, gate=gate, fetcher=self._fetcher, wall=world.wall)
         routes = [*feed_routes(ingress), *hls.routes(), socket_route()]
-        app = AccessLog(Starlette(routes=routes, exception_handlers=exception_handlers), now=loop.time)
+        framework = Starlette(routes=routes, exception_handlers=exception_handlers)
+        app = AccessLog(below("/hls/", hls, framework), now=loop.time)
         # The hub listens before the journal refills the bus, and hears all of it.
         self.hub.start()
         for ingest in ingests.values():
@@ -92,7 +100,7 @@ class Process:
             world.judge.restored(event_id)
             self._supervise(f"ingest {event_id}", ingests[event_id].run)
             self._supervise(f"relay {event_id}", relays[event_id].run)
-        self._listen(app)
+        self._listen(app, at_once)
         self.serves_since = loop.time()
 
     def kill(self, *, silent: bool) -> None:
@@ -108,8 +116,12 @@ class Process:
         for task in [*self._tasks, asyncio.ensure_future(self._fetcher.aclose())]:
             task.cancel()
 
-    def _listen(self, app: Any) -> None:
-        config = make_server(app, self.hub.protocol_class()).config
+    def _listen(self, app: Any, at_once: PlaylistsAtOnce) -> None:
+        allowances = Allowances(AddressLimits())
+        server = make_server(
+            app, self.hub.protocol_class(), proxies=TrustedProxies(), allowances=allowances, at_once=at_once
+        )
+        config = server.config
         config.load()
         state = ServerState()
         http: Callable[..., Any] = config.http_protocol_class

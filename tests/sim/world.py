@@ -8,7 +8,9 @@ import gc
 import logging
 import random
 import shutil
+import sys
 import tempfile
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -310,7 +312,9 @@ def _listen_to_logs(judge: Judge) -> None:
 
     def judged(_: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         if method in ("error", "exception", "critical") and event.get("event") not in _OURS:
-            judge.fail("log", f"{event}")
+            raised = sys.exc_info()[1]
+            where = traceback.format_exception(raised)[-2:] if raised is not None else ""
+            judge.fail("log", f"{event} {where}")
         raise structlog.DropEvent
 
     structlog.configure(processors=[judged], wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
