@@ -16,7 +16,7 @@ from tests.sim.loop import BEGINS_AT, SimLoop, StandstillError
 from tests.sim.net import Net
 from tests.sim.record import frames_in
 
-SOON = ("frontier-a-tick-too-far", "safety-held-by-a-pause", "group-count-off", "wrap-taken-for-a-discontinuity")
+SOON = ("frontier-a-tick-too-far", "hidden-source-shown", "group-count-off", "wrap-taken-for-a-discontinuity")
 """Bugs that the first few seeds find; `make sim-bugs` plants all of them."""
 
 
