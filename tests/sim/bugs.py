@@ -67,8 +67,8 @@ BUGS = (
     ),
     Bug(
         "snapshot-beyond-the-frontier", "hub/cohort.py",
-        "due = [entry for entry in self._backlog.before(self.cursor.upto) if entry.o not in waiting]",
-        "due = self._backlog.before(type(self.cursor.upto)(1 << 62, 0))",
+        "state, known = State(self._floors), self._backlog.before(self.cursor.upto)",
+        "state, known = State(self._floors), self._backlog.before(type(self.cursor.upto)(1 << 62, 0))",
     ),
     Bug(
         "offset-reused-after-a-crash", "feeds/io/log_writer.py",
