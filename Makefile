@@ -6,11 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 FIXTURES := fixtures/out/.stamp
+SEEDS ?= 1000
+JOBS ?= 2
 
-.PHONY: help setup demo test check bench clean browsers
+.PHONY: help setup demo test check bench clean browsers sim sim-bugs
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -46,6 +48,12 @@ check: setup  ## style, types, the dependency rule, the house rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -q tests/house
+
+sim: setup  ## simulate SEEDS games with everything that can break, in JOBS processes
+	$(BIN)/python -m tests.sim --seeds 0-$$(( $(SEEDS) - 1 )) --jobs $(JOBS)
+
+sim-bugs: setup  ## plant every bug in a copy, and let the simulator find it: half an hour
+	$(BIN)/python -m tests.sim.bugs
 
 bench: setup  ## measure against the yardsticks, in one run
 	$(BIN)/python -m bench

@@ -5,8 +5,9 @@ Rules:
   timed, it waits.
 * `pts` is the frame nearest to that UTC. `due` is `pts` plus the uncertainty, moved up to a frame: whoever may
   see `due` has surely seen the fact's own picture.
-* A fact whose picture is missing (a gap in the list, a segment that could not be read) belongs to the next picture;
-  one from before the first picture to the first; one left over when the stream ends to the end.
+* A fact whose picture is missing (a gap in the list, a segment that could not be read, or whose UTC nothing tells)
+  belongs to the next picture of known UTC; one from before the first such picture to it; one left over when the stream
+  ends to the end.
 """
 
 from __future__ import annotations
@@ -108,7 +109,9 @@ class TimelineMap:
         following: TimedSegment | None = None
         for key in reversed(self._keys):
             segment = self._segments[key]
-            if segment.timing.wall is not None and segment.timing.wall <= wall:
+            if segment.timing.wall is None:
+                continue  # it may lie before the fact as well as behind it
+            if segment.timing.wall <= wall:
                 ends = segment.ends_wall
                 assert ends is not None
                 if wall < ends:
@@ -117,11 +120,9 @@ class TimelineMap:
                     return self._at_start(following, wall, sigma_s)
                 return self._at_end(segment, wall, sigma_s) if self.ended else None
             following = segment
-        if following is None or not self.complete_below:
-            return None
-        if following.timing.wall is None and not self.ended:
-            return None
-        return self._at_start(following, wall, sigma_s)
+        if following is None and self.ended and self._keys:
+            following = self._segments[self._keys[0]]
+        return self._at_start(following, wall, sigma_s) if following is not None and self.complete_below else None
 
     def _inside(self, segment: TimedSegment, wall: float, sigma_s: float) -> Placement:
         timing = segment.timing

@@ -5,6 +5,8 @@ Rules:
 * A data-entry correction (an amend or retract without a time, or with the original's) stands where its original stands.
   A reversal in the game (with a later time) stands at its own picture, and from then on its corrections with it.
 * What was retracted stays retracted. A correction that comes before its target is all we know of it.
+* A confirmation without a body (a nod) says nothing of its own: it neither stands for a fact that was not told, nor
+  makes a correction out of date that it has overtaken. So our numbers rise in the order in which the words came.
 * A word about a market is no correction of the word before it, but a new state: it stands at its own time, and the
   same word said anew is no repeat.
 """
@@ -32,7 +34,8 @@ _STANDING = STATEFUL - {CueType.SETTLE}
 class Known:
     """What is remembered of a fact: enough to number its next revision and to place its corrections.
 
-    `said` is the vendor's own time, by which a reversal is told; `wall` is when it happened, its clock corrected.
+    `said` is the vendor's own time, by which a reversal is told; `wall` is when it happened, its clock corrected. `rev`
+    is our number of its last word, `heard` the vendor's, `told` the vendor's of the last word that was no nod.
     """
 
     rev: int
@@ -44,11 +47,14 @@ class Known:
     body: Body
     retracted: bool = False
     placement: Placement | None = None
+    heard: int = 0
+    told: int = 0
 
     def note(self) -> dict[str, Any]:
         """Return what `Revisions.restore` wants to know of it beside its entry."""
         return {
             "stamp": self.stamp, "digest": self.digest, "said": self.said, "wall": self.wall, "sigma_s": self.sigma_s,
+            "heard": self.heard, "told": self.told,
         }  # fmt: skip
 
 
@@ -63,7 +69,7 @@ class Revision(NamedTuple):
 
 @dataclass(slots=True)
 class Dropped:
-    """How many words were dropped, by why."""
+    """How many words were dropped, by why; `stale` are those that say nothing, or nothing that still holds."""
 
     duplicates: int = 0
     stale: int = 0
@@ -97,6 +103,8 @@ class Revisions:
             sigma_s=note["sigma_s"],
             body=cue.body,
             retracted=cue.op is Op.RETRACT,
+            heard=note.get("heard", cue.rev),
+            told=note.get("told", cue.rev),
         )
         if cue.at is not None and entry.due is not None and cue.msn is not None:
             wall = (cue.wall_ms or 0) / 1000
@@ -117,9 +125,9 @@ class Revisions:
         op = self._op_of(fact, known, digest)
         if op is None:
             return None
-        rev = fact.rev if fact.rev is not None else (known.rev + 1 if known else 1)
         if known is None:
-            known = Known(rev, fact.stamp, digest, fact.occurred_at, wall, sigma_s, fact.body)
+            rev = fact.rev if fact.rev is not None else 1
+            known = Known(rev, fact.stamp, digest, fact.occurred_at, wall, sigma_s, fact.body, heard=rev, told=rev)
             known.retracted = op is Op.RETRACT
             self._remember(key, known)
             if op is Op.RETRACT:
@@ -128,28 +136,36 @@ class Revisions:
                 return None
             return Revision(rev, op, None, known)
         before = known.body if op in (Op.AMEND, Op.RETRACT) else None
-        own_time = fact.type in _STANDING or _is_later(fact, wall, known)
-        known.rev = rev
+        if (fact.type in _STANDING or _is_later(fact, wall, known)) and op is not Op.CONFIRM:
+            # The word before it may still wait for its picture: what is noted of that one must not be this one's.
+            known = Known(
+                known.rev, known.stamp, known.digest, fact.occurred_at, wall, sigma_s, known.body, known.retracted,
+                heard=known.heard, told=known.told,
+            )  # fmt: skip
+            self._known[key] = known
+        known.rev = known.rev + 1 if fact.rev is None else max(fact.rev, known.rev + 1)
+        known.heard = max(known.heard, fact.rev or known.rev)
+        if not _is_nod(fact):
+            known.told = fact.rev or known.rev
         known.stamp = fact.stamp if fact.stamp is not None else known.stamp
         known.retracted = op is Op.RETRACT
         if op is not Op.CONFIRM:
             known.digest = digest
         if op in (Op.NEW, Op.AMEND):
             known.body = fact.body
-        if own_time and op is not Op.CONFIRM:
-            # Another one: what waits for its picture keeps the one it was numbered with.
-            known = Known(rev, known.stamp, known.digest, fact.occurred_at, wall, sigma_s, known.body, known.retracted)
-            self._known[key] = known
-        return Revision(rev, op, before, known)
+        return Revision(known.rev, op, before, known)
 
     def _op_of(self, fact: Fact, known: Known | None, digest: str) -> Op | None:
         """Return what a fact does to what is known, or None if there is nothing left for it to do."""
         if known is None:
+            if _is_nod(fact):
+                self.dropped.stale += 1
+                return None
             return Op.NEW if fact.op in (Op.AMEND, Op.CONFIRM) else fact.op
         if known.retracted:
             self.dropped.retracted += 1
             return None
-        if fact.rev is not None and fact.rev <= known.rev:
+        if fact.rev is not None and fact.rev <= (known.heard if _is_nod(fact) else known.told):
             self.dropped.duplicates += 1
             return None
         if fact.stamp is not None and known.stamp is not None and fact.stamp < known.stamp:
@@ -157,7 +173,7 @@ class Revisions:
             return None
         if fact.op is Op.RETRACT:
             return Op.RETRACT
-        if fact.op is Op.CONFIRM and not fact.body:
+        if _is_nod(fact):
             return Op.CONFIRM
         if digest != known.digest:
             return Op.AMEND
@@ -171,6 +187,10 @@ class Revisions:
         self._known[key] = known
         if len(self._known) > MAX_KNOWN_FACTS:
             del self._known[next(iter(self._known))]
+
+
+def _is_nod(fact: Fact) -> bool:
+    return fact.op is Op.CONFIRM and not fact.body
 
 
 def _is_later(fact: Fact, wall: float, known: Known) -> bool:

@@ -6,10 +6,13 @@ Rules:
   for its picture keeps that number, so a suspend that came after it outranks it.
 * An entry never changes after it is sealed; offsets rise by one and are never used again.
 * Of one message all that belongs to one picture is sealed together: a crash keeps all of it or none.
+* A retraction that comes before its target leads to no entry. Its message stays unsettled, so that a restart hands it
+  out again: what was retracted must not come back because we were killed.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,6 +29,9 @@ from kernel.timeline import MediaTime
 
 MAX_WAITING = 50_000
 """Beyond how many cues that wait for their picture prices among them are thinned out: 5 s of 10,000 a second."""
+
+MAX_AHEAD = 1_000
+"""Retractions that are kept at hand for a target that has not come: messages overtake each other by seconds."""
 
 
 @dataclass(slots=True)
@@ -107,6 +113,7 @@ class Sequencer:
         self._thin_beyond = MAX_WAITING
         self._while_s = 1
         self._open: dict[int, int] = {}
+        self._ahead: deque[int] = deque()
         self._seq = 0
         self.markets = markets or Markets()
         self.skews = skews or Skews()
@@ -134,11 +141,21 @@ class Sequencer:
         self._seq = max(self._seq, message_seq)
         offer = Offer()
         for fact in facts:
+            if fact.op is Op.RETRACT and not self.revisions.knows(fact):
+                offer.settled = False
+                self._keep_open(message_seq)
             self._take(offer, self._numbered(fact, message_seq, received, live=live, now=now), message_seq)
         self.counts.waiting = len(self._untried) + len(self._stuck)
         if self.counts.waiting > self._thin_beyond:
             self._thin_out()
         return offer
+
+    def _keep_open(self, message_seq: int) -> None:
+        """Let a message with a retraction that is ahead of its target be handed out again by a restart."""
+        self.hold(message_seq)
+        self._ahead.append(message_seq)
+        if len(self._ahead) > MAX_AHEAD and self.release(oldest := self._ahead.popleft()):
+            self._given_up.append(oldest)
 
     def hold(self, message_seq: int) -> None:
         """Let a message that is offered piece by piece not count as settled before `release`."""

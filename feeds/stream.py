@@ -116,12 +116,14 @@ class StreamFeed:
             )
             self._unread_before_s, self._boundary_before = 0.0, False
         else:
-            missed = 0 if self._last_placed is None else key.msn - self._last_placed.msn - 1
+            if self._tracker.state() is None and self._unread_s:
+                # What could not be read stands between the first segment that can be and those before it.
+                self._unread_before_s, self._boundary_before = self._unread_s, self._boundary or found.boundary
             placed = self._tracker.place(
                 media,
                 discontinuity=found.boundary or self._boundary,
                 target_duration_s=self.target_duration_s,
-                skipped_s=self._unread_s or max(0, missed) * float(self.target_duration_s),
+                skipped_s=self._unread_s + self._missed_s(key),
             )
             self._unread_s, self._boundary, self._last_placed = 0.0, False, key
         arrival = wall - (now - found.arrived) if self.live and found.seen else None
@@ -172,9 +174,14 @@ class StreamFeed:
             self._unread_before_s += found.segment.duration_s
             self._boundary_before = self._boundary_before or found.boundary
         else:
-            self._unread_s += found.segment.duration_s
+            self._unread_s += self._missed_s(found.key) + found.segment.duration_s
             self._boundary = self._boundary or found.boundary
             self._last_placed = found.key
+
+    def _missed_s(self, key: SegmentKey) -> float:
+        """Return about how long the segments last that were never listed to us, between the last one and this one."""
+        missed = 0 if self._last_placed is None else key.msn - self._last_placed.msn - 1
+        return max(0, missed) * float(self.target_duration_s or 0)
 
     def caught_up(self, *, older: bool, newer: bool) -> None:
         """Say that nothing older (or, at the end of the stream, nothing newer) is left to be timed."""
@@ -187,7 +194,8 @@ class StreamFeed:
         Args:
             timing: as it was published.
             state: what `Timed.state` said of it.
-            generation: the newest one on disk; older numbers can no longer be compared with the origin's.
+            generation: the newest one on disk. The numbers of the one before tell a copy from before the last rewind;
+                older ones can no longer be compared with the origin's.
         """
         frames = tuple(Ticks(frame) for frame in state["frames"])
         self.map.add(TimedSegment(timing, frames))
@@ -195,8 +203,9 @@ class StreamFeed:
         if timing.wall is not None and timing.method is not None:
             published = Wall(timing.wall, timing.sigma_ms, timing.method)
             self._utc.restore(timing.timeline, timing.start, published, state.get("utc"))
-        if timing.generation == generation:
+        if timing.generation >= generation - 1:
             self._follower.resume(timing, int(state["origin_msn"]))
+        if timing.generation == generation:
             self._last_placed = timing.key
         if state["tracker"] is not None:
             self._tracker = TimelineTracker.restore(TrackerState.from_json(state["tracker"]))

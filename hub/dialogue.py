@@ -122,15 +122,20 @@ class Dialogue:
             return self._update(subscriber, stream, message, now, wall)
         return self._subscribe(subscriber, stream, message, now, wall)
 
-    def heartbeat(self, subscriber: Subscriber, *, now: float, wall: float, hashed: bool = False) -> dict[str, Any]:
-        """Return the `hb` of a subscriber; what it says is its own, never the stream's."""
+    def heartbeat(
+        self, subscriber: Subscriber, *, now: float, wall: float, hashed: bool = False, ahead: bool = False
+    ) -> dict[str, Any]:
+        """Return the `hb` of a subscriber; what it says is its own, never the stream's.
+
+        `ahead` says that it overtakes cues that the cursor counts already: then it tells neither cursor nor hash.
+        """
         stream = self._streams[subscriber.event_id]
         subscriber.told_may_wager = stream.may_wager_of(subscriber)
         hidden, known = subscriber.filter.hidden, stream.feeds
         message = {
             "op": "hb",
             "now": round(wall * _MS),
-            "cur": _cur(stream, subscriber),
+            "cur": None if ahead else _cur(stream, subscriber),
             "sent": subscriber.sent_in_all,
             # A source is monitored only once it says how often it speaks.
             "feeds": {
@@ -142,7 +147,7 @@ class Dialogue:
             "behind_ms": stream.behind_ms(subscriber, now),
             "may_wager": subscriber.told_may_wager,
         }
-        if hashed and (known_hash := stream.hash_of(subscriber)) is not None:
+        if hashed and not ahead and (known_hash := stream.hash_of(subscriber)) is not None:
             message["hash"] = known_hash
         return message
 

@@ -5,8 +5,9 @@ Rules:
   never falls: when the origin rewinds, the generation rises and the offset with it. The numbers that count are
   those that feeds gives; the relay follows too, to go on without feeds, and takes over feeds' numbers.
 * A copy whose segments are known ones under their own numbers is merely old (a cache in between answered with an
-  older copy) and is passed over. A copy that names other URIs under known or lower numbers is a rewind. A URI is the
-  same if its path is, as the playlist writes it: hosts, tokens and folders change with every redirect.
+  older copy) and is passed over; so is, for a while after a rewind, one from before it. A copy that names other URIs
+  under known or lower numbers is a rewind. A URI is the same if its path is, as the playlist writes it: hosts, tokens
+  and folders change with every redirect.
 * At start-up the newest segment that may go out at once comes first, so that everything before it opens with it. Then
   come those behind it, in order, then the older ones, newest first. After that segments come in the order of the list.
 """
@@ -22,6 +23,10 @@ from kernel.timeline import SegmentKey, SegmentTiming
 
 REMEMBERED_SEGMENTS = 10_000
 """Numbers whose URI is remembered, to tell an old copy from a rewind: five hours of 2 s segments."""
+
+FORMER_S = 60.0
+"""How long after a rewind a copy from before it may still come: caches keep a live list for some target durations, and
+answer with what they have while its origin is restarted. After that, numbers and URIs may be used again."""
 
 MAX_TOGETHER = 1_000
 """Segments first seen in one copy whose arrivals are told apart; of more it does not matter."""
@@ -60,6 +65,10 @@ class PlaylistFollower:
         self._uris: dict[int, str] = {}
         self._numbers: deque[int] = deque()
         self._last: int | None = None
+        # What was listed before the last rewind, by its number then: the numbers' offset, and until when it matters.
+        self._former: dict[int, str] = {}
+        self._former_offset = 0
+        self._former_until: float | None = None
 
     @property
     def last(self) -> SegmentKey | None:
@@ -77,6 +86,8 @@ class PlaylistFollower:
             timing: a segment that was timed before the restart; its `uri` absolute.
             origin_msn: the origin's number of that segment at the time.
         """
+        if self._last is not None and timing.generation > self.generation:
+            self._retire(until=None)
         self.generation = timing.generation
         self._offset = timing.msn - origin_msn
         self._remember(timing.msn, timing.uri)
@@ -94,11 +105,12 @@ class PlaylistFollower:
             return []
         if self._last is None:
             return self._start(listed, refs, now, hold_s=0.0 if playlist.ended else self._hold_s)
+        if self._former and self._is_former(listed, refs, now):
+            return []
         if self._is_rewound(listed, refs):
+            self._retire(until=now + FORMER_S)
             self.generation += 1
             self._offset = self._last + 1 - listed[0].msn
-            self._uris.clear()
-            self._numbers.clear()
             forced = True
         else:
             forced = False
@@ -155,6 +167,26 @@ class PlaylistFollower:
         # we know, with URIs that we have never seen there, comes from an origin that began anew.
         assert self._last is not None
         return not overlap and listed[-1].msn + self._offset <= self._last
+
+    def _retire(self, *, until: float | None) -> None:
+        """Begin a generation; what was listed before is known as such until bus time `until`, None: yet to be said."""
+        self._former, self._former_offset, self._former_until = self._uris, self._offset, until
+        self._uris = {}
+        self._numbers.clear()
+
+    def _is_former(self, listed: tuple[PlaylistSegment, ...], refs: list[str], now: float) -> bool:
+        """Return whether a copy is one from before the last rewind."""
+        if self._former_until is None:
+            self._former_until = now + FORMER_S
+        if now > self._former_until:
+            self._former = {}
+            return False
+        return all(
+            (known := self._former.get(segment.msn + self._former_offset)) is not None
+            and is_same_segment(known, ref, segment.uri)
+            and segment.msn + self._offset not in self._uris
+            for segment, ref in zip(listed, refs, strict=True)
+        )
 
     def _remember(self, msn: int, uri: str) -> None:
         self._uris[msn] = uri

@@ -82,19 +82,20 @@ class Journal:
         self._last_seq = 0
 
     @classmethod
-    async def open(cls, path: Path, *, now: Callable[[], float]) -> Self:
+    async def open(cls, path: Path, *, now: Callable[[], float], commits: type[GroupCommit] = GroupCommit) -> Self:
         """Open or make the journal at `path`, readable by its owner only.
 
         Args:
             path: the SQLite file; its folder is made where it is absent.
             now: the wall clock in Unix seconds, by which records grow old.
+            commits: what runs its work: a thread, unless somebody has another place for it.
 
         Raises:
             JournalError: it is damaged, held by another process, or cannot be written; the text says what to do.
         """
-        commits = await GroupCommit.open(path, schema=_SCHEMA, version=_VERSION)
-        self = cls(commits, LogHeads(path.with_suffix(".heads")), now)
-        self._last_seq = await commits.run(_last_seq)
+        opened = await commits.open(path, schema=_SCHEMA, version=_VERSION)
+        self = cls(opened, LogHeads(path.with_suffix(".heads")), now)
+        self._last_seq = await opened.run(_last_seq)
         return self
 
     def next_message_seq(self) -> int:

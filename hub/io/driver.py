@@ -197,9 +197,9 @@ class Hub:
         wagering, judged = stream.wagering, stream.take_judged()
         for subscriber in judged:
             if not stream.may_wager_of(subscriber):
-                self._tell_one(stream, subscriber)
+                self._tell_one(stream, subscriber, ahead=True)
         if wagering < told:
-            self._tell_may_wager(event_id)
+            self._tell_may_wager(event_id, ahead=True)
         self._outbox.flush(event_id)
         for subscriber in judged:
             self._tell_one(stream, subscriber)
@@ -208,28 +208,28 @@ class Hub:
             self._tell_may_wager(event_id)
         self._pacemaker.hurry(stream.next_deadline())
 
-    def _tell_may_wager(self, event_id: str) -> None:
+    def _tell_may_wager(self, event_id: str, *, ahead: bool = False) -> None:
         stream = self._streams[event_id]
         self._told[event_id] = stream.wagering
         log.info("wagering.changed", event_id=event_id, may_wager=stream.may_wager, sync=stream.sync)
         for subscriber in list(stream.subscribers.values()):
-            self._tell_one(stream, subscriber)
+            self._tell_one(stream, subscriber, ahead=ahead)
 
-    def _tell_one(self, stream: Stream, subscriber: Subscriber) -> None:
+    def _tell_one(self, stream: Stream, subscriber: Subscriber, *, ahead: bool = False) -> None:
         if subscriber.told_may_wager is not stream.may_wager_of(subscriber):
             # To paused sockets too: it may mean that everything is suspended.
-            self._outbox.say(subscriber, self._heartbeat(subscriber))
+            self._outbox.say(subscriber, self._heartbeat(subscriber, ahead=ahead))
 
     def _soon(self, call: Callable[[], None]) -> None:
         assert self._loop is not None  # there are no sockets before `start`
         self._loop.call_soon(call)
 
-    def _heartbeat(self, subscriber: Subscriber) -> bytes:
+    def _heartbeat(self, subscriber: Subscriber, *, ahead: bool = False) -> bytes:
         now = self._bus.now()
-        hashed = now >= subscriber.hash_at
+        hashed = now >= subscriber.hash_at and not ahead
         if hashed:
             subscriber.hash_at = now + self.settings.hash_interval_s
-        message = self._dialogue.heartbeat(subscriber, now=now, wall=self._wall(), hashed=hashed)
+        message = self._dialogue.heartbeat(subscriber, now=now, wall=self._wall(), hashed=hashed, ahead=ahead)
         said, framed = self._last_beats.get(subscriber.format, ({}, b""))
         if said != message:
             framed = frame(message, subscriber.format)
@@ -347,7 +347,10 @@ class Hub:
         subscriber.close_by = self._bus.now() + patience_s
         self._set_beat(subscriber)
         log.info("subscriber.closed", number=subscriber.number, code=int(bye.code), reason=message["reason"])
-        socket.close(frame(message, subscriber.format), bye.code)
+        try:
+            socket.close(frame(message, subscriber.format), bye.code)
+        except RuntimeError:  # uvloop, on a transport that died within this turn (TRAPS 16)
+            socket.transport.abort()
 
     def fail(self, subscriber: Subscriber) -> None:
         """Close a connection because we were about to break a promise to it."""
@@ -381,6 +384,8 @@ class Hub:
     # Time.
 
     def _set_beat(self, subscriber: Subscriber) -> None:
+        if subscriber.phase is Phase.CLOSING and subscriber.close_by is None:
+            return  # cut: nothing is awaited any more
         at = next_beat(subscriber, self.settings, now=self._bus.now(), wall=self._wall())
         self._pacemaker.put(subscriber, at)
 
@@ -398,5 +403,5 @@ class Hub:
             if what is Beat.PING:
                 socket.ping()
             else:
-                subscriber.write(self._heartbeat(subscriber))
+                self._outbox.say(subscriber, self._heartbeat(subscriber))
         self._set_beat(subscriber)

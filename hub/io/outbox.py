@@ -96,7 +96,11 @@ class Outbox:
 
     def say(self, subscriber: Subscriber, data: bytes) -> None:
         """Write one frame, also to a paused socket."""
-        subscriber.write(data)
+        try:
+            subscriber.write(data)
+        except RuntimeError:  # see `_write`
+            self._sockets.cut(subscriber)
+            return
         self._bound_buffer(subscriber, len(data))
 
     def catch_up_soon(self, subscriber: Subscriber) -> None:

@@ -9,6 +9,8 @@ So the disk is synchronised once for all who wait, and nobody is told of a write
   error, file locked) exactly the writers of that batch fail; the next batch begins anew.
 * The file is held exclusively: a second process that would number the same log fails at start.
 * Nothing here ever waits on the event loop's thread.
+* `start`, `put` and `join` are all that knows of the thread. Whoever has another place for the work (the simulator has
+  a loop whose disk loses its power) overrides these three and calls `connect`, `commit` and `resolve`.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ BUSY_TIMEOUT_S = 2.0
 
 
 @dataclass(slots=True)
-class _Job:
+class Job:
+    """One piece of work, who awaits it, and what came of it."""
+
     work: Work[Any]
     future: asyncio.Future[Any]
     n_bytes: int
@@ -63,7 +67,7 @@ class GroupCommit:
         self._schema = schema
         self._version = version
         self._loop = asyncio.get_running_loop()
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._waiting = 0
         self._waiting_bytes = 0
         self._closed = False
@@ -84,7 +88,7 @@ class GroupCommit:
             JournalError: the file cannot be used; the text names it and the remedy.
         """
         self = cls(path, schema, version)
-        self._thread.start()
+        self.start()
         try:
             await self._opened
         except BaseException:
@@ -109,10 +113,10 @@ class GroupCommit:
             raise JournalError(f"journal {self._path} is closed")
         if self._waiting >= MAX_WAITING or (self._waiting and self._waiting_bytes + n_bytes > MAX_WAITING_BYTES):
             raise JournalError(f"journal {self._path}: the disk is behind, {self._waiting} writes are waiting")
-        job = _Job(work, self._loop.create_future(), n_bytes, after)
+        job = Job(work, self._loop.create_future(), n_bytes, after)
         self._waiting += 1
         self._waiting_bytes += n_bytes
-        self._jobs.put(job)
+        self.put(job)
         result: T = await job.future
         return result
 
@@ -120,30 +124,45 @@ class GroupCommit:
         """Finish what is waiting, then close the file. Closing again does nothing."""
         if not self._closed:
             self._closed = True
-            self._jobs.put(None)
+            self.put(None)
         await asyncio.shield(self._ended)
+        await self.join()
+
+    # Where the work is done.
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def put(self, job: Job | None) -> None:
+        """Hand over a piece of work, behind all before it; None: there will be no more."""
+        self._jobs.put(job)
+
+    async def join(self) -> None:
+        """Wait until nothing works here any more."""
         await asyncio.to_thread(self._thread.join)
 
     # What follows runs in the thread.
 
     def _main(self) -> None:
         try:
-            connection = self._connect()
+            connection = self.connect()
         except (sqlite3.Error, OSError, JournalError) as error:
-            fault = error if isinstance(error, JournalError) else self._fault(error)
+            fault = error if isinstance(error, JournalError) else self.fault(error)
             self._tell(_settle, self._opened, None, fault)
             self._tell(_settle, self._ended, None, None)
             return
         self._tell(_settle, self._opened, None, None)
         try:
             while batch := self._next_batch():
-                self._commit(connection, batch)
-                self._tell(self._resolve, batch)
+                self.commit(connection, batch)
+                self._tell(self.resolve, batch)
         finally:
             connection.close()
             self._tell(_settle, self._ended, None, None)
 
-    def _connect(self) -> sqlite3.Connection:
+    def connect(self) -> sqlite3.Connection:
+        """Open or make the file."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # Vendors' data is licensed: nobody else on the machine reads it. SQLite gives its log the same mode.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -169,9 +188,9 @@ class GroupCommit:
             raise
         return connection
 
-    def _next_batch(self) -> list[_Job]:
+    def _next_batch(self) -> list[Job]:
         """Wait for work; return all that is there, or nothing at the end."""
-        batch: list[_Job] = []
+        batch: list[Job] = []
         job = self._jobs.get()
         while job is not None:
             batch.append(job)
@@ -185,7 +204,8 @@ class GroupCommit:
             self._jobs.put(None)  # nothing is put behind the end, so it is the end again
         return batch
 
-    def _commit(self, connection: sqlite3.Connection, batch: list[_Job]) -> None:
+    def commit(self, connection: sqlite3.Connection, batch: list[Job]) -> None:
+        """Run all of a batch in one transaction; what came of it is noted in its jobs."""
         try:
             connection.execute("BEGIN IMMEDIATE")
             for job in batch:
@@ -197,13 +217,13 @@ class GroupCommit:
         except Exception as error:
             log.error("journal.batch_failed", writes=len(batch), error=str(error))
             for job in batch:
-                job.error = self._fault(error)
+                job.error = self.fault(error)
             # Should even this fail, the next BEGIN does too, its batch fails as well, and this is tried again.
             with suppress(sqlite3.Error):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
-    def _attempt(self, connection: sqlite3.Connection, job: _Job) -> None:
+    def _attempt(self, connection: sqlite3.Connection, job: Job) -> None:
         connection.execute("SAVEPOINT job")
         try:
             job.result = job.work(connection)
@@ -212,10 +232,11 @@ class GroupCommit:
             if not connection.in_transaction:
                 raise
             connection.execute("ROLLBACK TO job")
-            job.error = self._fault(error)
+            job.error = self.fault(error)
         connection.execute("RELEASE job")
 
-    def _fault(self, error: Exception) -> JournalError:
+    def fault(self, error: Exception) -> JournalError:
+        """Return what went wrong in words that name the file and the remedy."""
         if isinstance(error, JournalError):
             return error
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -237,7 +258,8 @@ class GroupCommit:
 
     # Back on the loop.
 
-    def _resolve(self, batch: list[_Job]) -> None:
+    def resolve(self, batch: list[Job]) -> None:
+        """Tell all who wait for a batch."""
         for job in batch:
             self._waiting -= 1
             self._waiting_bytes -= job.n_bytes

@@ -92,6 +92,29 @@ def test_a_fact_in_a_gap_belongs_to_the_next_picture() -> None:
     assert placed.wall == T0 + 6
 
 
+def undated(msn: int) -> TimedSegment:
+    return TimedSegment(timing(msn, f"{msn}.ts"), (Ticks(msn * 180_000),))
+
+
+def test_a_picture_of_unknown_utc_is_passed_over() -> None:
+    """A start-up without dates: what was listed before we came has no UTC, and never gets one."""
+    map_ = exact_map(undated(0), undated(1))
+    map_.complete_below = True
+    assert map_.place(T0 + 1.0, 0.0) is None
+    map_.add(segment(2))
+    placed = map_.place(T0 + 1.0, 0.0)
+    assert placed is not None
+    assert placed.at == MediaTime(0, Ticks(360_000))
+
+
+def test_between_two_pictures_of_known_utc_the_later_one_counts() -> None:
+    # At the start of 1 it would stand before its time.
+    placed = exact_map(segment(0), undated(1), segment(2)).place(T0 + 3.5, 0.0)
+    assert placed is not None
+    assert placed.at == MediaTime(0, Ticks(360_000))
+    assert exact_map(segment(0), undated(1)).place(T0 + 3.5, 0.0) is None
+
+
 def test_what_is_left_at_the_end_belongs_to_the_end() -> None:
     map_ = exact_map(segment(0))
     map_.ended = True

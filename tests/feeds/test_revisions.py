@@ -55,6 +55,30 @@ def test_a_confirmation_without_a_body_leaves_it() -> None:
     assert revisions.number(fact({"n": 1}), wall=1.0, sigma_s=0.0) is None
 
 
+def test_a_nod_before_its_target_is_none() -> None:
+    nod = fact({}, op=CONFIRM, at=None, rev=2)
+    assert words(nod, fact({"n": 1}, rev=1), nod) == [None, (1, NEW), (2, CONFIRM)]
+
+
+def test_a_nod_that_overtakes_a_correction_does_not_make_it_void() -> None:
+    nod = fact({}, op=CONFIRM, at=None, rev=3)
+    amend, late = fact({"n": 2}, op=AMEND, rev=2), fact({"n": 4}, op=AMEND, rev=4)
+    assert words(fact({"n": 1}, rev=1), nod, amend, amend, nod, late) == [
+        (1, NEW), (3, CONFIRM), (4, AMEND), None, None, (5, AMEND)
+    ]  # fmt: skip
+
+
+def test_what_waits_for_its_picture_is_noted_as_it_was_when_it_was_said() -> None:
+    revisions = Revisions()
+    original = revisions.number(fact({"n": 1}), wall=1.0, sigma_s=0.0)
+    assert original is not None
+    noted = original.known.note()
+    reversal = revisions.number(fact({"n": 2}, at=4.0), wall=4.0, sigma_s=0.0)
+    assert reversal is not None
+    # Were the reversal's digest in it, a restart would take the reversal for a repeat.
+    assert original.known.note() == noted != reversal.known.note()
+
+
 def test_a_later_time_is_a_reversal_the_same_is_data_entry() -> None:
     revisions = Revisions()
     original = revisions.number(fact({"n": 1}), wall=1.0, sigma_s=0.0)

@@ -152,6 +152,25 @@ def test_what_was_retracted_stays_retracted(desk: Desk) -> None:
     assert desk.sequencer.revisions.dropped.retracted == 3
 
 
+def test_a_retraction_before_its_target_is_handed_out_again_after_a_restart(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not desk.offer(fact("a", op=Op.RETRACT)).settled
+    assert desk.offer(fact("a")).settled
+    assert desk.sequencer.seal(now=0.0) == ([], [])
+    # Killed, the next process gets the first message again, and knows.
+    again = Desk()
+    again.time(0)
+    again.offer(fact("a", op=Op.RETRACT))
+    again.offer(fact("a"))
+    assert again.seal() == []
+    # However many a vendor takes back that never were: the oldest are let go.
+    monkeypatch.setattr(module, "MAX_AHEAD", 2)
+    for id_ in "bcd":
+        desk.offer(fact(id_, op=Op.RETRACT))
+    assert desk.sequencer.seal(now=0.0)[1] == [1, 3]
+
+
 def test_a_correction_before_its_target_is_all_we_know(desk: Desk) -> None:
     desk.offer(fact("a", op=Op.AMEND, rev=4))
     desk.offer(fact("a", rev=1, body={"old": 1}))

@@ -105,12 +105,36 @@ def test_an_unreadable_segment_at_start_up_does_not_break_it_either() -> None:
     assert last.timing.start - first.timing.end == 180_000
 
 
+def test_nor_does_one_with_which_a_start_up_begins() -> None:
+    source = Source(StreamFeed(Showing("game", "http://origin.test/live.m3u8", hold_s=3.0)))
+    bad, *newer, oldest = source.list(0, 4, now=4.0)
+    assert (bad.key.msn, oldest.key.msn, oldest.older) == (1, 0, True)
+    source.feed.unreadable(bad)
+    second, _ = (source.time(item, now=4.0) for item in newer)
+    first = source.time(oldest, now=4.0)
+    assert first.timing.timeline == second.timing.timeline
+    assert second.timing.start - first.timing.end == 180_000
+
+
 def test_a_hole_in_the_list_does_not_break_it() -> None:
     source = Source(StreamFeed(Showing("game", "http://origin.test/live.m3u8")))
     for item in source.list(0, 1, now=0.0):
         source.time(item, now=0.0)
     (item,) = source.list(5, 1, now=10.0)
     assert source.time(item, now=10.0).timing.timeline == 0
+
+
+def test_nor_does_a_hole_behind_which_a_segment_is_unreadable() -> None:
+    source = Source(StreamFeed(Showing("game", "http://origin.test/live.m3u8")))
+    for item in source.list(0, 1, now=0.0):
+        source.time(item, now=0.0)
+    bad, good = source.list(5, 2, now=12.0)
+    source.feed.unreadable(bad)
+    assert source.time(good, now=12.0).timing.timeline == 0
+    (bad,) = source.list(7, 1, now=14.0)
+    source.feed.unreadable(bad)
+    (good,) = source.list(11, 1, now=22.0)
+    assert source.time(good, now=22.0).timing.timeline == 0
 
 
 def test_it_tells_the_state_of_the_stream() -> None:

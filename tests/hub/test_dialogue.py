@@ -228,3 +228,15 @@ def test_who_waits_for_no_player_reports_none() -> None:
     stage.greet("server")
     stage.say(op="sub", mode="edge")
     assert only(stage.say(op="pos", tl=0, pts=0, rate=1))["code"] == "not_viewer"
+
+
+def test_a_heartbeat_ahead_of_cues_claims_none_of_them() -> None:
+    stage = Stage()
+    stage.greet("watch")
+    stage.say(op="sub")
+    while stage.streams[STREAM].next_owed(stage.one, 1) is not None:
+        pass
+    told = stage.dialogue.heartbeat(stage.one, now=1, wall=100, hashed=True)
+    ahead = stage.dialogue.heartbeat(stage.one, now=1, wall=100, hashed=True, ahead=True)
+    assert told["cur"] is not None
+    assert ahead == {**{name: value for name, value in told.items() if name != "hash"}, "cur": None}

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.follow import REMEMBERED_SEGMENTS, PlaylistFollower
+from kernel.follow import FORMER_S, REMEMBERED_SEGMENTS, PlaylistFollower
 from kernel.timeline import SegmentKey
 from tests.support.playlists import BASE, playlist, refs, timing
 
@@ -67,6 +67,25 @@ def test_a_rewound_origin_begins_a_generation_and_numbers_go_on() -> None:
     assert [item.key for item in found] == [SegmentKey(1, 53), SegmentKey(1, 54)]
     assert [item.boundary for item in found] == [True, False]
     assert follower.origin_msn(54) == 1
+
+
+def test_a_copy_from_before_a_rewind_is_passed_over_for_a_while() -> None:
+    follower = PlaylistFollower()
+    former, now = ["a", "b", "c"], FORMER_S
+    observe(follower, former, first=50)
+    assert observe(follower, ["x", "y"], now=1.0) == [SegmentKey(1, 53), SegmentKey(1, 54)]
+    assert observe(follower, former, first=50, now=2.0) == []
+    assert observe(follower, ["y", "z"], first=1, now=now) == [SegmentKey(1, 55)]
+    # An origin that names its segments by their numbers gets there again.
+    assert observe(follower, former, first=50, now=1.0 + now + 0.1) != []
+
+
+def test_after_a_restart_it_still_knows_what_was_before_a_rewind() -> None:
+    follower = PlaylistFollower()
+    follower.resume(timing(50, "a"), origin_msn=50)
+    follower.resume(timing(51, "x", generation=1), origin_msn=0)
+    assert observe(follower, ["a"], first=50) == []
+    assert observe(follower, ["x", "y"]) == [SegmentKey(1, 52)]
 
 
 def test_other_uris_under_known_numbers_are_a_rewind() -> None:

@@ -145,6 +145,7 @@ def lost(
     *,
     based: tuple[Place, int] | None = None,
     conflates: bool = False,
+    floored_at: float = float("-inf"),
 ) -> list[str]:
     """I2: of all that is due before `upto` nothing is missing that is not accounted for.
 
@@ -155,6 +156,7 @@ def lost(
         upto: its frontier.
         based: the frontier and the log's head at its last snapshot: what lay before both is in there.
         conflates: whether of prices only the newest of each market counts.
+        floored_at: when the last snapshot came: the safety before it is in its floors.
     """
     got = {cue["o"] for _, _, cue in wire.of("cue")}
     due = [fact for fact in log.values() if fact.due is not None and fact.due < upto]
@@ -167,7 +169,7 @@ def lost(
             replaced = fact.type == "inv" and any(
                 other.type == "inv" and other.mid == fact.mid and other.ver > fact.ver for other in log.values()
             )
-            if (based is None or fact.o > based[1]) and not replaced:
+            if (based is None or (fact.o > based[1] and fact.at > floored_at)) and not replaced:
                 found.append(f"safety {fact.o} is missing")
             continue
         if not fact.due < upto or (based is not None and fact.due < based[0] and fact.o <= based[1]):
@@ -181,7 +183,11 @@ def lost(
         conflated = (
             conflates
             and fact.type == "price"
-            and any(other.type == "price" and other.mid == fact.mid and other.o in got for other in due)
+            # Should the newer one be missing itself, it is found for itself.
+            and any(
+                other.type == "price" and other.mid == fact.mid and (other.ver, other.o) > (fact.ver, fact.o)
+                for other in due
+            )
         )
         if not (superseded or withheld or conflated):
             found.append(f"{fact.o} ({fact.type} {fact.id} rev {fact.rev}, due {fact.due}) is missing")

@@ -693,6 +693,22 @@ async def test_a_dead_peer_is_cut() -> None:
         raw.close()
 
 
+async def test_a_heart_that_cannot_beat_stops_no_other() -> None:
+    def dead(data: bytes) -> None:
+        raise RuntimeError("unable to perform operation; the handler is closed")
+
+    settings = HubSettings(heartbeat_ms=100, wheel_tick_s=0.2, drain_s=0.05)
+    async with running(settings) as rig, rig.client() as first, rig.client() as second:
+        for client in (first, second):
+            await say(client, op="sub")
+            await hear(client, "sub")
+        # Both beat in one tick of the wheel, the dead one first; uvloop raises where asyncio is silent (TRAPS 16).
+        next(iter(rig.hub._sockets.values())).subscriber.write = dead  # type: ignore[union-attr]
+        for _ in range(4):
+            await hear(second, "hb")
+        await asyncio.wait_for(rig.hub.gone.wait(), 5)
+
+
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
 def test_slow_and_paused_readers_on_both_loops(run: Any) -> None:
     """Transports differ in when they pause, and in what a dead one does when it is written to."""

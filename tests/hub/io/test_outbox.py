@@ -130,6 +130,16 @@ def test_a_dead_transport_costs_the_others_nothing() -> None:
     assert (stage.was_cut, len(stage.writes[1])) == ([0], 1)
 
 
+def test_whoever_cannot_be_told_something_is_cut() -> None:
+    def dead(data: bytes) -> None:
+        raise RuntimeError("the handler is closed")
+
+    stage = Stage()
+    one = stage.join(dead)
+    stage.outbox.say(one, b"hb")
+    assert stage.was_cut == [0]
+
+
 def test_safety_is_written_to_a_paused_socket_up_to_its_limit() -> None:
     stage = Stage(replace(SETTINGS, burst_bytes=10))
     one = stage.join()

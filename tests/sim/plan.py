@@ -1,0 +1,183 @@
+"""From a seed to a plan: what the encoders do, what the vendors say, who watches, and what breaks when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kernel.pts import TICKS_PER_S, WRAP
+from kernel.showings import Showing, Source
+from tests.sim.origin import EncoderPlan
+from tests.sim.vendor import INTERVAL_S, Script, write
+
+if TYPE_CHECKING:
+    import random
+
+    from hub.subscriber import Format
+
+T0 = 1_800_000_000.0
+"""Wall time when a simulation begins."""
+
+GAME_S = 12.0
+"""For how long things happen and break."""
+
+WISHES: tuple[dict[str, Any], ...] = (
+    {"mode": "edge"},
+    {"mode": "viewer"},
+    {"mode": "realtime"},
+    {"mode": "edge", "types": ["score", "play"]},
+    {"mode": "viewer", "markets": ["m1"]},
+    {"mode": "edge", "conflate_ms": 250},
+    {"mode": "viewer", "conflate_ms": 1_000},
+    {"mode": "edge", "teams": ["a"], "heartbeat_ms": 500},
+)
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """Who subscribes, to what, how, and when it comes."""
+
+    name: str
+    event_id: str
+    wish: dict[str, Any]
+    format: Format
+    healthy: bool
+    comes_at: float
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that breaks: when (seconds from the start), what, for whom, and for how long."""
+
+    at: float
+    what: str
+    whom: str = ""
+    lasts_s: float = 0.0
+
+
+@dataclass
+class Plan:
+    """Everything that a seed decides before anything happens."""
+
+    hesitation: float
+    lateness: float
+    breaks: bool
+    trouble: float
+    disk_s: float
+    hub: dict[str, Any] = field(default_factory=dict)
+    showings: dict[str, Showing] = field(default_factory=dict)
+    encoders: dict[str, EncoderPlan] = field(default_factory=dict)
+    scripts: dict[str, Script] = field(default_factory=dict)
+    subscriptions: list[Subscription] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+
+
+def make_plan(dice: random.Random) -> Plan:
+    """Draw a plan."""
+    plan = Plan(
+        hesitation=dice.choice([0.0, 0.05, 0.25]),
+        lateness=dice.choice([0.0, 0.2, 0.8]),
+        breaks=dice.random() < 0.5,
+        trouble=dice.choice([0.0, 0.0, 0.1, 0.25]),
+        disk_s=dice.choice([0.003, 0.003, 0.03, 0.1]),
+    )
+    if dice.random() < 0.3:
+        # So small that ordinary deliveries take the ways of the extraordinary ones.
+        plan.hub = {"burst_bytes": 4_096, "piece_bytes": 1_024, "turn_bytes": 4_096, "send_buffer_bytes": 2_048}
+    _add_showing(plan, dice, "game")
+    if dice.random() < 0.15:
+        _add_showing(plan, dice, "other")
+    _add_viewers(plan, dice)
+    _add_troubles(plan, dice)
+    return plan
+
+
+def _add_showing(plan: Plan, dice: random.Random, event_id: str) -> None:
+    segment_s = dice.choice([1, 2, 2])
+    hold_s, auto = dice.choice([(0.0, False), (0.0, False), (1.5, False), (4.0, True)])
+    plan.showings[event_id] = Showing(
+        event_id,
+        f"http://origin/{event_id}/index.m3u8",
+        (
+            Source(f"{event_id}-stats", "lockstep", interval_s=INTERVAL_S),
+            Source(f"{event_id}-odds", "lockstep", interval_s=INTERVAL_S, binds=dice.choice(["all", "own"])),
+            Source(f"{event_id}-quant", "lockstep", audience="trading"),
+        ),
+        hold_s=hold_s,
+        auto_hold=auto,
+        max_hold_s=dice.choice([6.0, 15.0]),
+        due_sigma=dice.choice([0.0, 1.0]),
+        suspend_scope=dice.choice(["event", "market"]),
+        price_invalidation=dice.random() < 0.4,
+    )
+    begins = T0 - 6 * segment_s
+    restarts = sorted(dice.uniform(T0 + 2, T0 + GAME_S) for _ in range(dice.choice([0, 0, 1, 2])))
+    near = WRAP - dice.randrange(1, 14 * segment_s) * TICKS_PER_S + dice.randrange(TICKS_PER_S)
+    plan.encoders[event_id] = EncoderPlan(
+        begins,
+        T0 + GAME_S + 70,
+        segment_s=segment_s,
+        base=near if dice.random() < 0.5 else dice.randrange(WRAP),
+        latency_s=dice.uniform(0.3, 2.0),
+        date_jitter_s=dice.choice([0.0, 0.0, 0.015]),
+        dated=dice.random() < 0.85,
+        restarts=[(at, dice.random() < 0.5, dice.random() < 0.3) for at in restarts],
+        late=dice.choice([0.0, 0.0, 0.1]),
+        broken=dice.choice([0.0, 0.0, 0.04]),
+    )
+    plan.scripts[event_id] = write(
+        dice,
+        T0 - 1,
+        T0 + GAME_S - 3,
+        lag_s=dice.choice([0.3, 1.0, 2.5]),
+        skew_s=dice.choice([0.0, 0.0, 0.0, 0.4, -0.4, 10.0]),
+        quiet=dice.random() < 0.35,
+    )
+
+
+def _add_viewers(plan: Plan, dice: random.Random) -> None:
+    plan.subscriptions.append(Subscription("steady", "game", {"mode": "edge"}, "json", healthy=True, comes_at=0.5))
+    for number in range(dice.randrange(6, 13)):
+        event_id = dice.choice(list(plan.showings))
+        wish = dict(dice.choice(WISHES))
+        format_: Format = dice.choice(["json", "msgpack"])
+        plan.subscriptions.append(
+            Subscription(f"v{number}", event_id, wish, format_, healthy=False, comes_at=dice.uniform(0, GAME_S / 2))
+        )
+
+
+def _add_troubles(plan: Plan, dice: random.Random) -> None:
+    names = [one.name for one in plan.subscriptions if not one.healthy]
+    vendors = [f"vendor-{event_id}" for event_id in plan.showings]
+    kinds = ["reset"] * 3 + ["stall", "slow", "slice", "freeze", "pace", "update", "update", "flood"]
+    for name in names:
+        for _ in range(dice.randrange(0, 4)):
+            at = dice.uniform(1.0, GAME_S)
+            plan.troubles.append(Trouble(at, dice.choice(kinds), name, dice.uniform(0.3, 5.0)))
+    for name in vendors:
+        if dice.random() < 0.5:
+            kind = dice.choice(["reset", "stall", "slice"])
+            plan.troubles.append(Trouble(dice.uniform(1, GAME_S), kind, name, dice.uniform(0.3, 3.0)))
+    if dice.random() < 0.3:
+        plan.troubles.append(Trouble(dice.uniform(2, GAME_S - 5), "dark", lasts_s=dice.uniform(1.0, 8.0)))
+    if dice.random() < 0.3:
+        plan.troubles.append(Trouble(dice.uniform(2, GAME_S), "jump", lasts_s=dice.uniform(0.05, 1.5)))
+    if dice.random() < 0.2:
+        plan.troubles.append(Trouble(dice.uniform(2, GAME_S - 5), "full", lasts_s=dice.uniform(0.5, 4.0)))
+    at = dice.uniform(2.0, GAME_S - 2)
+    for _ in range(dice.choice([0, 1, 1, 2])):
+        kind = dice.choice(["kill", "kill", "kill", "power", "drain"])
+        plan.troubles.append(Trouble(at, kind, lasts_s=dice.uniform(0.1, 4.0)))
+        at += dice.uniform(2.0, 8.0)
+    if dice.random() < 0.12:
+        plan.troubles.append(Trouble(dice.uniform(3.0, GAME_S / 2), "copy"))
+        plan.troubles.append(Trouble(dice.uniform(GAME_S / 2, GAME_S), "put back", lasts_s=dice.uniform(0.1, 2.0)))
+    # What is on the bus while the disk is full is on no disk: killed then, the next process numbers timelines anew.
+    full = [(one.at - 0.5, one.at + one.lasts_s + 3.0) for one in plan.troubles if one.what == "full"]
+    ends = ("kill", "power", "drain", "put back", "copy")
+    plan.troubles = [
+        one
+        for one in plan.troubles
+        if one.what not in ends or not any(since <= one.at <= until for since, until in full)
+    ]
+    plan.troubles.sort(key=lambda one: one.at)

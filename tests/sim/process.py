@@ -1,0 +1,151 @@
+"""One Lockstep process in the simulation: the real houses, put together as in `lockstep/compose.py`.
+
+Only what touches the world differs: time, names and dice are the simulation's, the origin answers from memory, segments
+are read on the loop, the journal's work is done on the loop, and connections come from the simulated network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from uvicorn.server import ServerState
+
+from feeds.io.ingest import StreamIngest
+from feeds.io.journal import Journal
+from feeds.io.webhooks import Ingress, SourceKeys
+from feeds.io.webhooks import routes as feed_routes
+from hub.io.driver import Hub
+from hub.settings import HubSettings
+from kernel.io.http import AccessLog, exception_handlers
+from kernel.io.memory_bus import MemoryBus
+from kernel.io.origin import Fetcher
+from kernel.revocation import RevocationIndex
+from lockstep.allowances import AddressLimits, Allowances
+from lockstep.front_door import below, make_server, socket_route
+from lockstep.peers import TrustedProxies
+from relay.gate import Gate
+from relay.io.at_once import PlaylistsAtOnce
+from relay.io.driver import StreamRelay
+from relay.io.hls import Hls
+from relay.token_cache import TokenCache
+from relay.token_verifier import TokenVerifier
+from tests.sim.origin import InLoopDemuxer
+from tests.sim.vendor import SECRET
+from tests.support.tokens import KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from feeds.vendors.contract import ReceivedMessage
+    from kernel.showings import Showing
+    from tests.sim.world import World
+
+RESTART_S = 1.0
+
+
+class Process:
+    """Everything that a kill -9 takes away."""
+
+    def __init__(self, world: World, showings: dict[str, Showing]) -> None:
+        self.world = world
+        self.showings = showings
+        self.alive = True
+        self.serves_since = float("inf")
+        self.hub: Hub
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Open what is on disk, take up where the last process ended, and listen."""
+        world, showings = self.world, self.showings
+        loop = world.loop
+        bus = MemoryBus(loop.time)
+        for event_id, showing in showings.items():
+            world.judge.watch(bus, event_id, lambda: self.alive, auto_hold=showing.auto_hold)
+        journal = await Journal.open(world.disk.path, now=world.wall, commits=world.disk.commit_class())
+        origins = [showing.origin for showing in showings.values()]
+        self._fetcher = Fetcher(origins, now=loop.time, http=world.origin)
+        demuxer = InLoopDemuxer(world.dice)
+        ingests = {
+            event_id: StreamIngest(
+                showing, fetcher=self._fetcher, demuxer=demuxer, journal=journal, bus=bus, wall=world.wall,
+                new_id=world.new_id,
+            )
+            for event_id, showing in showings.items()
+        }  # fmt: skip
+        relays = {
+            event_id: StreamRelay(showing, fetcher=self._fetcher, bus=bus) for event_id, showing in showings.items()
+        }
+        gate = Gate(TokenCache(TokenVerifier(KEYS)), RevocationIndex())
+        settings = HubSettings(hash_interval_s=1.5, drain_s=0.3, retry_ms=200, retry_spread_ms=1_000, **world.plan.hub)
+        self.hub = Hub(bus, showings, gate, settings, wall=world.wall, new_id=world.new_id)
+
+        def deliver(message: ReceivedMessage) -> None:
+            if self.alive:
+                ingests[message.stream].deliver(message)
+
+        ingress = Ingress(_keys(showings), journal, wall=world.wall, deliver=deliver)
+        at_once = PlaylistsAtOnce(relays, admit=gate, wall=world.wall, now=loop.time)
+        hls = Hls(relays, gate=gate, fetcher=self._fetcher, wall=world.wall)
+        routes = [*feed_routes(ingress), *hls.routes(), socket_route()]
+        framework = Starlette(routes=routes, exception_handlers=exception_handlers)
+        app = AccessLog(below("/hls/", hls, framework), now=loop.time)
+        # The hub listens before the journal refills the bus, and hears all of it.
+        self.hub.start()
+        for ingest in ingests.values():
+            await ingest.restore()
+        await ingress.recover()
+        for event_id in showings:
+            world.judge.restored(event_id)
+            self._supervise(f"ingest {event_id}", ingests[event_id].run)
+            self._supervise(f"relay {event_id}", relays[event_id].run)
+        self._listen(app, at_once)
+        self.serves_since = loop.time()
+
+    def kill(self, *, silent: bool) -> None:
+        """End now, wherever it stands: first nothing that it does has an effect any more, then its tasks go.
+
+        `silent`: nobody's connection is reset, as when a machine loses its power.
+        """
+        self.alive = False
+        world = self.world
+        world.net.deafen("server", 80)
+        world.net.power_off(silent=silent)
+        world.disk.crash()
+        for task in [*self._tasks, asyncio.ensure_future(self._fetcher.aclose())]:
+            task.cancel()
+
+    def _listen(self, app: Any, at_once: PlaylistsAtOnce) -> None:
+        allowances = Allowances(AddressLimits())
+        server = make_server(
+            app, self.hub.protocol_class(), proxies=TrustedProxies(), allowances=allowances, at_once=at_once
+        )
+        config = server.config
+        config.load()
+        state = ServerState()
+        http: Callable[..., Any] = config.http_protocol_class
+
+        def factory() -> Any:
+            return http(config=config, server_state=state, app_state={}, _loop=self.world.loop)
+
+        self.world.net.listen("server", 80, factory, self.world.judge.accepted)
+
+    def _supervise(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async def again() -> None:
+            while True:
+                try:
+                    await run()
+                except Exception as error:
+                    self.world.judge.fail("part", f"{name} failed: {error!r}")
+                await asyncio.sleep(RESTART_S)
+
+        self._tasks.append(asyncio.create_task(again(), name=name))
+
+
+def _keys(showings: dict[str, Showing]) -> dict[str, SourceKeys]:
+    return {
+        source.name: SourceKeys(source.vendor, [SECRET], event_id)
+        for event_id, showing in showings.items()
+        for source in showing.sources
+    }
