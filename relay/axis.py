@@ -100,17 +100,19 @@ class LeadAxis:
         return place
 
     def of_wall(self, wall: float) -> float | None:
-        """Return the position of a date, None if the lead has no dates or they begin later.
+        """Return the position of a date, None if the lead has no dates.
 
-        A date within a gap of the lead's stands at the end of what lies before it.
+        A date within a gap of the lead's stands at the end of what lies before it; one before all of the lead's, as far
+        ahead of the first as it says.
         """
-        newest = True
+        newest, earliest = True, None
         for place in reversed(self._places):
             if place.wall is not None and place.wall <= wall + SLACK_S:
                 inside = wall - place.wall
                 return place.at + (inside if newest else min(inside, place.duration_s))
             newest = False
-        return None
+            earliest = place if place.wall is not None else earliest
+        return None if earliest is None or earliest.wall is None else earliest.at - (earliest.wall - wall)
 
     def of_region(self, region: int, since: float) -> float | None:
         """Return the position `since` seconds behind a discontinuity, None if the lead has not seen that one."""

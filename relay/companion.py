@@ -120,7 +120,7 @@ class Companion:
         middle = at + waiting.place.duration_s / 2
         passed = [sequence for start, sequence in self._lead.breaks if start <= middle]
         if before is None:
-            sequence = passed[-1] if passed else waiting.segment.discontinuity_sequence
+            sequence = passed[-1] if passed else self._lead.first_sequence
         else:
             broken = waiting.key.msn != before.key.msn + 1 or loses_map(before.segment, waiting.segment)
             inserted = any(self._last_at < start <= middle for start, _ in self._lead.breaks)

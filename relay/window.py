@@ -66,6 +66,8 @@ class Window:
         """Where on the axis what is out ends."""
         self._middles: list[float] = []
         self._msns: list[int] = []
+        self.first_sequence = 0
+        """The discontinuity sequence number with which the list began."""
         self.breaks: list[tuple[float, int]] = []
         """Where on the axis a listed segment with a discontinuity begins, and its discontinuity sequence number."""
 
@@ -217,7 +219,9 @@ class Window:
             # 6.2.1: an unmarked reset of the timestamps or a new generation must be a discontinuity for players.
             discontinuity = discontinuity or broken or jumped or key.generation != before.key.generation
             sequence = before.discontinuity_sequence + discontinuity
-        if before is None or discontinuity:
+        if before is None:
+            self.first_sequence = sequence
+        elif discontinuity:
             self.breaks = [*self.breaks[1 - MAX_REMEMBERED_BREAKS :], (block.place.at, sequence)]
         if len(self._msns) >= MAX_MIDDLES:
             del self._middles[: MAX_MIDDLES // 10]

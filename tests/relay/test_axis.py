@@ -45,7 +45,9 @@ def test_a_date_has_its_place() -> None:
     start = segments(f"{dated(10)}#EXTINF:2,\na\n").segments[0].pdt
     assert start is not None
     assert lead.of_wall(start + 3) == pytest.approx(3)
-    assert lead.of_wall(start - 1) is None
+    # Before everything: as far before.
+    assert lead.of_wall(start - 1) == pytest.approx(-1)
+    assert laid("#EXTINF:2,\na\n").of_wall(start) is None
     # In the gap between b and c: at the end of b.
     assert lead.of_wall(start + 12) == 4
     # Beyond the newest: as far beyond.

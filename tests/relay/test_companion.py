@@ -159,6 +159,17 @@ def test_discontinuities_of_ours_stand_in_it_too() -> None:
     assert pair.header("DISCONTINUITY-SEQUENCE") == 4
 
 
+def test_where_the_lead_begins_is_no_discontinuity_of_one_that_began_before() -> None:
+    pair = Pair()
+    pair.show(copy_of([2, 2, 2, 2], first=7, start_s=12, sequence=4))
+    # Its segments are longer: the window's first begins before the lead's.
+    pair.accompany(copy_of([4, 4, 4], start_s=9, sequence=4))
+    pair.open(10)
+    assert pair.numbers() == [0, 1]
+    assert "#EXT-X-DISCONTINUITY\n" not in (pair.other.text() or "")
+    assert pair.header("DISCONTINUITY-SEQUENCE") == 4
+
+
 def test_an_origin_that_began_anew_goes_on_under_new_numbers() -> None:
     pair = Pair()
     pair.show(copy_of([2, 2], first=80, start_s=10))
