@@ -66,10 +66,10 @@ class Process:
         journal = await Journal.open(world.disk.path, now=world.wall, commits=world.disk.commit_class())
         origins = [showing.origin for showing in showings.values()]
         self._fetcher = Fetcher(origins, now=loop.time, http=world.origin)
-        demuxer = InLoopDemuxer(world.dice)
+        demuxer, steady = InLoopDemuxer(world.dice), SteadyWall(world.wall, loop.time)
         ingests = {
             event_id: StreamIngest(
-                showing, fetcher=self._fetcher, demuxer=demuxer, journal=journal, bus=bus, wall=world.wall,
+                showing, fetcher=self._fetcher, demuxer=demuxer, journal=journal, bus=bus, wall=steady,
                 new_id=world.new_id,
             )
             for event_id, showing in showings.items()
@@ -85,7 +85,7 @@ class Process:
             if self.alive:
                 ingests[message.stream].deliver(message)
 
-        ingress = Ingress(_keys(showings), journal, wall=world.wall, deliver=deliver)
+        ingress = Ingress(_keys(showings), journal, wall=world.wall, received=steady, deliver=deliver)
         at_once = PlaylistsAtOnce(relays, admit=gate, wall=world.wall, now=loop.time)
         hls = Hls(relays, gate=gate, fetcher=self._fetcher, wall=world.wall)
         routes = [*feed_routes(ingress), *hls.routes(), socket_route()]
