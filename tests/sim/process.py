@@ -16,6 +16,7 @@ from feeds.io.ingest import StreamIngest
 from feeds.io.journal import Journal
 from feeds.io.webhooks import Ingress, SourceKeys
 from feeds.io.webhooks import routes as feed_routes
+from feeds.steady_wall import SteadyWall
 from hub.io.driver import Hub
 from hub.settings import HubSettings
 from kernel.io.http import AccessLog, exception_handlers
