@@ -19,6 +19,7 @@ from kernel.io.system_time import new_id, wall
 from kernel.tokens import Claims
 from lockstep.commands.subscribe import socket_url
 from lockstep.keys import read_keys
+from tests.e2e.recorder import record
 from tests.e2e.stage import PATIENCE_S, Stage
 from tests.e2e.test_spine import Checker
 from tests.e2e.vendor import Vendor, play
@@ -28,6 +29,10 @@ from tests.support.invariants import Fact, Place, Wire
 
 Frame = dict[str, Any]
 PLAY_EVERY_S = 0.1
+SEGMENT_S = 0.5
+WATCH_EVERY_S = 0.02
+"""A fraction of a segment is enough to catch a cue that came a segment early."""
+
 BEYOND: Place = (1 << 62, 0)
 
 
@@ -242,7 +247,7 @@ class Evening:
 
     def watch(self, url: str) -> Checker:
         """Poll a relay's playlist from now on."""
-        checker = Checker(f"{url}/hls/{self.token}/game/index.m3u8")
+        checker = Checker(f"{url}/hls/{self.token}/game/index.m3u8", WATCH_EVERY_S)
         self.checkers.append(checker)
         self._watching.append(asyncio.create_task(_poll(checker)))
         return checker
@@ -297,6 +302,16 @@ async def evening(stage: Stage, url: str) -> AsyncIterator[Evening]:
         yield one
     finally:
         await one.aclose()
+
+
+async def short_segments(folder: Path) -> Path:
+    """Return a recording of short segments, made once for all tests whose folders lie beside this one."""
+    recording = folder.parent / "short-segments"
+    if not await asyncio.to_thread(recording.exists):
+        draft = folder / "short-segments"
+        await record(draft, segment_s=SEGMENT_S, duration_s=10)
+        await asyncio.to_thread(draft.rename, recording)
+    return recording
 
 
 async def picture_goes_on(url: str, count: int) -> None:

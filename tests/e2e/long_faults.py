@@ -12,9 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.e2e.evening import SEGMENT_S
 from tests.e2e.recorder import record
 from tests.e2e.stage import Stage
-from tests.e2e.test_faults import SEGMENT_S, stop_for
+from tests.e2e.test_faults import stop_for
 
 
 async def stop(seconds: float) -> None:
@@ -23,7 +24,8 @@ async def stop(seconds: float) -> None:
         stage = Stage(Path(folder))
         try:
             recorded = stage.folder / "recorded"
-            await record(recorded, segment_s=SEGMENT_S, duration_s=60)
+            # Longer than the stop, so that the stream has not come round meanwhile.
+            await record(recorded, segment_s=SEGMENT_S, duration_s=seconds + 20)
             origin = await stage.origin(recorded, "--loop", "--window", "12")
             await stop_for(stage, origin, segments=round(seconds / SEGMENT_S))
         finally:

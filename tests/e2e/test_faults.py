@@ -16,13 +16,11 @@ import httpx2
 import pytest
 
 from kernel.io.system_time import wall
-from tests.e2e.evening import before, evening, picture_goes_on, server_token
-from tests.e2e.recorder import record
+from tests.e2e.evening import before, evening, picture_goes_on, server_token, short_segments
 from tests.e2e.stage import Command, Stage
 from tests.e2e.vendor import Vendor, play
 
 SEED = 20_261_126
-SEGMENT_S = 0.5
 FAKETIME = Path("/usr/lib") / f"{os.uname().machine}-linux-gnu" / "faketime" / "libfaketime.so.1"
 """Debian's package `faketime`, which `make test` installs."""
 
@@ -35,9 +33,7 @@ def _short_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def origin(stage: Stage) -> str:
     """Start a live stream of short segments: what takes several of them is soon seen."""
-    folder = stage.folder / "recorded"
-    await record(folder, segment_s=SEGMENT_S, duration_s=10)
-    return await stage.origin(folder, "--loop", "--window", "12")
+    return await stage.origin(await short_segments(stage.folder), "--loop", "--window", "12")
 
 
 async def _served(stage: Stage, origin: str, *options: str) -> tuple[Command, str]:

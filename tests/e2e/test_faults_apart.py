@@ -11,8 +11,7 @@ import httpx2
 import pytest
 
 from tests.e2e.apart import ApartStage
-from tests.e2e.evening import Evening, Follower, evening, through
-from tests.e2e.recorder import record
+from tests.e2e.evening import Evening, Follower, evening, short_segments, through
 from tests.e2e.stage import PATIENCE_S, Command
 from tests.support.chaos import Chaos, chaos
 from tests.support.redis_server import RedisServer, free_port
@@ -65,9 +64,9 @@ async def houses(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     stage = ApartStage(folder)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(stage.aclose)
-        await record(folder / "recorded", segment_s=0.5, duration_s=10)
+        recorded = await short_segments(folder)
         origin, redis = await asyncio.gather(
-            stage.origin(folder / "recorded", "--loop", "--window", "12"), stage.start_redis(appendonly=False)
+            stage.origin(recorded, "--loop", "--window", "12"), stage.start_redis(appendonly=False)
         )
         ways = {
             name: await stack.enter_async_context(chaos(redis.port, seed=SEED + number))
