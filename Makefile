@@ -9,7 +9,7 @@ FIXTURES := fixtures/out/.stamp
 SEEDS ?= 1000
 JOBS ?= 2
 
-.PHONY: help setup demo test check bench clean browsers sim sim-bugs
+.PHONY: help setup demo test check bench clean companions sim sim-bugs
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,17 +29,17 @@ setup: $(STAMP) $(FIXTURES)  ## make .venv with the lockstep command, and the fi
 demo: setup  ## rehearsal origin, server, replayed game and a terminal subscriber
 	$(BIN)/lockstep demo
 
-browsers:
-	@command -v chromium >/dev/null && command -v ffprobe >/dev/null && command -v redis-server >/dev/null || { \
+companions:
+	@command -v chromium >/dev/null && command -v ffprobe >/dev/null && command -v redis-server >/dev/null && command -v faketime >/dev/null || { \
 	  if [ "$$(id -u)" = 0 ]; then \
-	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium redis-server ffmpeg; \
-	  else echo "chromium, redis-server or ffmpeg is absent: install them with your package manager; tests that need them will fail" >&2; fi; }
+	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium redis-server ffmpeg faketime; \
+	  else echo "chromium, redis-server, ffmpeg or faketime is absent: install them with your package manager; tests that need them will fail" >&2; fi; }
 
 ui/node_modules/.stamp: ui/package.json
 	cd ui && npm install --no-save --no-package-lock --no-audit --no-fund --silent
 	@touch $@
 
-test: setup browsers ui/node_modules/.stamp  ## the whole suite: unit, property, end to end
+test: setup companions ui/node_modules/.stamp  ## the whole suite: unit, property, end to end
 	$(BIN)/pytest
 
 check: setup  ## style, types, the dependency rule, the house rules

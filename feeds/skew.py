@@ -79,6 +79,12 @@ class Skews:
         """Return a source's time as our clock has it."""
         return said + self._clock(source).least_s()
 
+    def forget(self) -> None:
+        """Forget all lags: our own clock was not what it was measured with."""
+        for clock in self._clocks.values():
+            clock.lags.clear()
+            clock.known_least_s = None
+
     def absurd(self, source: str, off_s: float) -> None:
         """Note that a source's clock is off by more than a day; it is news the first time."""
         clock = self._clock(source)

@@ -14,12 +14,13 @@ from feeds.io.status import status_routes
 from feeds.io.webhooks import Ingress, SourceKeys
 from feeds.io.webhooks import routes as feed_routes
 from feeds.standard_webhooks import parse_secret
+from feeds.steady_wall import SteadyWall
 from feeds.vendors.contract import ReceivedMessage
 from hub.io.driver import Hub
 from hub.settings import HubSettings
 from kernel.bus import Bus, Topic, entries_topic, marks_topic, revocations_topic, safety_topic, timings_topic
 from kernel.io.origin import Fetcher
-from kernel.io.system_time import new_id, wall
+from kernel.io.system_time import monotonic, new_id, wall
 from kernel.revocation import RevocationIndex
 from kernel.showings import Showing
 from lockstep.front_door import socket_route
@@ -61,15 +62,18 @@ class FeedsHouse:
         lead_s: float,
     ) -> None:
         self._journal = journal
+        steady = SteadyWall(wall, monotonic)
         self._demuxer = Demuxer(limits=DemuxLimits(max_segment_bytes=settings.limits.max_segment_bytes))
         self.ingests = {
             event_id: StreamIngest(
-                showing, fetcher=fetcher, demuxer=self._demuxer, journal=journal, bus=bus, wall=wall, new_id=new_id,
+                showing, fetcher=fetcher, demuxer=self._demuxer, journal=journal, bus=bus, wall=steady, new_id=new_id,
                 lead_s=lead_s,
             )
             for event_id, showing in showings.items()
         }  # fmt: skip
-        self._ingress = Ingress(_source_keys(showings, keys), journal, wall=wall, deliver=self._deliver)
+        self._ingress = Ingress(
+            _source_keys(showings, keys), journal, wall=wall, received=steady, deliver=self._deliver
+        )
         self.recovered = False
 
     @staticmethod

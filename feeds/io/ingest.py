@@ -24,6 +24,7 @@ from feeds.io.segments import SegmentReader
 from feeds.io.source_desk import SourceDesk
 from feeds.media import SegmentMedia
 from feeds.status import stream_status
+from feeds.steady_wall import SteadyWall
 from feeds.stream import MAX_TIMED_SEGMENTS, StreamFeed, Timed
 from feeds.vendors.contract import ReceivedMessage
 from kernel.bus import Bus, marks_topic, state_signal, timings_topic
@@ -32,7 +33,9 @@ from kernel.follow import Found
 from kernel.io.origin import Fetcher
 from kernel.io.playlists import OriginReader
 from kernel.marks import ReleaseMark
+from kernel.pts import TICKS_PER_S
 from kernel.showings import Showing
+from kernel.timeline import SegmentTiming
 
 log = structlog.get_logger("ingest")
 
@@ -65,7 +68,7 @@ class StreamIngest:
         demuxer: the child process that reads segments; streams may share it.
         journal: what is on disk.
         bus: what relay and hub share with us.
-        wall: the time of day in Unix seconds.
+        wall: the time of day in Unix seconds, without the steps of its clock.
         new_id: gives an unguessable name for a new epoch.
         lead_s: how long before its time a release mark is given at least, in seconds: the bus' way to every relay.
     """
@@ -78,7 +81,7 @@ class StreamIngest:
         demuxer: Demuxer,
         journal: Journal,
         bus: Bus,
-        wall: Callable[[], float],
+        wall: SteadyWall,
         new_id: Callable[[], str],
         lead_s: float = 0.0,
     ) -> None:
@@ -89,6 +92,7 @@ class StreamIngest:
         self._journal = journal
         self._bus = bus
         self._wall = wall
+        self._steps_taken = wall.taken
         self.feed = StreamFeed(showing, lead_s=lead_s)
         self._forward: deque[Found] = deque()
         self._backward: deque[Found] = deque()
@@ -224,6 +228,7 @@ class StreamIngest:
             log.info(
                 "timeline.began", event_id=self.stream, timeline=timing.timeline, msn=timing.msn, why=timed.why_new
             )
+        self._judge_clock(found, timed.timing)
         timing, segment = timed.timing, found.segment
         log.debug(
             "segment.timed",
@@ -237,6 +242,22 @@ class StreamIngest:
             arrived_s=round(self._wall() - (self._bus.now() - found.arrived), 3) if found.seen else None,
         )
         await self._publish(found, timed)
+
+    def _judge_clock(self, found: Found, timing: SegmentTiming) -> None:
+        """See what the origin's dates say of our own clock's steps."""
+        if found.seen and timing.wall is not None and timing.method != "arrival":
+            arrived = self._wall() - (self._bus.now() - found.arrived)
+            self._wall.judge(self.stream, arrived - timing.wall - (timing.end - timing.start) / TICKS_PER_S)
+        if self._steps_taken != self._wall.taken:
+            self._steps_taken = self._wall.taken
+            log.warning("clock.step_taken", event_id=self.stream)
+            self.feed.sequencer.skews.forget()
+        for step_s in self._wall.take_news():
+            log.error(
+                "clock.stepped",
+                step_s=round(step_s, 1),
+                remedy="facts are placed as before; if the new time is the right one, start again when it suits you",
+            )
 
     async def _measured(self, found: Found) -> SegmentMedia:
         segment = found.segment

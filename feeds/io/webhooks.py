@@ -71,7 +71,8 @@ class Ingress:
     Args:
         sources: what is configured, by name.
         journal: keeps the messages.
-        wall: the time of day in Unix seconds.
+        wall: the time of day in Unix seconds, by which signatures are judged.
+        received: the same without the steps of its clock, by which facts are placed.
         deliver: takes a message on; must not block.
         executor: decodes large bodies; None: the loop's own.
         adapters: by vendor.
@@ -86,6 +87,7 @@ class Ingress:
         journal: Journal,
         *,
         wall: Callable[[], float],
+        received: Callable[[], float] | None = None,
         deliver: Callable[[ReceivedMessage], None],
         executor: Executor | None = None,
         adapters: Mapping[str, Adapter] = ADAPTERS,
@@ -98,6 +100,7 @@ class Ingress:
         self._sources = dict(sources)
         self._journal = journal
         self._wall = wall
+        self._received = received or wall
         self._deliver = deliver
         self._executor = executor
         self._adapters = adapters
@@ -151,7 +154,7 @@ class Ingress:
             await asyncio.wait(list(self._storing))
 
     async def _store(self, name: str, message_id: str, body: bytes, adapted: Adapted) -> Response:
-        received, n_facts = self._wall(), len(adapted.facts)
+        received, n_facts = self._received(), len(adapted.facts)
         seq = self._journal.next_message_seq()
         # What suspends waits neither for the disk nor behind those who do. Should the disk refuse the message, or hold
         # it already, nothing but a suspend has happened, and its vendor's next attempt says nothing new.

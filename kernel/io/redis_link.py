@@ -70,7 +70,7 @@ class RedisLink:
         try:
             async with asyncio.timeout(timeout_s):
                 await connection.connect()
-                await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+                await self._send(commands)
                 return [await self._answer() for _ in commands]
         except (RedisError, OSError, TimeoutError) as error:
             await self.aclose()
@@ -96,6 +96,14 @@ class RedisLink:
     async def aclose(self) -> None:
         """Drop the connection."""
         await self._connection.disconnect(nowait=True)
+
+    async def _send(self, commands: Sequence[Command]) -> None:
+        connection = self._connection
+        try:
+            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+        except RuntimeError as error:
+            # What uvloop raises for a write on a connection that it knows to be dead, where asyncio has an OSError.
+            raise ConnectionResetError("the connection is dead") from error
 
     async def _answer(self) -> Any:
         try:

@@ -148,12 +148,14 @@ class ApartStage(Stage):
             self.redis = await RedisServer(folder, appendonly=appendonly).start()
         return self.redis
 
-    async def house(self, name: str, origin: str, *options: str, event: str = "game", port: int = 0) -> Command:
-        """Start one house and wait until it listens."""
+    async def house(
+        self, name: str, origin: str, *options: str, event: str = "game", port: int = 0, bus: str | None = None
+    ) -> Command:
+        """Start one house and wait until it listens; `bus` is where it finds Redis, if not where it is."""
         redis = await self.start_redis()
         command = await self.start(
-            name, "--bus", redis.url, "--data-dir", str(self.data_dir), "--event", event, "--origin", origin, *options,
-            "--port", str(port),
+            name, "--bus", bus or redis.url, "--data-dir", str(self.data_dir), "--event", event, "--origin", origin,
+            *options, "--port", str(port),
         )  # fmt: skip
         await command.says("server.listening")
         return command

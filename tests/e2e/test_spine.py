@@ -58,8 +58,9 @@ class Checker:
     out at r either. Whatever the poll's own delay, this accuses nobody falsely.
     """
 
-    def __init__(self, playlist: str) -> None:
+    def __init__(self, playlist: str, every_s: float = 0.005) -> None:
         self.playlist = playlist
+        self._every_s = every_s
         self.polls: list[tuple[float, int]] = []
 
     async def run(self) -> None:
@@ -70,7 +71,7 @@ class Checker:
                 listed = re.findall(r"^main/\d+-(\d+)\.", answer.text, re.MULTILINE)
                 if listed:
                     self.polls.append((sent, int(listed[-1])))
-                await asyncio.sleep(0.005)
+                await asyncio.sleep(self._every_s)
 
     def early(self, cues: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [cue for cue in cues if any(sent >= cue["received"] and last < cue["msn"] for sent, last in self.polls)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,19 @@ from kernel.io.system_time import wall
 
 
 class Vendor:
-    """Post facts in Lockstep's own format to one source."""
+    """Post facts in Lockstep's own format to one source, signed at `clock`."""
 
-    def __init__(self, url: str, data_dir: Path, source: str = "desk") -> None:
+    def __init__(self, url: str, data_dir: Path, source: str = "desk", clock: Callable[[], float] = wall) -> None:
         content = tomllib.loads((data_dir / "keys.toml").read_text("utf-8"))
         self._secret = parse_secret(content["webhooks"][source])
         self.url = f"{url}/api/v1/feeds/{source}"
+        self._clock = clock
         self._client = httpx2.AsyncClient(trust_env=False)
 
     async def post(self, message_id: str, message: Any, **changed: str) -> httpx2.Response:
         """Post one message; `changed` replaces headers."""
         body = json.dumps(message).encode()
-        at = int(wall())
+        at = int(self._clock())
         headers = {
             "content-type": "application/json",
             "webhook-id": message_id,

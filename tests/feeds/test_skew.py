@@ -68,3 +68,10 @@ def test_an_absurd_clock_is_news_once() -> None:
     assert skews.complaint("desk") == "clock off by -3001 days: its times are not used"
     skews.observe("desk", T0, T0 + 1)
     assert skews.complaint("desk") == ""
+
+
+def test_lags_that_were_measured_with_a_wrong_clock_are_forgotten() -> None:
+    skews = told(3_600.0, LAGS)
+    assert skews.skew_s("desk") > 3_000
+    skews.forget()
+    assert skews.skew_s("desk") == 0.0

@@ -16,6 +16,7 @@ from feeds.io.ingest import StreamIngest
 from feeds.io.journal import Journal
 from feeds.io.webhooks import Ingress, SourceKeys
 from feeds.io.webhooks import routes as feed_routes
+from feeds.steady_wall import SteadyWall
 from hub.io.driver import Hub
 from hub.settings import HubSettings
 from kernel.io.http import AccessLog, exception_handlers
@@ -66,10 +67,10 @@ class Process:
         journal = await Journal.open(world.disk.path, now=world.wall, commits=world.disk.commit_class())
         origins = [showing.origin for showing in showings.values()]
         self._fetcher = Fetcher(origins, now=loop.time, http=world.origin)
-        demuxer = InLoopDemuxer(world.dice)
+        demuxer, steady = InLoopDemuxer(world.dice), SteadyWall(world.wall, loop.time)
         ingests = {
             event_id: StreamIngest(
-                showing, fetcher=self._fetcher, demuxer=demuxer, journal=journal, bus=bus, wall=world.wall,
+                showing, fetcher=self._fetcher, demuxer=demuxer, journal=journal, bus=bus, wall=steady,
                 new_id=world.new_id,
             )
             for event_id, showing in showings.items()
@@ -85,7 +86,7 @@ class Process:
             if self.alive:
                 ingests[message.stream].deliver(message)
 
-        ingress = Ingress(_keys(showings), journal, wall=world.wall, deliver=deliver)
+        ingress = Ingress(_keys(showings), journal, wall=world.wall, received=steady, deliver=deliver)
         at_once = PlaylistsAtOnce(relays, admit=gate, wall=world.wall, now=loop.time)
         hls = Hls(relays, gate=gate, fetcher=self._fetcher, wall=world.wall)
         routes = [*feed_routes(ingress), *hls.routes(), socket_route()]

@@ -16,6 +16,7 @@ from feeds.io.ingest import StreamIngest
 from feeds.io.journal import Journal
 from feeds.journal_records import SealedRow
 from feeds.market_book import Kept
+from feeds.steady_wall import SteadyWall
 from feeds.vendors.contract import Adapted, ReceivedMessage
 from kernel.bus import entries_topic, epoch_signal, marks_topic, safety_topic, state_signal, timings_topic
 from kernel.cues import CueType, Entry, Fact, Op
@@ -47,6 +48,9 @@ class BadDisk(Journal):
 class Desk:
     """One ingest on a folder, and all that it publishes, in order."""
 
+    step_s = 0.0
+    """How far its wall clock has been set."""
+
     def __init__(self, folder: Path, journal: Journal, demuxer: Demuxer, **showing: Any) -> None:
         loop = asyncio.get_running_loop()
         self.bus = MemoryBus(loop.time)
@@ -61,7 +65,7 @@ class Desk:
             demuxer=demuxer,
             journal=journal,
             bus=self.bus,
-            wall=lambda: self.begin + 30,
+            wall=SteadyWall(lambda: self.begin + 30 + self.step_s, lambda: 0.0),
             new_id=lambda: "epoch-1",
         )
         self.bus.subscribe(entries_topic("game"), lambda _, record: self._see(record))
@@ -264,3 +268,38 @@ async def test_what_is_old_is_forgotten(journal: Journal, demuxer: Demuxer, monk
         retained: list[SegmentTiming] = []
         desk.bus.subscribe(timings_topic("game"), lambda _, record: retained.append(record))
     assert len(retained) <= 5
+
+
+@pytest.mark.parametrize(("dates_go_on_s", "taken"), [(0, 0), (600, 1)])
+async def test_a_step_of_our_clock_is_taken_if_the_pictures_agree(
+    tmp_path: Path, journal: Journal, demuxer: Demuxer, dates_go_on_s: int, taken: int
+) -> None:
+    folder = tmp_path / "media"
+    shutil.copytree(FIXTURES / "plain", folder)
+    head, *segments = (folder / "index.m3u8").read_text("utf-8").split("#EXT-X-PROGRAM-DATE-TIME:")
+    head = head.replace("#EXT-X-PLAYLIST-TYPE:VOD\n", "")
+
+    def show(count: int) -> None:
+        listed = segments[:count]
+        if dates_go_on_s and count == 8:
+            listed[-2] += "#EXT-X-DISCONTINUITY\n"
+            listed[-1] = listed[-1].replace("20:00:14", "20:10:14")
+        text = head + "".join("#EXT-X-PROGRAM-DATE-TIME:" + one for one in listed)
+        (folder / "index.new").write_text(text.replace("#EXT-X-ENDLIST\n", ""), "utf-8")
+        (folder / "index.new").replace(folder / "index.m3u8")
+
+    show(6)
+    async with running(Desk(folder, journal, demuxer)) as desk:
+        await desk.until(SegmentTiming, 6)
+        desk.tell("p1", 11.0)
+        show(7)
+        await desk.until(SegmentTiming, 7)
+        skews = desk.ingest.feed.sequencer.skews
+        assert len(skews._clocks["desk"].lags) == 1
+        desk.step_s = 600.0
+        show(8)
+        await desk.until(SegmentTiming, 8)
+        await desk.until(ReleaseMark, 3)
+        assert desk.ingest._wall.taken == taken
+        assert len(skews._clocks["desk"].lags) == 1 - taken
+        assert desk.ingest._wall() == desk.begin + 30 + 600.0 * taken

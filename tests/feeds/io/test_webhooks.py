@@ -99,6 +99,14 @@ async def test_a_fact_is_journaled_acknowledged_and_delivered(house: House) -> N
     assert (stored.message_id, stored.body) == ("m1", encoded(FACT))
 
 
+async def test_the_time_of_receipt_is_not_the_clock_that_judges_signatures(journal: WatchedJournal) -> None:
+    house = House(journal, received=lambda: NOW - 3_600)
+    await house.ingress.recover()
+    assert (await house.post(encoded(FACT))).status_code == 202
+    assert [message.received for message in house.delivered] == [NOW - 3_600]
+    assert (await house.post(encoded(FACT), "m2", at=NOW - 3_600)).status_code == 401
+
+
 @pytest.mark.parametrize(
     ("body", "ids"),
     [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from kernel.errors import BusUnavailable, SettingsError
 from kernel.io.redis_link import RedisLink, address_of, is_refusal
@@ -49,6 +51,25 @@ async def test_what_does_not_answer_in_time_is_unavailable_and_connected_anew(tm
         server.go_on()
         assert await link.call(("ECHO", "now")) == [b"now"]
         await link.aclose()
+
+
+def test_a_connection_that_died_between_two_calls_is_unavailable_under_uvloop_too(tmp_path: Path) -> None:
+    async def die_and_come_back() -> None:
+        async with redis_server(tmp_path) as server:
+            link = RedisLink(server.url)
+            await link.call(("PING",))
+            # As when the network resets it while nobody waits for an answer.
+            lost = asyncio.get_running_loop().create_future()
+            writer = link._connection._writer
+            writer.transport.get_protocol().connection_lost = lost.set_result
+            writer.transport.abort()
+            assert await lost is None
+            with pytest.raises(BusUnavailable, match="dead"):
+                await link.call(("PING",))
+            assert await link.call(("PING",)) == [b"PONG"]
+            await link.aclose()
+
+    uvloop.run(die_and_come_back())
 
 
 async def test_nobody_there_is_unavailable() -> None:
