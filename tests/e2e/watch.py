@@ -12,6 +12,8 @@ import httpx2
 
 from tests.support.validator import check_media, check_multivariant, check_renditions, check_succession
 
+LEAD = "v0/index.m3u8"
+
 
 class Watcher:
     """Poll the gated playlists of one showing until left; `problems` are what was wrong with them.
@@ -55,14 +57,14 @@ class Watcher:
 
     async def _renditions(self, client: httpx2.AsyncClient, names: list[str]) -> None:
         # The lead last: what it lists then is at least what it listed when the others were asked for.
-        for name in sorted(names, reverse=True):
+        for name in sorted(names, key=LEAD.__eq__):
             answer = await client.get(f"{self._base}{name}")
             if answer.status_code == 200:
                 self._take(name, answer.text)
-        lead = self.copies.get("v0/index.m3u8")
+        lead = self.copies.get(LEAD)
         if lead:
             for name, copies in self.copies.items():
-                if name != "v0/index.m3u8":
+                if name != LEAD:
                     self._note(name, check_renditions(lead[-1], copies[-1]))
 
     def _take(self, name: str, text: str) -> None:
