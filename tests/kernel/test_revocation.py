@@ -94,7 +94,8 @@ def test_it_ends_when_it_expires_and_is_forgotten_in_pieces() -> None:
     assert not index.covers(one, NOW + 60)
     version = index.version
     index.sweep(NOW + 60, shards=1)
-    assert 1_501 < len(index) < 3_001
+    # A piece of it: which one, and whether anything in it has ended, the hashes say.
+    assert 1_501 < len(index) <= 3_001
     for _ in range(64):
         index.sweep(NOW + 60)
     assert len(index) == 1_501
