@@ -9,20 +9,10 @@ import jwt
 import pytest
 
 from kernel.errors import SettingsError
-from kernel.tokens import Claims, Keyring, Reason
+from kernel.tokens import Keyring, Reason
+from tests.support.tokens import CLAIMS
 
 KEY, OTHER = b"k" * 32, b"o" * 32
-CLAIMS = Claims(
-    jti="j1",
-    account="a1",
-    event_id="game",
-    not_before=1000,
-    expires=2000,
-    window=(1100, 1900),
-    session="s1",
-    scopes=frozenset({"watch", "wager"}),
-    purchase="p1",
-)
 
 
 def read(token: str, part: int) -> Any:

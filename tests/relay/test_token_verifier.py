@@ -14,21 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.errors import SettingsError
-from kernel.tokens import MAX_TOKEN_CHARS, Claims, Keyring, Purpose
+from kernel.tokens import MAX_TOKEN_CHARS, Keyring, Purpose
 from relay.token_verifier import MAX_HEADERS, Flaw, TokenVerifier, Verified, claims_fault, from_base64url
+from tests.support.tokens import CLAIMS
 
 KEY, OTHER = b"k" * 32, b"o" * 32
-CLAIMS = Claims(
-    jti="j1",
-    account="a1",
-    event_id="game",
-    not_before=1000,
-    expires=2000,
-    window=(1100, 1900),
-    session="s1",
-    scopes=frozenset({"watch", "wager"}),
-    purchase="p1",
-)
 KEYS = {"new": KEY, "old": OTHER}
 RING, VERIFIER = Keyring(KEYS), TokenVerifier(KEYS)
 HEADER: dict[str, Any] = {"alg": "HS256", "typ": "JWT", "kid": "new"}

@@ -11,6 +11,18 @@ from relay.token_verifier import TokenVerifier
 NOW = 1_800_000_000
 KEYS = {"k1": b"k" * 32}
 KEYRING = Keyring(KEYS)
+CLAIMS = Claims(
+    jti="j1",
+    account="a1",
+    event_id="game",
+    not_before=1000,
+    expires=2000,
+    window=(1100, 1900),
+    session="s1",
+    scopes=frozenset({"watch", "wager"}),
+    purchase="p1",
+)
+"""One of each claim that was there from the start, with times that are easily told apart."""
 
 
 def claims(**changes: Any) -> Claims:
