@@ -55,9 +55,13 @@ class _Record:
 
 @dataclass(slots=True)
 class _Published:
-    """One topic of ours. `number` is None as long as nobody has asked Redis what it has of it."""
+    """One topic of ours. `number` is None as long as nobody has asked Redis what it has of it.
+
+    Before it has `begun` nobody knows whose log it will hold, and so whether what Redis has of it is to stay.
+    """
 
     key: str
+    begun: bool = False
     lineage: str = ""
     number: int | None = None
     head: int = -1
@@ -130,7 +134,8 @@ class Outbox:
         topic = self._topic(name)
         if topic.lineage != lineage:
             self._steps = deque(step for step in self._steps if step.topic is not topic)
-            self._topics[name] = topic = _Published(topic.key, lineage, top=topic.top)
+            self._topics[name] = topic = _Published(topic.key, lineage=lineage, top=topic.top)
+        topic.begun = True
         if topic.top is not None:
             self._apply(name, topic.top)
 
@@ -156,6 +161,7 @@ class Outbox:
         topic = self._topic(name)
         if offset <= topic.last:
             return False
+        topic.begun = True
         record = _Record(self._next_seq(), offset, data, more)
         topic.last = offset
         topic.offsets.append(offset)
@@ -199,7 +205,7 @@ class Outbox:
 
     def unknown(self) -> dict[str, str]:
         """Return the keys of the topics of which Redis must be asked what it has, by name."""
-        return {name: topic.key for name, topic in self._topics.items() if topic.number is None}
+        return {name: topic.key for name, topic in self._topics.items() if topic.begun and topic.number is None}
 
     def keys(self) -> dict[str, str]:
         """Return the keys of all our topics, by name."""
@@ -274,7 +280,9 @@ class Outbox:
 
     def _apply(self, name: str, top: Top | None) -> None:
         topic = self._topic(name)
-        if top is None:
+        if not topic.begun:
+            topic.top = top
+        elif top is None:
             # Gone, or never there: its number stays, so that readers in the middle of it go on.
             topic.number, topic.head = topic.number or self._fresh_number(), -1
         elif top.number == topic.number or (top.lineage == topic.lineage and topic.number is None):

@@ -139,6 +139,22 @@ async def test_a_publisher_that_starts_again_doubles_nothing(buses: Buses) -> No
     assert receiver.records == [(offset, f"r{offset}") for offset in range(30)]
 
 
+async def test_a_publisher_that_is_slow_to_begin_again_loses_nothing(buses: Buses) -> None:
+    for life in range(2):
+        feeds = await buses.open(TOPIC)
+        # The journal is read meanwhile; what Redis has must still be there afterwards.
+        await feeds.settled()
+        feeds.begin(TOPIC, "log")
+        for offset in range(feeds.head(TOPIC) + 1, 10 * life + 10):
+            feeds.publish(TOPIC, offset, f"r{offset}")
+        await feeds.settled()
+        await feeds.aclose()
+    hub, receiver = await buses.open(), Receiver()
+    hub.subscribe(TOPIC, receiver.record)
+    await hub.caught_up()
+    assert numbers(receiver) == list(range(20))
+
+
 async def test_another_log_is_told_from_what_was_there(buses: Buses) -> None:
     hub, receiver = await buses.open(), Receiver()
     hub.subscribe(TOPIC, receiver.record)

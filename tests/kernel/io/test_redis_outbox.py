@@ -74,6 +74,18 @@ def test_what_redis_has_of_the_same_log_is_not_written_again() -> None:
     assert outbox.head("t") == 3
 
 
+def test_nothing_is_trimmed_before_it_is_said_which_log_goes_on() -> None:
+    outbox = make()
+    outbox.expect("t", Top(40, 1, "log"))
+    assert flush(outbox) == []
+    outbox.rewind({"t": Top(40, 2, "log")})
+    assert flush(outbox) == []
+    outbox.begin("t", "log")
+    assert outbox.head("t") == 2
+    outbox.publish("t", 3, b"3")
+    assert flush(outbox) == [add("t", 40, 3, "log")]
+
+
 def test_another_log_takes_the_place_of_the_one_before() -> None:
     outbox = make()
     outbox.expect("t", Top(140, 7, "old"))
