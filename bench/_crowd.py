@@ -1,4 +1,7 @@
-"""Many cheap receivers in one process: raw sockets, one epoll, no protocol library. `python -m bench._crowd PORT`.
+"""Many cheap receivers in one process: raw sockets, one epoll, which answer nothing but pings.
+
+`python -m bench._crowd PORT [ADDRESS [witness]]`: a crowd reads now and then, a witness at once. Where much comes to
+one socket only a witness can tell when: what waits in a socket is merged, and has the time of its last part.
 
 Commands, one JSON array a line: `join COUNT SUB` connects and subscribes; `freeze COUNT` stops reading that many;
 `marks` returns, for every mark seen in a cue (`"mark":N`), when its first and last socket had it and how many did;
@@ -17,10 +20,15 @@ import sys
 import time
 from typing import Any
 
+from websockets.frames import Frame, Opcode
+
 from bench._stage import handshake, raise_limits, text
 
 MARK = re.compile(rb'(?:"mark":|:stop)(\d+)')
 """What is looked for: the mark in a body, or the number in the id of a suspend that came through the vendors' door."""
+PING = b"\x89\x00"
+"""An empty ping. JSON is ASCII here, so that it stands nowhere else but, rarely, in a length: a pong too many."""
+PONG = Frame(Opcode.PONG, b"").serialize(mask=True)
 SO_TIMESTAMPNS = 35
 """Linux, asm-generic/socket.h; Python's socket module does not name it."""
 PAUSE_S = 0.08
@@ -32,8 +40,9 @@ PORTS_PER_ADDRESS = 10_000
 class Crowd:
     """Sockets that read whatever comes."""
 
-    def __init__(self, port: int, address: int) -> None:
+    def __init__(self, port: int, address: int, *, witness: bool = False) -> None:
         self.port = port
+        self.witness = witness
         self.address = address
         self.poll = select.epoll()
         self.sockets: dict[int, socket.socket] = {}
@@ -98,12 +107,16 @@ class Crowd:
             self.poll.unregister(fd)
             return b""
         self.bytes += len(data)
+        if PING in data:
+            # Else the hub takes it for dead after a minute.
+            self.sockets[fd].send(PONG)
         return data
 
     def turn(self) -> None:
         """Read what there is, after a while: receivers elsewhere would not wake up on the server's machine."""
-        time.sleep(PAUSE_S)
-        for fd, _ in self.poll.poll(0, max(1, len(self.sockets))):
+        if not self.witness:
+            time.sleep(PAUSE_S)
+        for fd, _ in self.poll.poll(0.01 if self.witness else 0, max(1, len(self.sockets))):
             data = self._read(fd)
             if b'"mark":' in data or b":stop" in data or fd in self.rest:
                 self._marks(fd, data)
@@ -150,7 +163,7 @@ class Crowd:
 def main() -> None:
     """Obey until standard input ends."""
     raise_limits()
-    crowd = Crowd(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1)
+    crowd = Crowd(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1, witness="witness" in sys.argv[3:])
     print("ready", flush=True)
     commands = select.poll()
     commands.register(sys.stdin, select.POLLIN)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from bench._stage import EVENT, KEYS, OUT, Process, machine, percentile, report, rss_bytes
+from bench.latency import WITNESSES
 from feeds.standard_webhooks import new_secret, parse_secret
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +61,8 @@ class Deployment:
         self.journal = data_dir / "journal.sqlite"
         self.vendor = Process("bench._door", str(port), parse_secret(secret).hex())
         self.crowd = Process("bench._crowd", str(port))
-        for each in (self.vendor, self.crowd):
+        self.witnesses = Process("bench._crowd", str(port), "2", "witness")
+        for each in (self.vendor, self.crowd, self.witnesses):
             each.line()
 
     def _start(self, *arguments: str) -> subprocess.Popen[Any]:
@@ -72,7 +74,7 @@ class Deployment:
 
     def end(self) -> None:
         """End everything."""
-        for each in (self.vendor, self.crowd):
+        for each in (self.vendor, self.crowd, self.witnesses):
             each.end()
         for part in reversed(self._parts):
             part.terminate()
@@ -86,18 +88,21 @@ def measure(stage: Deployment, rate: float, suspends: int = SUSPENDS) -> dict[st
     """Return the delays of suspends at so many prices a second, in ms, and what else was seen."""
     stage.vendor.ask("prices", rate)
     time.sleep(WARM_UP_S)
-    stage.crowd.ask("forget")
+    for each in (stage.crowd, stage.witnesses):
+        each.ask("forget")
     cpu = _cpu_s(stage.server.pid)
     began = time.monotonic()
     told = stage.vendor.ask("bet", suspends, PAUSE_S)
     cpu_share = (_cpu_s(stage.server.pid) - cpu) / (time.monotonic() - began)
     stage.vendor.ask("prices", 0)
     time.sleep(1)
-    marks = {mark: (last, count) for mark, _, last, count in stage.crowd.ask("marks")}
+    counts = {mark: count for mark, _, _, count in stage.crowd.ask("marks")}
+    # They have come last, so they are written to last.
+    marks = {mark: (last, count) for mark, _, last, count in stage.witnesses.ask("marks")}
     delays = []
     for number, at in told["instants"]:
         last, count = marks[number]
-        assert count == SOCKETS, f"suspend {number}: {count} sockets had it"
+        assert count + counts[number] == SOCKETS, f"suspend {number}: {count} and {counts[number]} sockets had it"
         delays.append((last - at) / 1e6)
     return {
         "delays_ms": delays, "prices_a_s": told["prices_a_s"], "behind_s": told["behind_s"], "cpu_share": cpu_share,
@@ -144,7 +149,8 @@ def run() -> list[dict[str, Any]]:
     folder = Path(tempfile.mkdtemp(prefix="vendor-", dir=OUT))
     stage = Deployment(folder)
     try:
-        stage.crowd.ask("join", SOCKETS, pages())
+        stage.crowd.ask("join", SOCKETS - WITNESSES, pages())
+        stage.witnesses.ask("join", WITNESSES, pages())
         stage.vendor.ask("open")
         idle = measure(stage, 0)
         held: dict[str, Any] | None = None

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from kernel.cues import Entry
     from kernel.timeline import MediaTime
 
+GRAIN_S = 0.02
+"""How far a cohort may lag behind its frontier, in seconds, where somebody joins or has caught up and nothing is due in
+between: only the place that a cursor names is older by that. 10,000 who come back in 6 s are 33 a grain."""
+
 
 class Cohorts:
     """Keep the cohorts of one stream and move them.
@@ -158,8 +162,7 @@ class Cohorts:
 
     def move_shared(self, now: float) -> bool:
         """Bring those who share one to their frontier; return False if they are there already."""
-        if self._moved_at == now:
-            # Thousands who come back together do so in one turn of the loop.
+        if self._is_close(self._moved_at, now):
             return False
         self._moved_at = now
         for cohort in self._shared.values():
@@ -170,6 +173,18 @@ class Cohorts:
         """Bring a cohort to its frontier, once in an instant."""
         if cohort.moved_at != now:
             self.look_again(cohort, now)
+
+    def approach(self, cohort: Cohort, now: float) -> None:
+        """Bring a cohort to its frontier, or so close that nothing lies between."""
+        if not self._is_close(cohort.moved_at, now):
+            self.look_again(cohort, now)
+
+    def _is_close(self, moved_at: float | None, now: float) -> bool:
+        """Tell whether who was moved at an instant need not be moved again: thousands who come back do so together."""
+        if moved_at is None or now - moved_at >= GRAIN_S:
+            return False
+        due = self._agenda.next()
+        return due is None or due > now
 
     def look_again(self, cohort: Cohort, now: float) -> None:
         """Bring a cohort to its frontier, which may have moved within this instant."""

@@ -65,6 +65,15 @@ class Dialogue:
         self.grants = self._admission.grants
         self._settings = settings
         self._node = node
+        self._limits = {
+            "message_bytes": settings.max_message_bytes,
+            "frames_per_s": settings.frames_per_s,
+            "heartbeat_ms": [settings.min_heartbeat_ms, settings.max_heartbeat_ms],
+            "auth_timeout_s": settings.auth_timeout_s,
+            "resume_entries": settings.backlog_entries,
+            "lead_ms": MAX_LEAD_MS,
+            "pos_s": [MIN_INTERVAL_S, MAX_INTERVAL_S],
+        }
 
     def greet(self, subscriber: Subscriber, token: str | None, origin: str | None, *, wall: float) -> list[Reply]:
         """Answer the handshake: `hello`, or the reason why not. Without a token a browser still has to send one."""
@@ -84,15 +93,7 @@ class Dialogue:
             "now": round(wall * _MS),
             "heartbeat_ms": settings.heartbeat_ms,
             "resume_s": int(settings.backlog_s),
-            "limits": {
-                "message_bytes": settings.max_message_bytes,
-                "frames_per_s": settings.frames_per_s,
-                "heartbeat_ms": [settings.min_heartbeat_ms, settings.max_heartbeat_ms],
-                "auth_timeout_s": settings.auth_timeout_s,
-                "resume_entries": settings.backlog_entries,
-                "lead_ms": MAX_LEAD_MS,
-                "pos_s": [MIN_INTERVAL_S, MAX_INTERVAL_S],
-            },
+            "limits": self._limits,
         }
         return [hello]
 

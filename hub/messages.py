@@ -12,7 +12,7 @@ import msgpack
 from websockets.frames import Opcode
 
 from kernel.errors import DecodeError, MessageTooLarge
-from kernel.strict_json import CLIENT_LIMITS, decode, encode
+from kernel.strict_json import CLIENT_LIMITS, decode, encode, encode_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +72,13 @@ def frame(message: Mapping[str, Any], format_: Format = "json") -> bytes:
     if format_ == "json":
         return _framed(Opcode.TEXT, payload)
     # Through JSON first: what one format cannot carry, the other does not carry either.
+    return _framed(Opcode.BINARY, pack(message))
+
+
+def reply_frame(message: Mapping[str, Any], format_: Format = "json") -> bytes:
+    """Return a map that the hub itself has made, of what it has checked, as one unmasked frame; see `frame`."""
+    if format_ == "json":
+        return _framed(Opcode.TEXT, encode_known(message))
     return _framed(Opcode.BINARY, pack(message))
 
 

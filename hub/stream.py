@@ -212,7 +212,7 @@ class Stream:
         cohort = self._cohorts.get(subscriber.cohort)
         if cohort is None or subscriber.behind is None:
             return None
-        item = self._arrears.next(subscriber, cohort, lambda: self._cohorts.advance(cohort, now))
+        item = self._arrears.next(subscriber, cohort, lambda: self._cohorts.approach(cohort, now))
         if item is None:
             subscriber.catch_up()
             cohort.add(subscriber)

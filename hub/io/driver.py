@@ -19,7 +19,7 @@ from hub.io.intake import follow
 from hub.io.outbox import Outbox
 from hub.io.pacemaker import Pacemaker
 from hub.io.socket import Socket
-from hub.messages import frame
+from hub.messages import reply_frame
 from hub.pulse import Beat, beat, next_beat
 from hub.stream import Stream
 from hub.subscriber import Phase, Subscriber
@@ -81,7 +81,7 @@ class Hub:
         self._pacemaker = Pacemaker(
             self._streams, settings.wheel_tick_s, now=bus.now, settle=self.settle, beat=self._beat
         )
-        self._last_beats: dict[Format, tuple[dict[str, Any], bytes]] = {}
+        self._last_said: dict[tuple[str, Format], tuple[Mapping[str, Any], bytes]] = {}
         self._next_number = 0
         self._cancels: dict[str, list[Cancel]] = {}
         self._draining = False
@@ -188,7 +188,7 @@ class Hub:
                 if state.source not in subscriber.filter.hidden:
                     form = subscriber.format
                     self._outbox.say(
-                        subscriber, frames.get(form) or frames.setdefault(form, frame(feed_map(state), form))
+                        subscriber, frames.get(form) or frames.setdefault(form, reply_frame(feed_map(state), form))
                     )
 
     def settle(self, event_id: str) -> None:
@@ -230,11 +230,15 @@ class Hub:
         if hashed:
             subscriber.hash_at = now + self.settings.hash_interval_s
         message = self._dialogue.heartbeat(subscriber, now=now, wall=self._wall(), hashed=hashed, ahead=ahead)
-        said, framed = self._last_beats.get(subscriber.format, ({}, b""))
+        return self._frame(message, subscriber.format)
+
+    def _frame(self, message: Mapping[str, Any], format_: Format) -> bytes:
+        """Return a frame; those who stand together and are told something in one millisecond are told the same."""
+        key = (message["op"], format_)
+        said, framed = self._last_said.get(key, (None, b""))
         if said != message:
-            framed = frame(message, subscriber.format)
-            self._last_beats[subscriber.format] = (message, framed)
-        # Those who stand together and beat within one millisecond are told the same.
+            framed = reply_frame(message, format_)
+            self._last_said[key] = (message, framed)
         return framed
 
     def _is_full(self) -> bool:
@@ -322,7 +326,7 @@ class Hub:
         subscriber = socket.subscriber
         assert subscriber is not None  # greeted before answered
         # All in one write: a system call is the dearest part of a short answer.
-        frames = [frame(reply, subscriber.format) for reply in replies if not isinstance(reply, Bye)]
+        frames = [self._frame(reply, subscriber.format) for reply in replies if not isinstance(reply, Bye)]
         if frames:
             self._outbox.say(subscriber, b"".join(frames))
         for reply in replies:
@@ -348,7 +352,7 @@ class Hub:
         self._set_beat(subscriber)
         log.info("subscriber.closed", number=subscriber.number, code=int(bye.code), reason=message["reason"])
         try:
-            socket.close(frame(message, subscriber.format), bye.code)
+            socket.close(reply_frame(message, subscriber.format), bye.code)
         except RuntimeError:  # uvloop, on a transport that died within this turn (TRAPS 16)
             socket.transport.abort()
 
