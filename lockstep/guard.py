@@ -28,6 +28,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from kernel.io.cut import EXTENSION, cut
+from lockstep.stragglers import stragglers_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -113,6 +114,8 @@ class GuardedHttp(HttpToolsProtocol):
     _upgrades = False
     _heads = _head_bytes = _raw_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
+    # Whether it has passed, and it is soon this connection's turn to be let go of.
+    _overdue = False
     _stopped: Refused | None = None
     _closed = False
     # Whom to tell that the connection is gone; nearly always nobody, so there is no dict until somebody asks.
@@ -275,16 +278,23 @@ class GuardedHttp(HttpToolsProtocol):
         raise refusal
 
     def _start_deadline(self) -> None:
-        if self._deadline is None:
+        if self._deadline is None and not self._overdue:
             self._deadline = self.loop.call_later(self.limits.head_timeout_s, self._late)
 
     def _stop_deadline(self) -> None:
+        self._overdue = False
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
     def _late(self) -> None:
-        self._deadline = None
+        self._deadline, self._overdue = None, True
+        stragglers_of(self.loop).add(self.loop, self._let_go)
+
+    def _let_go(self) -> None:
+        if not self._overdue:
+            return  # it has been quicker, or has gone
+        self._overdue = False
         if not self._begun:
             # Idle: a browser's spare connection, which would take a 408 for the answer to its next request.
             if not self._answering():
