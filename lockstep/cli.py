@@ -3,35 +3,77 @@
 from __future__ import annotations
 
 import sys
+from collections import UserDict
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
 from kernel.errors import LockstepError, SettingsError
-from lockstep.commands import align, apart, config, demo, feed, origin, probe, replay, revoke, serve, subscribe, token
 from lockstep.logs import configure_logs
+
+COMMANDS = {
+    "serve": "serve:serve",
+    "ingest": "apart:ingest",
+    "relay": "apart:relay",
+    "hub": "apart:hub",
+    "subscribe": "subscribe:subscribe",
+    "replay": "replay:replay",
+    "revoke": "revoke:revoke",
+    "origin": "origin:origin",
+    "probe": "probe:probe",
+    "align": "align:align_command",
+    "demo": "demo:demo",
+    "token": "token:commands",
+    "feed": "feed:commands",
+    "config": "config:commands",
+}
+"""Where each command stands in `lockstep/commands`, in the order in which help names them."""
+
+
+class Commands(UserDict[str, Any]):
+    """The commands by name, each imported when it is asked for: whoever wants a token waits for no server."""
+
+    def __getitem__(self, name: str) -> Any:
+        found = super().__getitem__(name)
+        if isinstance(found, str):
+            found = self.data[name] = _load(name, found)
+        return found
+
+
+def _load(name: str, place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    one = getattr(import_module(f"lockstep.commands.{module}"), attribute)
+    around = typer.Typer()
+    if isinstance(one, typer.Typer):
+        around.add_typer(one, name=name)
+    else:
+        around.command(name)(one)
+    return get_group(around).commands[name]
+
+
+class Root(TyperGroup):
+    """All commands."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**{**attributes, "commands": Commands(COMMANDS)})
+
 
 app = typer.Typer(
     name="lockstep",
-    help="Sports data in lockstep with the picture.",
+    cls=Root,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(serve.serve)
-app.command()(apart.ingest)
-app.command()(apart.relay)
-app.command()(apart.hub)
-app.command()(subscribe.subscribe)
-app.command()(replay.replay)
-app.command()(revoke.revoke)
-app.command()(origin.origin)
-app.command()(probe.probe)
-app.command("align")(align.align_command)
-app.command()(demo.demo)
-app.add_typer(token.commands, name="token")
-app.add_typer(feed.commands, name="feed")
-app.add_typer(config.commands, name="config")
+
+
+@app.callback()
+def _root() -> None:
+    """Sports data in lockstep with the picture."""
 
 
 def main() -> None:

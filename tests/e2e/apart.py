@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.e2e.stage import PATIENCE_S, Command, Server, Stage
-from tests.support.redis_server import RedisServer, free_port
+from tests.support.redis_server import RedisServer
 
 ROUTES = {
     b"/api/v1/feeds": "ingest",
@@ -32,32 +32,41 @@ class Proxy:
     def __init__(self, ports: Mapping[str, int]) -> None:
         self._ports = ports
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._served: dict[asyncio.Task[None], StreamWriter] = {}
+        self._is_over = False
         self.url = ""
 
     async def start(self) -> None:
         """Listen."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=HEAD_BYTES)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=HEAD_BYTES)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def aclose(self) -> None:
         """End all connections."""
+        self._is_over = True
         if self._server is not None:
             self._server.close()
-            for task in list(self._tasks):
+            served = dict(self._served)
+            for task, writer in served.items():
                 task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+                # Not left to the task: one that is cancelled before its first step does nothing at all.
+                writer.transport.abort()
+            await asyncio.gather(*served, *(each.wait_closed() for each in served.values()), return_exceptions=True)
+
+    def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
+        if self._is_over:
+            writer.transport.abort()
+            return
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._served[task] = writer
+        task.add_done_callback(self._served.pop)
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         try:
             await self._relay(reader, writer)
         except (OSError, asyncio.IncompleteReadError):
             pass  # one of the two has gone: so has the other, below
         finally:
-            self._tasks.discard(task)
             writer.close()
 
     async def _relay(self, reader: StreamReader, writer: StreamWriter) -> None:
@@ -138,7 +147,7 @@ class ApartStage(Stage):
         super().__init__(folder)
         self.redis: RedisServer | None = None
         self._proxy: Proxy | None = None
-        self.ports = {name: free_port() for name in ("ingest", "relay", "hub")}
+        self.ports = {name: self.port() for name in ("ingest", "relay", "hub")}
 
     async def start_redis(self, *, appendonly: bool = True) -> RedisServer:
         """Start the Redis of this stage, once."""
@@ -184,7 +193,7 @@ class ApartStage(Stage):
         async with asyncio.timeout(PATIENCE_S):
             await super().aclose()
             if self.redis is not None:
-                await self.redis.kill()
+                await self.redis.aclose()
 
 
 def _without_port(options: list[str]) -> list[str]:

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from tests.support.ports import HeldPort
+
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures" / "out"
 PATIENCE_S = 60.0
@@ -145,6 +147,12 @@ class Stage:
         self.folder = folder
         self.data_dir = folder / "data"
         self._commands: list[Command] = []
+        self._ports: list[HeldPort] = []
+
+    def port(self) -> int:
+        """Return a port that is this stage's own to the end, whatever is killed and comes back on it."""
+        self._ports.append(HeldPort())
+        return self._ports[-1].number
 
     async def start(self, *arguments: str) -> Command:
         """Start `lockstep ARGUMENTS`."""
@@ -167,8 +175,9 @@ class Stage:
     async def serve(self, origin: str, *options: str, event: str = "game", ready: bool = True) -> tuple[Server, str]:
         """Start a server for one showing and return it with its URL, ready unless told otherwise."""
         command = await self.start(
-            "serve", "--data-dir", str(self.data_dir), "--event", event, "--origin", origin, "--port", "0", *options
-        )
+            "serve", "--data-dir", str(self.data_dir), "--event", event, "--origin", origin,
+            "--port", str(self.port()), *options,
+        )  # fmt: skip
         url = str((await command.says("server.listening"))["url"])
         if ready:
             await command.says("picture.out")
@@ -195,6 +204,8 @@ class Stage:
             await command.exit_code()
             # For whoever looks into a failure; pytest keeps the folders of the last runs.
             (self.folder / f"{number}.log").write_text(command.log, "utf-8")
+        for port in self._ports:
+            port.close()
 
 
 def is_cue(frame: dict[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from tests.e2e.apart import ApartStage
 from tests.e2e.evening import Evening, Follower, evening, short_segments, through
 from tests.e2e.stage import PATIENCE_S, Command
 from tests.support.chaos import Chaos, chaos
-from tests.support.redis_server import RedisServer, free_port
+from tests.support.redis_server import RedisServer
 
 SEED = 20_261_127
 NAMES = ("ingest", "relay", "hub0", "hub1")
@@ -30,7 +30,7 @@ class Houses:
         self.running: dict[str, Command] = {}
         self._stage = stage
         self._origin = origin
-        self._ports = {name: free_port() for name in NAMES}
+        self._ports = {name: stage.port() for name in NAMES}
 
     def url(self, name: str) -> str:
         """Return where a house answers."""

@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from dataclasses import replace
@@ -22,6 +21,7 @@ from tests.e2e.stage import PATIENCE_S, ROOT
 from tests.hub.makers import STREAM
 from tests.support import invariants
 from tests.support.invariants import Fact, Place, Wire
+from tests.support.ports import HeldPort
 
 KILLS = 50
 SEED = 20_260_327
@@ -183,11 +183,14 @@ async def _life(zygote: Process, last: int, witness: Witness, kill_after: int | 
 
 
 async def test_fifty_kills_leave_one_log(tmp_path: Path) -> None:
+    with HeldPort() as port:
+        await _fifty_kills(tmp_path / "journal.sqlite", port.number)
+
+
+async def _fifty_kills(journal: Path, port: int) -> None:
     random, witness = Random(SEED), Witness()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     zygote = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.e2e.lives", str(tmp_path / "journal.sqlite"), str(port),
+        sys.executable, "-m", "tests.e2e.lives", str(journal), str(port),
         cwd=ROOT, stdin=PIPE, stdout=PIPE, limit=1 << 20, start_new_session=True,
     )  # fmt: skip
     fans = [

@@ -19,7 +19,6 @@ from tests.e2e.test_delivery import wire_of
 from tests.e2e.test_spine import Checker
 from tests.e2e.vendor import Vendor, play
 from tests.support import invariants
-from tests.support.redis_server import free_port
 
 NAMES = ("ingest", "relay0", "relay1", "hub0", "hub1")
 MAX_HOLD_S = 2.0
@@ -62,7 +61,7 @@ class Theatre:
     def __init__(self, stage: ApartStage, origin: str, config: Path) -> None:
         self.stage = stage
         self.houses: dict[str, Command] = {}
-        self.ports = {name: free_port() for name in NAMES}
+        self.ports = {name: stage.port() for name in NAMES}
         self.posted: list[str] = []
         self._origin = origin
         self._config = config

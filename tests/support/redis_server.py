@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,16 +13,10 @@ from pathlib import Path
 from typing import Self
 
 from kernel.io.redis_link import RedisLink
+from tests.support.ports import HeldPort
 
 PATIENCE_S = 30.0
 """How long it may take to start before the test fails."""
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 class RedisServer:
@@ -37,7 +30,8 @@ class RedisServer:
 
     def __init__(self, folder: Path, *, appendonly: bool = False, password: str | None = None) -> None:
         self.folder = folder
-        self.port = free_port()
+        self._held = HeldPort()
+        self.port = self._held.number
         self._appendonly = appendonly
         self._password = password
         self._process: Process | None = None
@@ -91,6 +85,11 @@ class RedisServer:
             self._signal(signal.SIGKILL)
             await self._process.wait()
 
+    async def aclose(self) -> None:
+        """End it and give its port back."""
+        await self.kill()
+        self._held.close()
+
     def _signal(self, number: signal.Signals) -> None:
         assert self._process is not None  # it was started
         os.kill(self._process.pid, number)
@@ -105,4 +104,4 @@ async def redis_server(
     try:
         yield await server.start()
     finally:
-        await server.kill()
+        await server.aclose()

@@ -10,7 +10,8 @@ import uvloop
 
 from kernel.errors import BusUnavailable, SettingsError
 from kernel.io.redis_link import RedisLink, address_of, is_refusal
-from tests.support.redis_server import free_port, redis_server
+from tests.support.ports import HeldPort
+from tests.support.redis_server import redis_server
 
 
 async def test_commands_go_together_and_answers_come_in_their_order(tmp_path: Path) -> None:
@@ -73,8 +74,8 @@ def test_a_connection_that_died_between_two_calls_is_unavailable_under_uvloop_to
 
 
 async def test_nobody_there_is_unavailable() -> None:
-    with pytest.raises(BusUnavailable):
-        await RedisLink(f"redis://:secret@127.0.0.1:{free_port()}/0").call(("PING",))
+    with HeldPort() as port, pytest.raises(BusUnavailable):
+        await RedisLink(f"redis://:secret@127.0.0.1:{port.number}/0").call(("PING",))
 
 
 @pytest.mark.parametrize(

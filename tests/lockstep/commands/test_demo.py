@@ -9,20 +9,19 @@ from typer.testing import CliRunner
 
 from kernel.errors import SettingsError
 from lockstep.cli import app
-from lockstep.front_door import listen
+from tests.support.ports import HeldPort
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_the_main_job_in_one_command() -> None:
-    with listen("127.0.0.1", 0) as free:
-        port = str(free.getsockname()[1])
-    answer = subprocess.run(
-        [sys.executable, "-m", "lockstep", "demo", "--port", port, "--count", "3"],
-        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    with HeldPort() as port:
+        answer = subprocess.run(
+            [sys.executable, "-m", "lockstep", "demo", "--port", str(port.number), "--count", "3"],
+            cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
-    assert f"picture  http://127.0.0.1:{port}/hls/" in answer.stdout
+    assert f"picture  http://127.0.0.1:{port.number}/hls/" in answer.stdout
     assert answer.stdout.count("Q1 ") == 3
     assert "Traceback" not in answer.stderr
 
