@@ -8,6 +8,8 @@ STAMP := $(VENV)/.stamp
 FIXTURES := fixtures/out/.stamp
 SEEDS ?= 1000
 JOBS ?= 2
+E2E_WORKERS ?= 4
+WORKERS ?= 3
 
 .PHONY: help setup demo test check bench clean companions sim sim-bugs
 
@@ -39,8 +41,14 @@ ui/node_modules/.stamp: ui/package.json
 	cd ui && npm install --no-save --no-package-lock --no-audit --no-fund --silent
 	@touch $@
 
-test: setup companions ui/node_modules/.stamp  ## the whole suite: unit, property, end to end
-	$(BIN)/pytest
+# End to end, tests wait for streams most of the time: more of them at once than there are cores, and nothing that
+# computes beside them. Bytecode is kept, whatever the environment says: they start hundreds of processes of ours.
+test: export PYTHONDONTWRITEBYTECODE :=
+test: setup companions ui/node_modules/.stamp  ## the whole suite: end to end, then unit and property
+	@failed=0; \
+	$(BIN)/pytest -q -n $(E2E_WORKERS) --dist worksteal -m e2e || failed=1; \
+	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m 'not e2e' || failed=1; \
+	exit $$failed
 
 check: setup  ## style, types, the dependency rule, the house rules
 	$(BIN)/ruff check .

@@ -8,6 +8,12 @@ from collections.abc import Iterator
 import pytest
 import structlog
 from blockbuster import BlockBuster
+from hypothesis import HealthCheck, settings
+
+# The same examples each time, however busy the machine is. `pytest --hypothesis-profile=search` draws others.
+settings.register_profile("suite", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", parent=settings.get_profile("suite"), derandomize=False, max_examples=1_000)
+settings.load_profile("suite")
 
 OURS = ["kernel", "feeds", "hub", "relay", "lockstep"]
 

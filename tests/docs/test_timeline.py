@@ -11,8 +11,8 @@ import pytest
 import structlog
 from typer.testing import CliRunner
 
-from fixtures.transport import make_discontinuity, make_plain
 from lockstep.cli import app
+from tests.support.recordings import RECORDINGS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "timeline.md").read_text("utf-8")
 
@@ -30,8 +30,8 @@ def test_the_examples_answer_what_they_show() -> None:
 
 
 def test_the_commands_answer_what_they_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_plain(tmp_path / "plain")
-    make_discontinuity(tmp_path / "discontinuity")
+    for name in ("plain", "discontinuity"):
+        (tmp_path / name).symlink_to(RECORDINGS / name)
     (feed,) = blocks("json")
     (tmp_path / "feed.json").write_text(feed)
     monkeypatch.chdir(tmp_path)

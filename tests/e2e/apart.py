@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.e2e.stage import PATIENCE_S, Command, Server, Stage
 from tests.support.redis_server import RedisServer
+from tests.support.serving import Serving
 
 ROUTES = {
     b"/api/v1/feeds": "ingest",
@@ -31,35 +32,17 @@ class Proxy:
 
     def __init__(self, ports: Mapping[str, int]) -> None:
         self._ports = ports
-        self._server: asyncio.Server | None = None
-        self._served: dict[asyncio.Task[None], StreamWriter] = {}
-        self._is_over = False
+        self._serving = Serving(self._serve, limit=HEAD_BYTES)
         self.url = ""
 
     async def start(self) -> None:
         """Listen."""
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, limit=HEAD_BYTES)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        await self._serving.start()
+        self.url = f"http://127.0.0.1:{self._serving.port}"
 
     async def aclose(self) -> None:
         """End all connections."""
-        self._is_over = True
-        if self._server is not None:
-            self._server.close()
-            served = dict(self._served)
-            for task, writer in served.items():
-                task.cancel()
-                # Not left to the task: one that is cancelled before its first step does nothing at all.
-                writer.transport.abort()
-            await asyncio.gather(*served, *(each.wait_closed() for each in served.values()), return_exceptions=True)
-
-    def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
-        if self._is_over:
-            writer.transport.abort()
-            return
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._served[task] = writer
-        task.add_done_callback(self._served.pop)
+        await self._serving.aclose()
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         try:

@@ -14,7 +14,6 @@ from feeds.fmp4 import MAX_SAMPLES, read_segment
 from feeds.fmp4_init import parse_init
 from feeds.media import GUESSED_FRAME, SegmentMedia
 from fixtures.encoding import BASE
-from fixtures.fragmented import make_fmp4, make_fmp4_cenc, make_fmp4_edit_list
 from kernel.errors import MediaError
 from kernel.pts import WRAP
 from tests.support.boxes import (
@@ -40,6 +39,7 @@ from tests.support.boxes import (
     u32,
     u64,
 )
+from tests.support.recordings import RECORDINGS
 
 SOUND = Track(2, "soun", 48_000, sound_entry("mp4a"))
 
@@ -236,12 +236,9 @@ def round_half_up(value: int, timescale: int) -> int:
     return whole + (2 * rest >= timescale)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("fmp4")
-    for make in (make_fmp4, make_fmp4_edit_list, make_fmp4_cenc):
-        make(out / make.__name__.removeprefix("make_"))
-    return out
+@pytest.fixture
+def made() -> Path:
+    return RECORDINGS
 
 
 @pytest.mark.parametrize("name", ["fmp4", "fmp4_edit_list", "fmp4_cenc"])

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,12 +15,10 @@ from fixtures.packed import (
     encode_frames,
     id3_frame,
     id3_tag,
-    make_packed_aac,
-    make_packed_ac3,
-    make_packed_mp3,
 )
 from kernel.errors import MediaError
 from kernel.pts import WRAP, rescale
+from tests.support.recordings import RECORDINGS
 
 PRIV = OWNER + b"\0" + (BASE).to_bytes(8, "big")
 
@@ -215,18 +212,10 @@ def test_packed_audio_is_told_by_its_tag_or_by_two_frames() -> None:
     assert not is_packed_audio(b"\xff\xf1" + bytes(100))
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("packed")
-    for make in (make_packed_aac, make_packed_mp3, make_packed_ac3):
-        make(out / make.__name__.removeprefix("make_packed_"))
-    return out
-
-
 @pytest.mark.parametrize("codec", sorted(PACKETS))
-def test_segments_follow_each_other_and_ffprobe_counts_the_same(made: Path, codec: str) -> None:
+def test_segments_follow_each_other_and_ffprobe_counts_the_same(codec: str) -> None:
     at = BASE
-    for path in sorted((made / codec).glob(f"*.{codec}")):
+    for path in sorted((RECORDINGS / f"packed_{codec}").glob(f"*.{codec}")):
         start, duration, frames = span(path.read_bytes())
         assert (start, duration) == (at, 172_800)
         at += duration

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +7,7 @@ from hypothesis import strategies as st
 from feeds import psi
 from feeds.psi import StreamProgramme, chosen, crc32, programmes
 from fixtures.packets import PACKET_BYTES, PMT_PID, pat_packet
-from fixtures.transport import make_programmes
+from tests.support.recordings import RECORDINGS
 
 
 def section(table: int, number: int, content: bytes) -> bytes:
@@ -122,9 +120,8 @@ def test_the_checksum_is_the_standards_own() -> None:
     assert crc32(b"123456789") == 0x0376E6E7
 
 
-def test_two_programmes_of_the_fixtures_are_told_apart(tmp_path: Path) -> None:
-    make_programmes(tmp_path / "programmes")
-    body = (tmp_path / "programmes" / "programmes-000.ts").read_bytes()
+def test_two_programmes_of_the_fixtures_are_told_apart() -> None:
+    body = (RECORDINGS / "programmes" / "programmes-000.ts").read_bytes()
     assert programmes(body) == [StreamProgramme(1, frozenset({256})), StreamProgramme(2, frozenset({272, 273}))]
     assert PMT_PID == 0x1000
 

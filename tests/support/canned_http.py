@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+from tests.support.serving import serving
+
 Answer = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -59,24 +61,6 @@ def answer(status: int, body: bytes, *fields: str) -> bytes:
 async def canned_http(answers: Mapping[str, bytes | Answer]) -> AsyncIterator[CannedHttp]:
     """Serve on a free port of the loopback for as long as the block runs."""
     canned = CannedHttp(answers)
-    connections: set[asyncio.Task[None]] = set()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        connections.add(task)
-        try:
-            await canned.serve(reader, writer)
-        finally:
-            connections.discard(task)
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    canned.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with serving(canned.serve) as server:
+        canned.url = f"http://127.0.0.1:{server.port}"
         yield canned
-    finally:
-        server.close()
-        for task in list(connections):
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
-        await server.wait_closed()

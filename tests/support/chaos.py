@@ -24,6 +24,8 @@ from contextlib import asynccontextmanager
 from random import Random
 from typing import Final, Literal, Self
 
+from tests.support.serving import Serving
+
 Direction = Literal["there", "back"]
 """From who connected to the server, and from it."""
 
@@ -72,7 +74,6 @@ class Chaos:
         self._to = port
         self._random = Random(seed)
         self._pairs: dict[_Pair, None] = {}
-        self._tasks: dict[asyncio.Task[None], None] = {}
         self._changed = asyncio.Condition()
         self._delay_s = self._jitter_s = 0.0
         self._crumb_bytes: int | None = None
@@ -83,20 +84,21 @@ class Chaos:
         """How many connections were accepted."""
         self.resets = 0
         """How many were reset by us."""
-        self.port = 0
+        self._serving = Serving(self._serve)
+
+    @property
+    def port(self) -> int:
+        """Return where it listens."""
+        return self._serving.port
 
     async def start(self) -> Self:
         """Listen."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        await self._serving.start()
         return self
 
     async def aclose(self) -> None:
         """End everything."""
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._serving.aclose()
 
     # What can be wrong.
 
@@ -148,15 +150,12 @@ class Chaos:
                 pair.reset()
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks[task] = None
         pair = _Pair(writer, None if self._within is None else self._random.randint(1, self._within))
         self._pairs[pair] = None
-        async with self._changed:
-            self.taken += 1
-            self._changed.notify_all()
         try:
+            async with self._changed:
+                self.taken += 1
+                self._changed.notify_all()
             if self._parted:
                 self.resets += 1
                 pair.reset()
@@ -166,7 +165,7 @@ class Chaos:
             # The server is not there, or we are ending: either way this connection is over.
             pair.reset()
         finally:
-            del self._pairs[pair], self._tasks[task]
+            del self._pairs[pair]
             for one in pair.writers:
                 one.close()
 

@@ -15,6 +15,7 @@ from kernel.io.system_time import wall
 from kernel.playlist import parse_media_playlist
 from lockstep.rehearsal import Recording, Rehearsal
 from tests.support.canned_http import Answer, answer, ok
+from tests.support.serving import serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,29 +244,15 @@ def _redirect(target: str) -> bytes:
 async def hostile_origin(folder: Path) -> AsyncIterator[HostileOrigin]:
     """Serve on a free port of the loopback for as long as the block runs."""
     origin = HostileOrigin(folder)
-    connections: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        connections.add(task)
         try:
-            # Cancelled at the end: a task of asyncio's streams must not end so (3.11 logs it as an error).
-            with contextlib.suppress(asyncio.CancelledError):
-                await origin.serve(reader, writer)
+            await origin.serve(reader, writer)
         finally:
-            connections.discard(task)
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    origin.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}{PLAYLIST}"
-    try:
+    async with serving(serve) as server:
+        origin.url = f"http://127.0.0.1:{server.port}{PLAYLIST}"
         yield origin
-    finally:
-        server.close()
-        for task in list(connections):
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
-        await server.wait_closed()

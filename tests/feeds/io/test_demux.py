@@ -18,10 +18,10 @@ from feeds.io.demux import Demuxer, DemuxLimits
 from feeds.timing import TimelineTracker
 from feeds.utc import UtcModel
 from fixtures.encoding import BASE
-from fixtures.transport import make_bframes, make_hevc, make_late_tables, make_plain, make_programmes, make_wrap
 from kernel.errors import MediaError
 from kernel.playlist import parse_media_playlist
 from kernel.pts import WRAP
+from tests.support.recordings import RECORDINGS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -32,10 +32,8 @@ ROLLOVER = Path(__file__).parents[4] / "shared" / "data" / "hls-ts-rollover"
 
 
 @pytest.fixture(scope="module")
-def segments(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
-    out = tmp_path_factory.mktemp("demux")
-    make_plain(out)
-    return [path.read_bytes() for path in sorted(out.glob("*.ts"))]
+def segments() -> list[bytes]:
+    return [path.read_bytes() for path in sorted((RECORDINGS / "plain").glob("*.ts"))]
 
 
 @pytest.fixture
@@ -84,9 +82,8 @@ async def test_a_segment_is_measured(demuxer: Demuxer, segments: list[bytes]) ->
     assert (media.lead.start, media.lead.end) == (BASE + 180_000, BASE + 360_000)
 
 
-async def test_of_several_programmes_the_first_with_a_picture_is_timed(demuxer: Demuxer, tmp_path: Path) -> None:
-    make_programmes(tmp_path / "two")
-    body = (tmp_path / "two" / "two-001.ts").read_bytes()
+async def test_of_several_programmes_the_first_with_a_picture_is_timed(demuxer: Demuxer) -> None:
+    body = (RECORDINGS / "programmes" / "programmes-001.ts").read_bytes()
     with capture_logs() as logs:
         media = await demuxer.measure(body)
     assert [(track.kind, track.pid) for track in media.tracks] == [("video", 272), ("audio", 273)]
@@ -96,18 +93,15 @@ async def test_of_several_programmes_the_first_with_a_picture_is_timed(demuxer: 
     assert (told["programmes"], told["left_out_pids"]) == ([1, 2], [256])
 
 
-@pytest.mark.parametrize("make", [make_bframes, make_hevc, make_late_tables, make_wrap])
-async def test_every_picture_and_sound_stands_where_ffprobe_says(
-    demuxer: Demuxer, tmp_path: Path, make: Callable[[Path], Path]
-) -> None:
-    for path in sorted(make(tmp_path / "made").parent.glob("*.ts")):
+@pytest.mark.parametrize("name", ["bframes", "hevc", "late_tables", "wrap"])
+async def test_every_picture_and_sound_stands_where_ffprobe_says(demuxer: Demuxer, name: str) -> None:
+    for path in sorted((RECORDINGS / name).glob("*.ts")):
         _same_as_ffprobe(path, await demuxer.measure(path.read_bytes()))
 
 
-async def test_tables_may_stand_in_the_middle(demuxer: Demuxer, tmp_path: Path) -> None:
-    make_late_tables(tmp_path / "late")
+async def test_tables_may_stand_in_the_middle(demuxer: Demuxer) -> None:
     for number in range(3):
-        media = await demuxer.measure((tmp_path / "late" / f"late-00{number}.ts").read_bytes())
+        media = await demuxer.measure((RECORDINGS / "late_tables" / f"late_tables-00{number}.ts").read_bytes())
         assert (media.lead.start, media.lead.frames) == (BASE + number * 180_000, 50)
 
 

@@ -15,19 +15,16 @@ import pytest
 
 from feeds.io import demux_child
 from fixtures.encoding import BASE, Programme, encode
-from fixtures.transport import make_audio_only, make_first_dts_missing, make_hevc, make_plain, make_wrap
 from kernel.pts import WRAP
+from tests.support.recordings import RECORDINGS
 
 CHILD = [sys.executable, "-I", demux_child.__file__]
 GIBIBYTE = 1 << 30
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("child")
-    for make in (make_plain, make_wrap, make_first_dts_missing, make_audio_only, make_hevc):
-        make(out / make.__name__.removeprefix("make_"))
-    return out
+@pytest.fixture
+def made() -> Path:
+    return RECORDINGS
 
 
 def tracks(path: Path) -> dict[str, dict[str, Any]]:

@@ -12,25 +12,18 @@ from feeds.io.demux import Demuxer
 from feeds.io.segments import SegmentReader, read_init
 from feeds.media import SegmentMedia
 from fixtures.encoding import BASE
-from fixtures.encrypted import IV, KEY, encrypted, make_aes128, make_sample_aes
-from fixtures.fragmented import make_fmp4, make_fmp4_cenc, make_fmp4_ranges
-from fixtures.packed import make_packed_aac
+from fixtures.encrypted import IV, KEY, encrypted
 from fixtures.packets import PAT_PID, PMT_PID, packets_of, pid_of
-from fixtures.transport import make_plain
 from kernel.errors import MediaError, OriginMissing, OriginRefused
 from kernel.io.origin import Fetcher, resolve
 from kernel.playlist import PlaylistSegment, parse_media_playlist
 from tests.support.boxes import Track, fragment, init
+from tests.support.recordings import RECORDINGS
 
-MAKERS = (make_plain, make_aes128, make_sample_aes, make_fmp4, make_fmp4_cenc, make_fmp4_ranges, make_packed_aac)
 
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("segments")
-    for make in MAKERS:
-        make(out / make.__name__.removeprefix("make_"))
-    return out
+@pytest.fixture
+def made() -> Path:
+    return RECORDINGS
 
 
 @pytest.fixture

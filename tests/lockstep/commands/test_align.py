@@ -12,20 +12,18 @@ from typer.testing import CliRunner
 
 from fixtures.encoding import BASE
 from fixtures.listing import FIRST_PDT
-from fixtures.transport import make_plain
 from kernel.errors import DecodeError, LockstepError, OriginMissing, SettingsError
 from lockstep.commands.align import align_command
+from tests.support.recordings import RECORDINGS
 
 T0_MS = round(FIRST_PDT.timestamp() * 1000)
 DATA = Path(__file__).parents[4] / "shared" / "data"
 FRAME = 3_600
 
 
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("align") / "plain"
-    make_plain(out)
-    return out
+@pytest.fixture
+def plain() -> Path:
+    return RECORDINGS / "plain"
 
 
 @pytest.fixture

@@ -13,13 +13,10 @@ import typer
 from typer.testing import CliRunner
 
 from fixtures.encoding import BASE
-from fixtures.encrypted import make_aes128
-from fixtures.fragmented import make_fmp4, make_fmp4_edit_list, make_fmp4_ranges
 from fixtures.listing import FIRST_PDT
-from fixtures.packed import make_packed_aac
-from fixtures.transport import make_audio_only, make_bframes, make_discontinuity, make_plain, make_wrap
 from kernel.pts import WRAP
 from lockstep.commands.probe import probe
+from tests.support.recordings import RECORDINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,13 +25,9 @@ ROLLOVER = Path(__file__).parents[4] / "shared" / "data" / "hls-ts-rollover"
 FIRST_MS = round(FIRST_PDT.timestamp() * 1000)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("probe")
-    transport = (make_plain, make_bframes, make_wrap, make_discontinuity, make_audio_only, make_aes128)
-    for make in (*transport, make_fmp4, make_fmp4_edit_list, make_fmp4_ranges, make_packed_aac):
-        make(out / make.__name__.removeprefix("make_"))
-    return out
+@pytest.fixture
+def made() -> Path:
+    return RECORDINGS
 
 
 def run(*arguments: str | Path) -> tuple[int, str]:
