@@ -47,7 +47,7 @@ test: export PYTHONDONTWRITEBYTECODE :=
 test: setup companions ui/node_modules/.stamp  ## the whole suite: end to end, then unit and property
 	@failed=0; \
 	$(BIN)/pytest -q -n $(E2E_WORKERS) --dist worksteal -m e2e || failed=1; \
-	$(BIN)/pytest -q -n $(WORKERS) --dist loadfile -m 'not e2e' || failed=1; \
+	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m 'not e2e' || failed=1; \
 	exit $$failed
 
 check: setup  ## style, types, the dependency rule, the house rules

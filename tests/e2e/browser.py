@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from playwright.async_api import Browser as RunningBrowser
 from playwright.async_api import Page, async_playwright
 
 from tests.e2e.stage import ROOT
@@ -99,12 +100,32 @@ class Player:
         assert await self.errors() == []
 
 
-@asynccontextmanager
-async def browser(url: str) -> AsyncIterator[Player]:
-    """Open the page in headless Chromium."""
-    async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
-        page = await running.new_page()
+class Browser:
+    """Headless Chromium."""
+
+    def __init__(self, running: RunningBrowser) -> None:
+        self._running = running
+
+    @asynccontextmanager
+    async def page(self, url: str) -> AsyncIterator[Player]:
+        """Open a page that shares nothing with others."""
+        page = await self._running.new_page()
         await page.goto(url)
         yield Player(page)
+        await page.close()
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    """Start headless Chromium."""
+    async with async_playwright() as driver:
+        running = await driver.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        yield Browser(running)
         await running.close()
+
+
+@asynccontextmanager
+async def browser(url: str) -> AsyncIterator[Player]:
+    """Open a page in a headless Chromium of its own."""
+    async with chromium() as running, running.page(url) as player:
+        yield player

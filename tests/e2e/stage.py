@@ -12,6 +12,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from kernel.io.system_time import new_id, wall
+from kernel.tokens import Claims
+from lockstep.keys import read_keys
 from tests.support.ports import HeldPort
 
 ROOT = Path(__file__).parents[2]
@@ -183,8 +186,18 @@ class Stage:
             await command.says("picture.out")
         return command, url
 
-    async def token(self, *options: str, event: str = "game") -> str:
-        """Issue a token."""
+    async def token(self, scope: str = "watch,wager", *, event: str = "game") -> str:
+        """Issue a token as the command does, without a process of its own."""
+        now = int(wall())
+        claims = Claims(
+            jti=new_id(), account="ann", event_id=event, not_before=now - 30, expires=now + 3_600,
+            window=(now - 30, now + 3_600), session=new_id(), scopes=frozenset(scope.split(",")),
+        )  # fmt: skip
+        keys = await asyncio.to_thread(read_keys, self.data_dir)
+        return keys.keyring().issue(claims)
+
+    async def printed_token(self, *options: str, event: str = "game") -> str:
+        """Issue a token by the command."""
         command = await self.start(
             "token", "--data-dir", str(self.data_dir), "--event", event, "--account", "ann", *options
         )

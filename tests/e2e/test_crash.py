@@ -22,7 +22,7 @@ async def test_what_was_acknowledged_survives_a_kill(stage: Stage) -> None:
     origin = await stage.origin(FIXTURES / "plain", "--loop")
     server, url = await stage.serve(origin, "--source", "desk=lockstep")
     # It resumes in the second life, however long that takes to begin.
-    token = await stage.token("--scope", "wager,server")
+    token = await stage.token("wager,server")
     edge = await stage.subscribe(url, token, "--mode", "edge", "--retry-for", "60")
     await edge.until(lambda frame: frame["op"] == "snap")
     vendor = Vendor(url, stage.data_dir)
@@ -66,7 +66,7 @@ async def test_a_restart_goes_on_with_the_same_log(stage: Stage) -> None:
     epochs, offsets, timelines = [], [], []
     for life in range(2):
         server, url = await stage.serve(origin, "--source", "desk=lockstep")
-        edge = await stage.subscribe(url, await stage.token("--scope", "wager,server"), "--mode", "edge")
+        edge = await stage.subscribe(url, await stage.token("wager,server"), "--mode", "edge")
         hello = await edge.until(lambda frame: frame["op"] == "sub")
         epochs.append(hello[0]["epoch"])
         vendor = Vendor(url, stage.data_dir)

@@ -34,7 +34,7 @@ def wire_of(frames: list[dict[str, Any]]) -> Wire:
 async def test_kill_9_in_the_middle_of_a_subscription(stage: Stage, how: str) -> None:
     origin = await stage.origin(FIXTURES / "plain", "--loop")
     server, url = await stage.serve(origin, "--source", "desk=lockstep")
-    token = await stage.token("--scope", "watch,wager,server")
+    token = await stage.token("watch,wager,server")
     options = ("--retry-for", "60", "--format", how)
     edge = await stage.subscribe(url, token, "--mode", "edge", *options)
     viewer = await stage.subscribe(url, token, *options)

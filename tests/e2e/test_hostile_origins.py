@@ -143,7 +143,7 @@ async def test_the_stream_goes_on_whatever_the_origin_does(
     monkeypatch.setenv("LOCKSTEP_LIMITS__READ_TIMEOUT_S", "0.4")
     monkeypatch.setenv("LOCKSTEP_LIMITS__TOTAL_TIMEOUT_S", "0.8")
     server, url = await stage.serve(origin.url, "--source", "desk=lockstep")
-    edge = await stage.subscribe(url, await stage.token("--scope", "watch,wager,server"), "--mode", "edge")
+    edge = await stage.subscribe(url, await stage.token("watch,wager,server"), "--mode", "edge")
     await edge.until(lambda frame: frame["op"] == "sub")
     playlist = f"{url}/hls/{await stage.token()}/game/index.m3u8"
     watch = Watch(playlist, edge, Vendor(url, stage.data_dir))

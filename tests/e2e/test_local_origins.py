@@ -54,7 +54,7 @@ async def test_a_folder_that_ffmpeg_is_writing(stage: Stage, tmp_path: Path, fla
     origin = str(folder / "index.m3u8")
     server, url = await stage.serve(origin, "--source", "desk=lockstep", ready=False)
     playlist = f"{url}/hls/{await stage.token()}/game/index.m3u8"
-    edge = await stage.subscribe(url, await stage.token("--scope", "watch,wager,server"), "--mode", "edge")
+    edge = await stage.subscribe(url, await stage.token("watch,wager,server"), "--mode", "edge")
     await edge.until(lambda frame: frame["op"] == "sub")
     encoder = await ffmpeg(
         *hls(SEGMENT_S, 16, live=True), "-hls_list_size", "3", "-hls_delete_threshold", "1", "-hls_flags", flags, origin

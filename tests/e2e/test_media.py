@@ -33,7 +33,7 @@ async def configured(stage: Stage, origin: str, **settings: object) -> tuple[Com
 
 async def cues_of_some_plays(stage: Stage, url: str, count: int, *, every_s: float = 1.0) -> list[dict[str, Any]]:
     """Post plays that happen now, one after the other, and return their cues as an edge subscriber gets them."""
-    edge = await stage.subscribe(url, await stage.token("--scope", "watch,wager,server"), "--mode", "edge")
+    edge = await stage.subscribe(url, await stage.token("watch,wager,server"), "--mode", "edge")
     await edge.until(lambda frame: frame["op"] == "sub")
     vendor = Vendor(url, stage.data_dir)
     for number in range(count):

@@ -58,7 +58,7 @@ class Checker:
     out at r either. Whatever the poll's own delay, this accuses nobody falsely.
     """
 
-    def __init__(self, playlist: str, every_s: float = 0.005) -> None:
+    def __init__(self, playlist: str, every_s: float = 0.02) -> None:
         self.playlist = playlist
         self._every_s = every_s
         self.polls: list[tuple[float, int]] = []
@@ -83,8 +83,8 @@ async def test_a_game_in_lockstep_with_its_picture(stage: Stage, tmp_path: Path)
     feed.write_text(json.dumps(game()), "utf-8")
     origin = await stage.origin(FIXTURES / "wrap", "--loop", "--window", "4")
     server, url = await stage.serve(origin, "--source", "nba=nba")
-    viewer_token = await stage.token()
-    server_token = await stage.token("--scope", "watch,wager,server")
+    viewer_token = await stage.printed_token()
+    server_token = await stage.printed_token("--scope", "watch,wager,server")
     edge = await stage.subscribe(url, server_token, "--mode", "edge")
     viewer = await stage.subscribe(url, viewer_token)
     for subscriber in (edge, viewer):
@@ -159,7 +159,7 @@ async def test_the_end_of_a_stream_gives_what_is_left(stage: Stage) -> None:
     from tests.e2e.vendor import Vendor, play
 
     _, url = await stage.serve(str(FIXTURES / "plain"), "--source", "desk=lockstep")
-    edge = await stage.subscribe(url, await stage.token("--scope", "wager,server"), "--mode", "edge")
+    edge = await stage.subscribe(url, await stage.token("wager,server"), "--mode", "edge")
     await edge.until(lambda frame: frame["op"] == "sub")
     vendor = Vendor(url, stage.data_dir)
     # It happened after the last picture: it belongs to the end, which is out.

@@ -131,7 +131,7 @@ async def theatre(folder: Path) -> AsyncIterator[tuple[Theatre, str, list[Client
         one = Theatre(stage, await stage.origin(FIXTURES / "plain", "--loop"), config)
         await one.start("ingest")
         await one.start("relay0", "relay1", "hub0", "hub1")
-        token = await stage.token("--scope", "watch,wager,server")
+        token = await stage.token("watch,wager,server")
         checkers = [Checker(f"{one.url(name)}/hls/{token}/game/index.m3u8") for name in ("relay0", "relay1")]
         watching = [asyncio.create_task(_watch(checker)) for checker in checkers]
         for name in ("hub0", "hub1"):

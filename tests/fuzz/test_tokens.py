@@ -5,7 +5,7 @@ from __future__ import annotations
 from relay.token_verifier import Flaw
 from tests.fuzz.tokens import fuzz
 
-EXAMPLES = 40_000
+EXAMPLES = 100_000
 
 
 def test_the_verifier_takes_what_pyjwt_takes_less_the_rules() -> None:
@@ -15,6 +15,6 @@ def test_the_verifier_takes_what_pyjwt_takes_less_the_rules() -> None:
     # It would say nothing if the tokens were all hopeless, or all good.
     assert seen["both take"] > EXAMPLES // 20
     for rule in range(1, 7):
-        assert seen[f"we refuse by rule {rule}"] > EXAMPLES // 2_000, seen
+        assert seen[f"we refuse by rule {rule}"] > 50, seen
     for flaw in (Flaw.MALFORMED, Flaw.BAD_HEADER, Flaw.UNKNOWN_KEY, Flaw.BAD_SIGNATURE, Flaw.BAD_CLAIMS):
-        assert seen[f"both refuse: {flaw}"] > EXAMPLES // 10_000, seen
+        assert seen[f"both refuse: {flaw}"] > 10, seen

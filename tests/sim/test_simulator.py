@@ -27,9 +27,17 @@ def run(*arguments: str, hash_seed: str = "random") -> subprocess.CompletedProce
     )  # fmt: skip
 
 
-def test_two_hundred_seeds_hold() -> None:
-    done = run("--seeds", "0-199", "--jobs", "2")
+@pytest.mark.parametrize("first", range(0, 200, 25))
+def test_two_hundred_seeds_hold(first: int) -> None:
+    done = run("--seeds", f"{first}-{first + 24}")
     assert done.returncode == 0, done.stdout
+
+
+def test_processes_share_the_seeds() -> None:
+    done = run("--seeds", "0-1", "--jobs", "2")
+    assert done.returncode == 0, done.stdout
+    assert "seeds 0-1: all held" in done.stdout
+    assert "2 processes" in done.stdout
 
 
 def test_the_same_seed_is_the_same_trace() -> None:

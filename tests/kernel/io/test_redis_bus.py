@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kernel.bus import Bus
+from kernel.bus_clock import READY_BOUND_S
 from kernel.io.redis_bus import RedisBus
 from kernel.io.system_time import monotonic, new_id
 from tests.support.bus_contract import OTHER, SIGNAL, TOPIC, BusContract, Receiver
@@ -257,16 +258,22 @@ async def test_a_frozen_redis_is_noticed_and_forgiven(server: RedisServer, buses
     hub.subscribe(TOPIC, receiver.record)
     feeds.publish(TOPIC, 0, "r")
     await both(feeds, hub)
-    assert hub.trouble() is None
+    await until(lambda: hub.trouble() is None)
     server.stop_answering()
     feeds.publish(TOPIC, 1, "r")
-    await until(lambda: hub.trouble() is not None)
-    assert hub.trouble() == "unreachable"
+    await until(lambda: hub.trouble() == "unreachable")
     assert hub.fresh_at() < hub.now() - 1
     server.go_on()
     await both(feeds, hub)
     assert numbers(receiver) == [0, 1]
-    assert hub.trouble() is None
+    await until(lambda: hub.trouble() is None)
+
+
+def agree(one: RedisBus, other: RedisBus) -> bool:
+    """Return whether two nodes tell the same time, but for what each says it may be wrong by."""
+    early, between, late = one.now(), other.now(), one.now()
+    bound_s = one.bound_s() + other.bound_s()
+    return early - bound_s <= between <= late + bound_s
 
 
 async def test_bus_time_is_the_same_for_all_and_survives_a_jump_of_redis_clock(server: RedisServer) -> None:
@@ -276,7 +283,7 @@ async def test_bus_time_is_the_same_for_all_and_survives_a_jump_of_redis_clock(s
     for bus in nodes:
         await bus.open()
     before = nodes[0].now()
-    assert abs(before - nodes[1].now()) <= nodes[0].bound_s() + nodes[1].bound_s() + 0.01
+    assert agree(*nodes)
     jumped_s = 3_600.0
     for bus in nodes:
         for _ in range(3):
@@ -284,9 +291,10 @@ async def test_bus_time_is_the_same_for_all_and_survives_a_jump_of_redis_clock(s
     nodes.append(RedisBus(server.url, monotonic=monotonic, new_id=new_id))
     await nodes[2].open()
     for bus in nodes:
-        assert 3_600 < bus.now() - before < 3_660
-        assert bus.bound_s() < 0.05
-        assert abs(bus.now() - nodes[2].now()) <= bus.bound_s() + nodes[2].bound_s() + 0.01
+        assert 3_600 < bus.now() - before < 3_660 + PATIENCE_S
+        await until(lambda bus=bus: bus.bound_s() < READY_BOUND_S)  # type: ignore[misc]
+        assert agree(bus, nodes[2])
+    for bus in nodes:
         await bus.aclose()
 
 
