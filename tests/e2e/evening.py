@@ -112,8 +112,12 @@ class Follower:
 
     async def gets_all(self, ids: set[str]) -> None:
         """Wait until it has been told of all of these."""
-        async with asyncio.timeout(PATIENCE_S), self._grew:
-            await self._grew.wait_for(lambda: self._over or ids <= {cue["id"] for cue in self.cues})
+        try:
+            async with asyncio.timeout(PATIENCE_S), self._grew:
+                await self._grew.wait_for(lambda: self._over or ids <= {cue["id"] for cue in self.cues})
+        except TimeoutError:
+            missing = ids - {cue["id"] for cue in self.cues}
+            raise AssertionError(f"never told of {sorted(missing)}; the last frames: {self.frames[-3:]}") from None
         if self._over:
             await self._task
 
