@@ -148,7 +148,8 @@ async def test_a_vod_plays_in_step_from_its_first_segment(stage: Stage) -> None:
     await vendor.aclose()
     viewer = await stage.subscribe(url, await stage.token())
     frames = await viewer.until(lambda frame: frame.get("id") == "desk:p2")
-    started = next(frame["received"] for frame in frames if frame["op"] == "sub")
+    # By the server's word: on a busy machine the client may hear late that it has started.
+    started = next(frame["now"] for frame in frames if frame["op"] == "hello")
     cues = [frame for frame in frames if is_cue(frame)]
     assert [cue["off"] for cue in cues] == [0, 90_000, 0]
     # At rate 1 from the first segment: the third play shows two seconds after the start, never sooner.
