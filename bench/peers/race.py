@@ -1,0 +1,249 @@
+"""The race: every peer sends the same bytes to as many sockets, in turns, and each has its accounts kept alike.
+
+All servers run at the same time, each in processes of its own, with their receivers connected; only one is told to
+publish at a time. In each round a peer publishes some messages, one after the other, and then as many at once; who goes
+first changes from round to round. The bytes are those that the hub puts on the wire for a play, without the frame's
+head; the others are given these to publish. What is taken down of each:
+
+* the processor time of its processes, all threads, user and system, from before the first message to after the last
+  has arrived, divided by messages and sockets;
+* when a message was in the receiving kernel of the median and the last socket, after it was published;
+* resident memory that came with the sockets, divided by them, before the first message.
+
+Receivers pause while a message goes out: on two cores they would otherwise be measured with the server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench._packages import Absent
+from bench._skips import skip
+from bench._stage import OUT, machine, raise_limits, report
+from bench.peers import readers
+from bench.peers.bare_write import BareWrite
+from bench.peers.lockstep_hub import LockstepHub
+from bench.peers.mosquitto import Mosquitto
+from bench.peers.nats import Nats
+from bench.peers.nchan import Nchan
+from bench.peers.node import NodeWs, SocketIo
+from bench.peers.picows_send import PicowsSend
+from bench.peers.readers import Readers
+from bench.peers.websockets_broadcast import WebsocketsBroadcast
+
+if TYPE_CHECKING:
+    from bench.peers.contract import Peer
+
+PEERS: tuple[type[Peer], ...] = (
+    LockstepHub, BareWrite, WebsocketsBroadcast, PicowsSend, NodeWs, SocketIo, Nchan, Nats, Mosquitto,
+)  # fmt: skip
+SOCKETS, ROUNDS, MESSAGES = 2_000, 6, 8
+WARM = 0.05
+"""The share of the sockets that joins before memory is weighed: what is allocated once is nobody's."""
+SPARE_FILES = 300
+PAUSE_MS, PAUSE_US_PER_SOCKET = 15, 40
+"""Longer than a message takes to the last socket of the slowest peer."""
+
+
+@dataclass(slots=True)
+class Lane:
+    """A peer in the race, with its receivers and what was taken down."""
+
+    peer: Peer
+    readers: Readers
+    version: str
+    bytes_per_socket: float = 0.0
+    wire_bytes: float = 0.0
+    single_us: list[float] = field(default_factory=list)
+    joined_us: list[float] = field(default_factory=list)
+    median_ms: list[float] = field(default_factory=list)
+    last_ms: list[float] = field(default_factory=list)
+
+    def publish(self, payloads: list[bytes], pause_ms: int) -> tuple[float, float]:
+        """Publish, wait for the last to have it, and return when the median and the last had, in ms."""
+        began = time.monotonic_ns()
+        self.peer.publish(payloads)
+        taken = self.readers.take(len(payloads), pause_ms)
+        self.wire_bytes = taken.bytes / taken.sockets / len(payloads)
+        return (taken.median_ns - began) / 1e6, (taken.last_ns - began) / 1e6
+
+    def stop(self) -> None:
+        """End the server first: one whose thousands of clients vanish has much to do."""
+        self.peer.stop()
+        self.readers.stop()
+
+
+def enter(kind: type[Peer], number: int, sockets: int, folder: Path, command: list[str]) -> Lane:
+    """Start a peer and have everybody subscribe.
+
+    Raises:
+        Absent: it cannot be had on this machine.
+    """
+    folder.mkdir()
+    peer = kind(folder, sockets)
+    receivers = None
+    try:
+        version = peer.start()
+        receivers = Readers(command, peer.port, number + 1, peer.steps(), folder)
+        lane = Lane(peer, receivers, version)
+        warm = max(1, round(sockets * WARM))
+        receivers.join(warm)
+        before = peer.rss_bytes()
+        receivers.join(sockets - warm)
+        peer.ready()
+        lane.bytes_per_socket = (peer.rss_bytes() - before) / (sockets - warm)
+    except BaseException:
+        peer.stop()
+        if receivers is not None:
+            receivers.stop()
+        raise
+    return lane
+
+
+def payload_of(lane: Lane, pause_ms: int) -> bytes:
+    """Return what the hub sends for a play, without the head of its frame (RFC 6455, 5.2: 4 bytes at this length)."""
+    lane.publish([b""], pause_ms)
+    shown = lane.readers.show()
+    begins = shown.index(b"{", shown.rindex(b"\x81\x7e"))
+    payload = shown[begins:]
+    if len(payload) != int.from_bytes(shown[begins - 2 : begins], "big") or b'"mark":' not in payload:
+        raise RuntimeError(f"that is no play alone in a frame: {shown[:80]!r}")
+    return payload
+
+
+def run_round(lane: Lane, payload: bytes, messages: int, pause_ms: int) -> None:
+    """Have one peer publish a round's messages, and take everything down."""
+    began = lane.peer.cpu_s()
+    for _ in range(messages):
+        median_ms, last_ms = lane.publish([payload], pause_ms)
+        lane.median_ms.append(median_ms)
+        lane.last_ms.append(last_ms)
+    between = lane.peer.cpu_s()
+    lane.publish([payload] * messages, 2 * pause_ms)
+    deliveries = messages * lane.peer.sockets
+    lane.single_us.append(1e6 * (between - began) / deliveries)
+    lane.joined_us.append(1e6 * (lane.peer.cpu_s() - between) / deliveries)
+
+
+def measure(kinds: list[type[Peer]], sockets: int, rounds: int, messages: int) -> tuple[list[Lane], int]:
+    """Run the race; return the lanes, ours first, and how many bytes a message has."""
+    command = readers.program(OUT / "peers")
+    print(f"receivers: {Path(command[-1]).name}", flush=True)
+    pause_ms = PAUSE_MS + sockets * PAUSE_US_PER_SOCKET // 1_000
+    lanes: list[Lane] = []
+    with tempfile.TemporaryDirectory(prefix="lockstep-peers-") as made:
+        # nginx and mosquitto give up root's rights before they have read all.
+        Path(made).chmod(0o755)
+        try:
+            for number, kind in enumerate(kinds):
+                try:
+                    lanes.append(enter(kind, number, sockets, Path(made) / str(number), command))
+                except Absent as error:
+                    skip(f"peers, {kind.name}", str(error))
+            payload = payload_of(lanes[0], pause_ms)
+            for lane in lanes:
+                lane.publish([payload], pause_ms)
+                if lane.peer.name != LockstepHub.name and payload not in lane.readers.show():
+                    raise RuntimeError(f"{lane.peer.name} sends other bytes: {lane.readers.show()[:200]!r}")
+            for number in range(rounds):
+                turn = number % len(lanes)
+                for lane in [*lanes[turn:], *lanes[:turn]]:
+                    run_round(lane, payload, messages, pause_ms)
+        finally:
+            for lane in lanes:
+                lane.stop()
+    return lanes, len(payload)
+
+
+def account(lane: Lane) -> dict[str, Any]:
+    """Return a peer's accounts as they stand in the JSON."""
+    return {
+        "name": lane.peer.name,
+        "setup": lane.version,
+        "cpu_us": round(statistics.median(lane.single_us), 2),
+        "cpu_us_rounds": [round(one, 2) for one in lane.single_us],
+        "joined_cpu_us": round(statistics.median(lane.joined_us), 2),
+        "joined_cpu_us_rounds": [round(one, 2) for one in lane.joined_us],
+        "median_socket_ms": round(statistics.median(lane.median_ms), 2),
+        "last_socket_ms": round(statistics.median(lane.last_ms), 2),
+        "bytes_per_socket": round(lane.bytes_per_socket),
+        "wire_bytes": round(lane.wire_bytes, 1),
+    }
+
+
+def results(lanes: list[Lane], rounds: int, messages: int, payload_bytes: int) -> list[dict[str, Any]]:
+    """Return what is written to `out/peers.json`: ours beside each peer."""
+    ours, *others = [account(lane) for lane in lanes]
+    sockets = lanes[0].peer.sockets
+    rows = []
+    for lane, theirs in zip(lanes[1:], others, strict=True):
+        row = {
+            "what": f"fan-out of {payload_bytes} bytes to {sockets} live sockets, CPU per delivery",
+            "unit": "us",
+            "ours": ours["cpu_us"],
+            "yardstick": theirs["cpu_us"],
+            "yardstick_what": theirs["name"],
+            "ratio": round(ours["cpu_us"] / theirs["cpu_us"], 3),
+            "ratio_joined": round(ours["joined_cpu_us"] / theirs["joined_cpu_us"], 3),
+            "accounts": {"ours": ours, "yardstick": theirs},
+            "sockets": sockets,
+            "rounds": rounds,
+            "messages": messages,
+            **machine(),
+        }
+        if lane.peer.figure is not None:
+            row |= {"figure": lane.peer.figure, "met": ours["cpu_us"] < theirs["cpu_us"]}
+        rows.append(row)
+    return rows
+
+
+def table(lanes: list[Lane], messages: int) -> str:
+    """Return all accounts as a table of Markdown, ours and then those that cost less first."""
+    head = (
+        f"| server | CPU per delivery, us | ours / it | {messages} at once, us | ours / it | median socket, ms "
+        "| last socket, ms | memory a socket, bytes | bytes on the wire |"
+    )
+    ours, *others = [account(lane) for lane in lanes]
+    lines = [head, "|---|" + "---|" * 8]
+    for one in [ours, *sorted(others, key=lambda other: float(other["cpu_us"]))]:
+        ratios = [f"{ours[name] / one[name]:.2f}" for name in ("cpu_us", "joined_cpu_us")]
+        lines.append(
+            f"| {one['name']} | {one['cpu_us']} | {ratios[0]} | {one['joined_cpu_us']} | {ratios[1]} "
+            f"| {one['median_socket_ms']} | {one['last_socket_ms']} | {one['bytes_per_socket']:,} "
+            f"| {one['wire_bytes']:.0f} |"
+        )
+    return "\n".join([*lines, "", *(f"{lane.peer.name}: {lane.version}" for lane in lanes)])
+
+
+def main(options: list[str]) -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser("python -m bench peers", description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--sockets", type=int, default=SOCKETS, help="of each peer")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--messages", type=int, default=MESSAGES, help="a round, one after the other and at once")
+    parser.add_argument("--only", default="", help="names of peers, parted by commas; ours is always there")
+    asked = parser.parse_args(options)
+    raise_limits()
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed < asked.sockets + SPARE_FILES:
+        skip("peers", f"{asked.sockets} sockets take {asked.sockets + SPARE_FILES} file descriptors, {allowed} are allowed")
+        return
+    names = [name for name in asked.only.split(",") if name]
+    unknown = [name for name in names if name not in [kind.name for kind in PEERS]]
+    if unknown:
+        parser.error(f"no peer is called {unknown[0]}; there are {', '.join(kind.name for kind in PEERS)}")
+    kinds = [kind for kind in PEERS if not names or kind is LockstepHub or kind.name in names]
+    lanes, payload_bytes = measure(kinds, asked.sockets, asked.rounds, asked.messages)
+    rows = results(lanes, asked.rounds, asked.messages, payload_bytes)
+    if rows:
+        report("peers", rows)
+    print(table(lanes, asked.messages))
+    print(json.dumps({"sockets": asked.sockets, "rounds": asked.rounds, "payload_bytes": payload_bytes}))
