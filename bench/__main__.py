@@ -1,4 +1,7 @@
-"""Run every bench, one after the other: `python -m bench [NAME...]`, or one with its options: `python -m bench NAME -x`."""
+"""Run every bench, one after the other: `python -m bench [NAME...]`; options of one follow its name.
+
+What cannot be measured on this machine, and what failed, is listed at the end.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ def main() -> None:
         print(f"== {name}", flush=True)
         try:
             run(options) if takes_options else run()
-        except Exception:  # noqa: BLE001 - whatever it is, it is said, and said again at the end
+        except Exception:
             traceback.print_exc()
             failed.append(name)
     if SKIPPED:

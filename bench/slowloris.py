@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench._skips import skip
 from bench._stage import Process, machine, percentile, raise_limits, report
 from bench.relay import Scene, end
 
@@ -151,7 +152,7 @@ def main() -> None:
         print(json.dumps(attack(int(sys.argv[2]))), flush=True)
         return
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2 * CONNECTIONS:
-        print("skipped: too few file descriptors are allowed here")
+        skip("slowloris", f"{2 * CONNECTIONS} file descriptors are needed: raise ulimit -Hn")
         return
     report("slowloris", run())
 

@@ -74,9 +74,6 @@ class Peer(ABC):
     def publish(self, payloads: list[bytes]) -> None:
         """Have these messages sent to everybody; the server may still be at it when this returns."""
 
-    def ready(self) -> None:
-        """Wait until all who have joined are subscribed, where the last step's answer does not say so."""
-
     def cpu_s(self) -> float:
         """Return what the server's processes have used of the processor until now, in seconds."""
         return cpu_s(self._pids)
@@ -115,14 +112,14 @@ class Peer(ABC):
         while True:
             try:
                 link = socket.create_connection(("127.0.0.1", port), timeout=START_S)
-                break
             except ConnectionRefusedError:
                 if self._process.poll() is not None or time.monotonic() > until:
                     raise RuntimeError(f"{self.name} does not listen: {self.last_words()}") from None
                 time.sleep(0.02)
-        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._pids = family(self._process.pid)
-        return link
+                continue
+            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._pids = family(self._process.pid)
+            return link
 
     def last_words(self) -> str:
         """Return the end of what the server said on stderr."""

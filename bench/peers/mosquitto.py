@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
-from bench._packages import debian
+from bench._packages import program
 from bench.peers.contract import Peer, Step, client_frame, free_port, upgrade
 
-PROGRAM = Path("/usr/sbin/mosquitto")
 CONFIG = """listener {tcp} 127.0.0.1
 listener {port} 127.0.0.1
 protocol websockets
@@ -33,20 +31,20 @@ class Mosquitto(Peer):
 
     def start(self) -> str:
         """Run it with a configuration of its own, and connect the publisher."""
-        program = debian("mosquitto", needs=PROGRAM)
+        server = program("mosquitto", "mosquitto")
         self.port, tcp = free_port(), free_port()
         config = self.folder / "mosquitto.conf"
         config.write_text(CONFIG.format(tcp=tcp, port=self.port))
         # It gives up root's rights for those of a user of its own before it has read all.
         self.folder.chmod(0o755)
-        self.spawn([str(program), "-c", str(config)], obeys=False)
+        self.spawn([server, "-c", str(config)], obeys=False)
         self._link = self.await_port(tcp)
         self._link.sendall(CONNECT)
         answer = self._link.recv(4)
         if answer != CONNACK:
             raise RuntimeError(f"mosquitto answers {answer!r}")
         self.await_port(self.port).close()
-        told = subprocess.run([program, "-h"], capture_output=True, text=True, check=False).stdout
+        told = subprocess.run([server, "-h"], capture_output=True, text=True, check=False).stdout
         version = told.partition("\n")[0].rpartition(" ")[2]
         return f"mosquitto {version}, WebSocket listener, nothing kept, PUBLISH with QoS 0 over TCP"
 
@@ -60,7 +58,7 @@ class Mosquitto(Peer):
 
     def publish(self, payloads: list[bytes]) -> None:
         """Send them all at once."""
-        self._link.sendall(b"".join(publish(one) for one in payloads))
+        self._link.sendall(b"".join(packet(one) for one in payloads))
 
     def stop(self) -> None:
         """End it, and the publisher's connection."""
@@ -69,8 +67,8 @@ class Mosquitto(Peer):
         super().stop()
 
 
-def publish(payload: bytes) -> bytes:
-    """Return the packet; MQTT 3.1.1, 3.3, its length in groups of seven bits (2.2.3)."""
+def packet(payload: bytes) -> bytes:
+    """Return a PUBLISH packet; MQTT 3.1.1, 3.3, its length in groups of seven bits (2.2.3)."""
     left = len(TOPIC) + len(payload)
     length = bytearray()
     while left > 127:

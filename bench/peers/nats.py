@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
 
-from bench._packages import debian
+from bench._packages import program
 from bench.peers.contract import Peer, Step, client_frame, free_port, upgrade
 
-PROGRAM = Path("/usr/sbin/nats-server")
 CONFIG = """listen: "127.0.0.1:{tcp}"
 websocket {{ listen: "127.0.0.1:{port}", no_tls: true, compression: false }}
 ping_interval: "1h"
@@ -24,15 +22,15 @@ class Nats(Peer):
 
     def start(self) -> str:
         """Run it with a configuration of its own, and connect the publisher."""
-        program = debian("nats-server", needs=PROGRAM)
+        server = program("nats-server", "nats-server")
         self.port, tcp = free_port(), free_port()
         config = self.folder / "nats.conf"
         config.write_text(CONFIG.format(tcp=tcp, port=self.port))
-        self.spawn([str(program), "-c", str(config)], obeys=False)
+        self.spawn([server, "-c", str(config)], obeys=False)
         self._link = self.await_port(tcp)
         self._talk(CONNECT + b"PING\r\n", b"PONG\r\n")
         self.await_port(self.port).close()
-        told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+        told = subprocess.run([server, "--version"], capture_output=True, text=True, check=True).stdout
         version = told.strip().rpartition("v")[2]
         return f"nats-server {version}, WebSocket listener, compression: false, pings an hour apart, PUB over TCP"
 
@@ -59,5 +57,3 @@ class Nats(Peer):
             if not part:
                 raise RuntimeError(f"nats-server closes: {answer!r}")
             answer += part
-
-

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import http.client
-import re
 import subprocess
-import time
 from pathlib import Path
 
-from bench._packages import debian
+from bench._packages import file, program
 from bench.peers.contract import START_S, Peer, Step, free_port, upgrade
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
@@ -37,17 +35,18 @@ class Nchan(Peer):
 
     def start(self) -> str:
         """Run nginx in the foreground, with a configuration of its own."""
-        module = debian("nginx-light", "libnginx-mod-nchan", needs=MODULE)
+        self._nginx = program("nginx", "nginx-light")
+        module = file(MODULE, "libnginx-mod-nchan")
         self.port = free_port()
         config = self.folder / "nginx.conf"
         # Beside the receivers there are the publisher's connection and nginx's own files.
         config.write_text(CONFIG.format(module=module, folder=self.folder, port=self.port, files=self.sockets + 200))
         # nginx's worker is nobody where its master is root.
         self.folder.chmod(0o755)
-        self.spawn(["/usr/sbin/nginx", "-p", str(self.folder), "-c", str(config)], obeys=False)
+        self.spawn([self._nginx, "-p", str(self.folder), "-c", str(config)], obeys=False)
         self.await_port(self.port).close()
         self._link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_S)
-        told = subprocess.run(["/usr/sbin/nginx", "-v"], capture_output=True, text=True, check=True).stderr
+        told = subprocess.run([self._nginx, "-v"], capture_output=True, text=True, check=True).stderr
         nginx = told.strip().rpartition("/")[2]
         package = ["dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan"]
         version = subprocess.run(package, capture_output=True, text=True, check=False).stdout
@@ -56,14 +55,6 @@ class Nchan(Peer):
     def steps(self) -> list[Step]:
         """Upgrade, and that is all."""
         return [Step((upgrade("/sub"),), b"\r\n\r\n")]
-
-    def ready(self) -> None:
-        """Wait until the channel counts them all."""
-        until = time.monotonic() + START_S
-        while (found := self._subscribers()) < self.sockets:
-            if time.monotonic() > until:
-                raise RuntimeError(f"nchan has {found} of {self.sockets} subscribers")
-            time.sleep(0.1)
 
     def publish(self, payloads: list[bytes]) -> None:
         """Post them one after the other over one connection."""
@@ -79,9 +70,3 @@ class Nchan(Peer):
         if self._process is not None:
             self._link.close()
         super().stop()
-
-    def _subscribers(self) -> int:
-        self._link.request("GET", "/pub")
-        said = self._link.getresponse().read()
-        found = re.search(rb"active subscribers: (\d+)", said)
-        return int(found[1]) if found is not None else 0

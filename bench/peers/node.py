@@ -13,7 +13,7 @@ class NodeWs(Obedient):
     """A server of npm's `ws`."""
 
     name = "Node ws"
-    figure = "below it"
+    figure: str | None = "below it"
     package = "ws"
     setup = "perMessageDeflate: false, clients.forEach(send)"
 

@@ -16,7 +16,6 @@ Receivers pause while a message goes out: on two cores they would otherwise be m
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import statistics
 import tempfile
@@ -98,7 +97,6 @@ def enter(kind: type[Peer], number: int, sockets: int, folder: Path, command: li
         receivers.join(warm)
         before = peer.rss_bytes()
         receivers.join(sockets - warm)
-        peer.ready()
         lane.bytes_per_socket = (peer.rss_bytes() - before) / (sockets - warm)
     except BaseException:
         peer.stop()
@@ -133,11 +131,10 @@ def run_round(lane: Lane, payload: bytes, messages: int, pause_ms: int) -> None:
     lane.joined_us.append(1e6 * (lane.peer.cpu_s() - between) / deliveries)
 
 
-def measure(kinds: list[type[Peer]], sockets: int, rounds: int, messages: int) -> tuple[list[Lane], int]:
+def measure(kinds: list[type[Peer]], sockets: int, rounds: int, messages: int, pause_ms: int) -> tuple[list[Lane], int]:
     """Run the race; return the lanes, ours first, and how many bytes a message has."""
     command = readers.program(OUT / "peers")
-    print(f"receivers: {Path(command[-1]).name}", flush=True)
-    pause_ms = PAUSE_MS + sockets * PAUSE_US_PER_SOCKET // 1_000
+    print(f"receivers: {Path(command[-1]).name}, which pause for {pause_ms} ms", flush=True)
     lanes: list[Lane] = []
     with tempfile.TemporaryDirectory(prefix="lockstep-peers-") as made:
         # nginx and mosquitto give up root's rights before they have read all.
@@ -229,21 +226,28 @@ def main(options: list[str]) -> None:
     parser.add_argument("--sockets", type=int, default=SOCKETS, help="of each peer")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--messages", type=int, default=MESSAGES, help="a round, one after the other and at once")
+    parser.add_argument(
+        "--pause-ms", type=int, help="for how long receivers do not read; 0: they read whatever comes as it comes"
+    )
     parser.add_argument("--only", default="", help="names of peers, parted by commas; ours is always there")
     asked = parser.parse_args(options)
     raise_limits()
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed < asked.sockets + SPARE_FILES:
-        skip("peers", f"{asked.sockets} sockets take {asked.sockets + SPARE_FILES} file descriptors, {allowed} are allowed")
+        needed = asked.sockets + SPARE_FILES
+        skip("peers", f"{asked.sockets} sockets take {needed} file descriptors, {allowed} are allowed: ulimit -Hn")
         return
     names = [name for name in asked.only.split(",") if name]
     unknown = [name for name in names if name not in [kind.name for kind in PEERS]]
     if unknown:
         parser.error(f"no peer is called {unknown[0]}; there are {', '.join(kind.name for kind in PEERS)}")
     kinds = [kind for kind in PEERS if not names or kind is LockstepHub or kind.name in names]
-    lanes, payload_bytes = measure(kinds, asked.sockets, asked.rounds, asked.messages)
+    pause_ms = asked.pause_ms
+    if pause_ms is None:
+        pause_ms = PAUSE_MS + asked.sockets * PAUSE_US_PER_SOCKET // 1_000
+    lanes, payload_bytes = measure(kinds, asked.sockets, asked.rounds, asked.messages, pause_ms)
     rows = results(lanes, asked.rounds, asked.messages, payload_bytes)
     if rows:
         report("peers", rows)
+    print(f"{asked.sockets} sockets each, {payload_bytes} bytes, {asked.rounds} rounds of {asked.messages} messages")
     print(table(lanes, asked.messages))
-    print(json.dumps({"sockets": asked.sockets, "rounds": asked.rounds, "payload_bytes": payload_bytes}))

@@ -72,9 +72,7 @@ class Receivers:
             for file, _ in self._poll.poll(0.1, 512):
                 self._greet(self._all[file])
             if time.monotonic() - began > JOIN_LIMIT_S:
-                raise SystemExit(
-                    f"{wanted - self._joined} of {wanted} sockets have not joined within {JOIN_LIMIT_S} s"
-                )
+                raise SystemExit(f"{wanted - self._joined} of {wanted} sockets have not joined within {JOIN_LIMIT_S} s")
         return f"{self._joined} {time.monotonic() - began:.6f}"
 
     def take(self, marks: int, pause_ms: int, limit_ms: int) -> str:
@@ -118,7 +116,7 @@ class Receivers:
         link.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         link.bind(self._from)
         link.connect(self._to)
-        link.setblocking(False)
+        link.settimeout(0)
         one = One(len(self._all), link)
         self._all[link.fileno()] = one
         self._poll.register(link.fileno(), select.EPOLLIN)
