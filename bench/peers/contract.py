@@ -101,7 +101,9 @@ class Peer(ABC):
         """Start the server's process; one that obeys has pipes."""
         pipe = subprocess.PIPE if obeys else subprocess.DEVNULL
         with (self.folder / "stderr").open("wb") as log:
-            self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=log, text=True)
+            self._process = subprocess.Popen(
+                command, stdin=pipe, stdout=pipe, stderr=log, text=True, cwd=HERE.parents[1]
+            )
         self._pids = [self._process.pid]
         return self._process
 
