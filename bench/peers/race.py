@@ -23,12 +23,13 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bench._packages import Absent
 from bench._skips import skip
-from bench._stage import OUT, machine, raise_limits, report
-from bench.peers import readers
+from bench._stage import OUT, raise_limits, report
+from bench.peers import page, readers
+from bench.peers.accounts import AT_ONCE, SOCKETS, Account, results
 from bench.peers.bare_write import BareWrite
 from bench.peers.lockstep_hub import LockstepHub
 from bench.peers.mosquitto import Mosquitto
@@ -47,12 +48,11 @@ if TYPE_CHECKING:
 PEERS: tuple[type[Peer], ...] = (
     LockstepHub, BareWrite, WebsocketsBroadcast, PicowsSend, NodeWs, SocketIo, Nchan, Nats, Mosquitto,
 )  # fmt: skip
-SOCKETS, ROUNDS, MESSAGES = 2_000, 8, 4
-AT_ONCE = 10
-"""As many cues as one flush has in `bench.fanout`."""
+ROUNDS, MESSAGES = 8, 4
 WARM = 0.05
 """The share of the sockets that joins before memory is weighed: what is allocated once is nobody's."""
 SPARE_FILES = 300
+DOCS = Path(__file__).parents[2] / "docs"
 PAUSE_MS, PAUSE_US_PER_SOCKET = 15, 40
 """Longer than a message takes to the last socket of the slowest peer."""
 
@@ -65,6 +65,8 @@ class Lane:
     readers: Readers
     version: str
     bytes_per_socket: float = 0.0
+    bytes_taken: int = 0
+    """What all receivers together had of what was published last."""
     wire_bytes: float = 0.0
     single_us: list[float] = field(default_factory=list)
     at_once_us: list[float] = field(default_factory=list)
@@ -76,7 +78,7 @@ class Lane:
         began = time.monotonic_ns()
         self.peer.publish(payloads)
         taken = self.readers.take(len(payloads), pause_ms)
-        self.wire_bytes = taken.bytes / taken.sockets / len(payloads)
+        self.bytes_taken = taken.bytes
         return (taken.median_ns - began) / 1e6, (taken.last_ns - began) / 1e6
 
     def stop(self) -> None:
@@ -130,10 +132,19 @@ def run_round(lane: Lane, payload: bytes, messages: int, pause_ms: int) -> None:
         lane.median_ms.append(median_ms)
         lane.last_ms.append(last_ms)
     between = lane.peer.cpu_s()
+    lane.wire_bytes = lane.bytes_taken / lane.peer.sockets
     lane.publish([payload] * AT_ONCE, 2 * pause_ms)
     after = lane.peer.cpu_s()
     lane.single_us.append(1e6 * (between - began) / messages / lane.peer.sockets)
     lane.at_once_us.append(1e6 * (after - between) / AT_ONCE / lane.peer.sockets)
+
+
+def account(lane: Lane) -> Account:
+    """Return what was taken down of a peer."""
+    return Account(
+        lane.peer.name, lane.version, lane.peer.figure, tuple(lane.single_us), tuple(lane.at_once_us),
+        statistics.median(lane.median_ms), statistics.median(lane.last_ms), lane.bytes_per_socket, lane.wire_bytes,
+    )  # fmt: skip
 
 
 def measure(
@@ -167,74 +178,6 @@ def measure(
     return lanes, len(payload)
 
 
-def account(lane: Lane) -> dict[str, Any]:
-    """Return a peer's accounts as they stand in the JSON."""
-    return {
-        "name": lane.peer.name,
-        "setup": lane.version,
-        "cpu_us": round(statistics.median(lane.single_us), 2),
-        "cpu_us_rounds": [round(one, 2) for one in lane.single_us],
-        "at_once_cpu_us": round(statistics.median(lane.at_once_us), 2),
-        "at_once_cpu_us_rounds": [round(one, 2) for one in lane.at_once_us],
-        "median_socket_ms": round(statistics.median(lane.median_ms), 2),
-        "last_socket_ms": round(statistics.median(lane.last_ms), 2),
-        "bytes_per_socket": round(lane.bytes_per_socket),
-        "wire_bytes": round(lane.wire_bytes, 1),
-    }
-
-
-def ratios(ours: list[float], theirs: list[float]) -> list[float]:
-    """Return ours beside theirs, round by round."""
-    return [one / other for one, other in zip(ours, theirs, strict=True)]
-
-
-def results(lanes: list[Lane], rounds: int, messages: int, payload_bytes: int) -> list[dict[str, Any]]:
-    """Return what is written to `out/peers.json`: ours beside each peer."""
-    ours, sockets = account(lanes[0]), lanes[0].peer.sockets
-    rows = []
-    for lane in lanes[1:]:
-        theirs, single = account(lane), ratios(lanes[0].single_us, lane.single_us)
-        row = {
-            "what": f"fan-out of {payload_bytes} bytes to {sockets} live sockets, CPU per delivery",
-            "unit": "us",
-            "ours": ours["cpu_us"],
-            "yardstick": theirs["cpu_us"],
-            "yardstick_what": theirs["name"],
-            "ratio": round(statistics.median(single), 3),
-            "ratio_rounds": [round(one, 3) for one in single],
-            "ratio_at_once": round(statistics.median(ratios(lanes[0].at_once_us, lane.at_once_us)), 3),
-            "accounts": {"ours": ours, "yardstick": theirs},
-            "sockets": sockets,
-            "rounds": rounds,
-            "messages": messages,
-            **machine(),
-        }
-        if lane.peer.figure is not None:
-            row |= {"figure": lane.peer.figure, "met": statistics.median(single) < 1}
-        rows.append(row)
-    return rows
-
-
-def table(lanes: list[Lane]) -> str:
-    """Return all accounts as a table of Markdown, ours and then those that cost less first."""
-    head = (
-        f"| server | CPU per delivery, us | ours / it | {AT_ONCE} at once, us | ours / it | median socket, ms "
-        "| last socket, ms | memory a socket, bytes | bytes on the wire |"
-    )
-    ours, *others = lanes
-    lines = [head, "|---|" + "---|" * 8]
-    for lane in [ours, *sorted(others, key=lambda lane: statistics.median(lane.single_us))]:
-        one = account(lane)
-        single = statistics.median(ratios(ours.single_us, lane.single_us))
-        at_once = statistics.median(ratios(ours.at_once_us, lane.at_once_us))
-        lines.append(
-            f"| {one['name']} | {one['cpu_us']} | {single:.2f} | {one['at_once_cpu_us']} | {at_once:.2f} "
-            f"| {one['median_socket_ms']} | {one['last_socket_ms']} | {one['bytes_per_socket']:,} "
-            f"| {one['wire_bytes']:.0f} |"
-        )
-    return "\n".join([*lines, "", *(f"{lane.peer.name}: {lane.version}" for lane in lanes)])
-
-
 def main(options: list[str]) -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser("python -m bench peers", description=__doc__.partition("\n")[0] if __doc__ else "")
@@ -245,6 +188,7 @@ def main(options: list[str]) -> None:
         "--pause-ms", type=int, help="for how long receivers do not read; 0: they read whatever comes as it comes"
     )
     parser.add_argument("--only", default="", help="names of peers, parted by commas; ours is always there")
+    parser.add_argument("--docs", action="store_true", help="write what was measured into docs/performance.md")
     asked = parser.parse_args(options)
     raise_limits()
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -261,8 +205,11 @@ def main(options: list[str]) -> None:
     if pause_ms is None:
         pause_ms = PAUSE_MS + asked.sockets * PAUSE_US_PER_SOCKET // 1_000
     lanes, payload_bytes = measure(kinds, asked.sockets, asked.rounds, asked.messages, pause_ms)
-    rows = results(lanes, asked.rounds, asked.messages, payload_bytes)
-    if rows:
-        report("peers", rows)
-    print(f"{asked.sockets} sockets each, {payload_bytes} bytes, {asked.rounds} rounds of {asked.messages} messages")
-    print(table(lanes))
+    rows = results([account(lane) for lane in lanes], asked.sockets, pause_ms, payload_bytes)
+    if not rows:
+        return
+    report("peers", rows)
+    print(page.table(rows))
+    print(page.setups(rows))
+    if asked.docs:
+        page.write(rows, DOCS)
