@@ -14,7 +14,7 @@ HEAD = (
     f"| server | CPU per delivery, us | ours / it | {AT_ONCE} at once, us | ours / it | median socket, ms "
     "| last socket, ms | memory a socket, bytes | bytes on the wire |"
 )
-WIDTH, LINE, LEFT = 760, 34, 170
+WIDTH, LINE, LEFT = 760, 38, 170
 STYLE = (
     "text { font: 13px sans-serif; fill: #1f2937 } .small { font-size: 11px } .ours { fill: #1d4ed8 } "
     ".other { fill: #94a3b8 } .pale { opacity: .55 } "
@@ -60,12 +60,12 @@ def drawing(rows: list[dict[str, Any]]) -> str:
     parts = []
     for number, one in enumerate(shown):
         top, kind = 28 + number * LINE, "other" if number else "ours"
-        parts.append(f'<text x="{LEFT - 8}" y="{top + 17}" text-anchor="end">{one["name"]}</text>')
-        for at, size, name, pale in ((top, 14, "cpu_us", ""), (top + 15, 9, "at_once_cpu_us", " pale")):
+        parts.append(f'<text x="{LEFT - 8}" y="{top + 18}" text-anchor="end">{one["name"]}</text>')
+        for at, size, name, pale in ((top, 14, "cpu_us", ""), (top + 16, 10, "at_once_cpu_us", " pale")):
             length = one[name] * scale
             parts += [
                 f'<rect class="{kind}{pale}" x="{LEFT}" y="{at}" width="{length:.1f}" height="{size}"/>',
-                f'<text class="small" x="{LEFT + length + 6:.1f}" y="{at + size - 2}">{one[name]:.1f}</text>',
+                f'<text class="small" x="{LEFT + length + 6:.1f}" y="{at + size - 1}">{one[name]:.1f}</text>',
             ]
     height = 36 + len(shown) * LINE
     title = f"CPU per delivery, us: one message (thick), {AT_ONCE} at once (thin)"
