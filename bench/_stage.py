@@ -75,6 +75,15 @@ class Stage:
         self._o = self._msn = -1
 
     @property
+    def next_offset(self) -> int:
+        """Return the offset of the next entry."""
+        return self._o + 1
+
+    def begin_at(self, offset: int, msn: int) -> None:
+        """Have the next entry and the next segment bear these numbers."""
+        self._o, self._msn = offset - 1, msn - 1
+
+    @property
     def ends_s(self) -> float:
         """Return where the opened part ends, in seconds."""
         return float((self._msn + 1) * TARGET_S)
@@ -190,14 +199,6 @@ def hub_process(module: str) -> Process:
     return one
 
 
-def rss_bytes(pid: int) -> int:
-    """Return a process's resident memory."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("the server has no resident memory: it is gone")
-
-
 def claims(number: int = 0) -> Claims:
     """Return claims that admit to everything, with a token id of their own."""
     now = int(wall())
@@ -249,7 +250,8 @@ def report(name: str, results: list[dict[str, Any]]) -> None:
         print(f"{one['what']}: {one['ours']} {one['unit']}")
         if "yardstick" in one:
             print(f"  yardstick, {one['yardstick_what']}: {one['yardstick']} {one['unit']}; ratio {one['ratio']}")
-        print(f"  figure: {one['figure']}: {'met' if one['met'] else 'MISSED'}")
+        if "figure" in one:
+            print(f"  figure: {one['figure']}: {'met' if one['met'] else 'MISSED'}")
     print(f"{results[0]['machine']}, load {results[0]['load']}; {results[0]['date']}")
 
 

@@ -13,7 +13,6 @@ import io
 import json
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 from datetime import UTC, datetime
@@ -22,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
+from bench._packages import PEERS, Absent, node_modules
+from bench._skips import skip
 from bench.timing import OUT, encode, segment
 from feeds.boxes import Walk
 from feeds.io.demux import Demuxer
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from feeds.io.segments import Init
     from feeds.media import SegmentMedia
 
-NODE = OUT / "node"
-PACKAGES = ("mux.js@7.1.0", "mp4box@2.4.1")
 RUNS = 200
 FIGURE_MS = 2.0
 """Of an fMP4 segment; that of a transport stream is 4 ms and stands in `bench.timing`."""
@@ -53,7 +52,7 @@ def large() -> list[dict[str, Any]]:
         starts = [box.start - 8 for box in Walk(body).top() if box.kind in (b"moof", b"mfra")]
         init.write_bytes(body[: starts[0]])
         fragment.write_bytes(body[starts[0] : starts[-1]])
-    return [_job("large", transport), _job("large", fragment, init)]
+    return [job_of("large", transport), job_of("large", fragment, init)]
 
 
 def small() -> list[dict[str, Any]]:
@@ -64,11 +63,12 @@ def small() -> list[dict[str, Any]]:
         make(out)
         for path in sorted([*out.glob("*.ts"), *out.glob("*.m4s")])[:3]:
             init = out / "init.mp4"
-            jobs.append(_job(out.name, path, init if init.exists() else None))
+            jobs.append(job_of(out.name, path, init if init.exists() else None))
     return jobs
 
 
-def _job(name: str, path: Path, init: Path | None = None) -> dict[str, Any]:
+def job_of(name: str, path: Path, init: Path | None = None) -> dict[str, Any]:
+    """Return what the readers in node are given of a segment."""
     kind = "mpegts" if init is None else "fmp4"
     return {"name": name, "kind": kind, "segment": str(path), "init": None if init is None else str(init)}
 
@@ -94,22 +94,20 @@ async def _ours(jobs: list[dict[str, Any]]) -> list[tuple[SegmentMedia, float]]:
     return found
 
 
-def _theirs(jobs: list[dict[str, Any]]) -> list[list[dict[str, Any]]] | None:
-    """Return what the others say, None where they cannot be had."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        return None
-    NODE.mkdir(parents=True, exist_ok=True)
-    (NODE / "package.json").write_text('{"private": true}\n', "utf-8")
-    install = ["npm", "install", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--silent", *PACKAGES]
-    if subprocess.run(install, cwd=NODE, check=False).returncode:
-        return None
+def theirs(jobs: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Return what the others say of some segments: for each, what each reader of its kind says.
+
+    Raises:
+        Absent: there is no node here, or its packages cannot be had.
+    """
+    packages = node_modules(PEERS).parent
     script = Path(__file__).with_name("readers.js")
-    done = subprocess.run(["node", script, NODE], input=json.dumps(jobs).encode(), capture_output=True, check=True)
+    done = subprocess.run(["node", script, packages], input=json.dumps(jobs).encode(), capture_output=True, check=True)
     answer: list[list[dict[str, Any]]] = json.loads(done.stdout)
     return answer
 
 
-def _difference(job: dict[str, Any], media: SegmentMedia, theirs: list[int]) -> int:
+def difference_ticks(job: dict[str, Any], media: SegmentMedia, theirs: list[int]) -> int:
     """Return by how many ticks the worst picture differs."""
     lead = media.lead
     if job["kind"] == "mpegts":
@@ -122,14 +120,19 @@ def _difference(job: dict[str, Any], media: SegmentMedia, theirs: list[int]) -> 
 def run() -> dict[str, Any]:
     """Measure, write `out/readers.json`, and return what stands in it."""
     jobs = [*large(), *small()]
-    ours, theirs = asyncio.run(_ours(jobs)), _theirs(jobs)
+    ours = asyncio.run(_ours(jobs))
+    try:
+        others = theirs(jobs)
+    except Absent as error:
+        skip("readers, mux.js and mp4box", str(error))
+        others = [[] for _ in jobs]
     rows: list[dict[str, Any]] = []
     for index, (job, (media, ms)) in enumerate(zip(jobs, ours, strict=True)):
         row: dict[str, Any] = {"segment": f"{job['name']}/{Path(job['segment']).name}", "kind": job["kind"]}
         row["ours_ms"] = round(ms, 3) if job["name"] == "large" else None
-        for other in [] if theirs is None else theirs[index]:
+        for other in others[index]:
             name = f"{other['reader']} {other['version']}"
-            row[name] = {"ticks": _difference(job, media, other["pts"]), "ms": round(other["ms"], 3)}
+            row[name] = {"ticks": difference_ticks(job, media, other["pts"]), "ms": round(other["ms"], 3)}
         rows.append(row)
     fmp4_ms = rows[1]["ours_ms"]
     worst = max((value["ticks"] for row in rows for value in row.values() if isinstance(value, dict)), default=None)
@@ -156,7 +159,7 @@ def main() -> None:
         ours = "" if row["ours_ms"] is None else f" ours {row['ours_ms']} ms;"
         print(f"{row['segment']}:{ours} {'; '.join(others)}")
     if result["worst_difference_ticks"] is None:
-        print("yardstick: node or its packages cannot be had here")
+        print("no yardstick")
     else:
         print(f"worst difference of a picture: {result['worst_difference_ticks']} ticks (figure: 0)")
     print(f"{result['what']}: {result['ours']} ms; at most {FIGURE_MS}: {'met' if result['met'] else 'MISSED'}")

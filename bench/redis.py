@@ -15,7 +15,6 @@ import asyncio
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +27,8 @@ from typing import Any
 import httpx2
 import uvloop
 
+from bench._packages import Absent, program
+from bench._skips import skip
 from bench._stage import EVENT, PLAY, Process, at, machine, percentile, report
 from feeds.standard_webhooks import parse_secret, sign
 from kernel.bus import Bus, entries_topic, opened_signal
@@ -114,9 +115,7 @@ class Redis:
 
     async def start(self) -> int:
         """Start it; return when it answered first, in ns."""
-        command = shutil.which("redis-server")
-        if command is None:
-            raise RuntimeError("there is no redis-server here: `make test` installs it")
+        command = await asyncio.to_thread(program, "redis-server", "redis-server")
         self._process = await asyncio.to_thread(
             subprocess.Popen,
             [command, "--port", str(PORT), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", "",
@@ -356,6 +355,11 @@ async def _measure(folder: Path) -> list[dict[str, Any]]:
 def main() -> None:
     """Measure and report."""
     configure_logs("error")
+    try:
+        program("redis-server", "redis-server")
+    except Absent as error:
+        skip("redis", str(error))
+        return
     with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as folder:
         report("redis", uvloop.run(_measure(Path(folder))))
 

@@ -5,7 +5,8 @@ client (wrk, one thread, keep-alive) on the loopback, in turn: a segment of 2 s 
 window. The relay answers behind its gates, token in the path; nginx serves plain files to anybody. The last row is the
 relay beside itself with gates that admit everybody.
 
-On Debian: apt-get install nginx-light wrk. Without them there is nothing to measure with, and the bench says so.
+Both are Debian's packages, installed where we are root; without them there is nothing to measure with, and the bench
+says so.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench._packages import Absent, program
+from bench._skips import skip
 from bench._stage import machine, report
 from bench.timing import segment
 from kernel.io.system_time import wall
@@ -41,12 +44,6 @@ client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path 
 scgi_temp_path {folder}/s; types {{ }} default_type application/octet-stream;
 server {{ listen 127.0.0.1:{port}; root {folder}/origin; }} }}
 """
-
-
-def missing() -> str | None:
-    """Return what is not installed, None if nothing is missing."""
-    gone = [name for name in ("nginx", "wrk") if shutil.which(name) is None and not Path(f"/usr/sbin/{name}").exists()]
-    return " and ".join(gone) or None
 
 
 class Scene:
@@ -76,7 +73,7 @@ class Scene:
         port = free_port()
         config = self.folder / "nginx.conf"
         config.write_text(NGINX.format(folder=self.folder, port=port))
-        nginx = shutil.which("nginx") or "/usr/sbin/nginx"
+        nginx = program("nginx")
         return subprocess.Popen([nginx, "-p", str(self.folder), "-c", str(config)], stderr=subprocess.DEVNULL), port
 
     def ours(self, *, gates: bool = True) -> tuple[subprocess.Popen[bytes], int]:
@@ -218,9 +215,11 @@ def main() -> None:
     if sys.argv[1:2] == ["serve"]:
         _serve_without_gates()
         return
-    gone = missing()
-    if gone is not None:
-        print(f"skipped: {gone} cannot be found; on Debian: apt-get install nginx-light wrk")
+    try:
+        program("nginx", "nginx-light")
+        program("wrk", "wrk")
+    except Absent as error:
+        skip("relay", str(error))
         return
     report("relay", run())
 

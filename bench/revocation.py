@@ -30,7 +30,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from bench._stage import Process, machine, percentile, raise_limits, report, rss_bytes
+from bench._proc import rss_bytes
+from bench._stage import Process, machine, percentile, raise_limits, report
 from bench.redis import Redis
 from kernel.bus import revocations_topic
 from kernel.decisions import Scope

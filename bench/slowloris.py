@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench._skips import skip
 from bench._stage import Process, machine, percentile, raise_limits, report
 from bench.relay import Scene, end
 
@@ -187,7 +188,7 @@ def main() -> None:
         bear()
         return
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2 * CONNECTIONS:
-        print("skipped: too few file descriptors are allowed here")
+        skip("slowloris", f"{2 * CONNECTIONS} file descriptors are needed: raise ulimit -Hn")
         return
     report("slowloris", run())
 

@@ -2,7 +2,8 @@
 
 A segment of 2 s and 6 Mbit/s (1080p25 with B-frames, AAC), timed by `Demuxer.measure` as the ingest does it. Beside it,
 on the same bytes in the same run, ffprobe's list of packets: the yardstick, whose time includes starting the process,
-which is how it would be used. The pictures are noise: the most that a bit rate can hold.
+which is how it would be used; and mux.js's inspector in a warm node, which must find the same first and last picture.
+The pictures are noise: the most that a bit rate can hold.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import av
 
+from bench._packages import Absent
+from bench._skips import skip
 from feeds.io.demux import Demuxer
 from kernel.io.system_time import monotonic, wall
 
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from av.container import OutputContainer
+
+    from feeds.media import SegmentMedia
 
 OUT = Path(__file__).with_name("out")
 WIDTH, HEIGHT, RATE, SECONDS, BIT_RATE = 1920, 1080, 25, 2, 6_000_000
@@ -93,7 +98,7 @@ def _silence() -> Iterator[av.AudioFrame]:
         yield frame
 
 
-async def _ours_ms(body: bytes) -> tuple[list[float], int]:
+async def _ours_ms(body: bytes) -> tuple[list[float], SegmentMedia]:
     demuxer = Demuxer()
     try:
         media = await demuxer.measure(body)  # starts the child
@@ -102,7 +107,7 @@ async def _ours_ms(body: bytes) -> tuple[list[float], int]:
             begun = monotonic()
             await demuxer.measure(body)
             times.append(1000 * (monotonic() - begun))
-        return times, sum(track.frames for track in media.tracks)
+        return times, media
     finally:
         await demuxer.aclose()
 
@@ -122,13 +127,31 @@ def _yardstick_ms(path: Path) -> tuple[list[float], int] | None:
     return times, lines
 
 
+def _inspector(path: Path, media: SegmentMedia) -> dict[str, Any]:
+    """Return what mux.js takes, nothing where it cannot be had."""
+    # It takes the segments from here.
+    from bench.readers import difference_ticks, job_of, theirs
+
+    job = job_of("large", path)
+    try:
+        ((said,),) = theirs([job])
+    except Absent as error:
+        skip("timing, mux.js", str(error))
+        return {}
+    if difference_ticks(job, media, said["pts"]):
+        raise RuntimeError(f"mux.js finds other pictures: {said['pts']}")
+    return {"inspector": round(said["ms"], 3), "inspector_what": f"{said['reader']} {said['version']}"}
+
+
 def run() -> dict[str, Any]:
-    """Measure both, write `out/timing.json`, and return what stands in it."""
+    """Measure all, write `out/timing.json`, and return what stands in it."""
     path = segment()
     body = path.read_bytes()
-    ours, packets = asyncio.run(_ours_ms(body))
+    ours, media = asyncio.run(_ours_ms(body))
+    packets = sum(track.frames for track in media.tracks)
     yardstick = _yardstick_ms(path)
     ours_ms = statistics.median(ours)
+    inspector = _inspector(path, media)
     result: dict[str, Any] = {
         "what": f"timing a {SECONDS} s, {len(body) * 8 / SECONDS / 1e6:.1f} Mbit/s segment",
         "unit": "ms",
@@ -150,6 +173,8 @@ def run() -> dict[str, Any]:
             raise RuntimeError(f"ffprobe finds {lines} packets where we find {packets}: not the same work")
         yardstick_ms = statistics.median(times)
         result |= {"yardstick": round(yardstick_ms, 3), "ratio": round(ours_ms / yardstick_ms, 4)}
+    if inspector:
+        result |= {**inspector, "inspector_ratio": round(ours_ms / inspector["inspector"], 4)}
     (OUT / "timing.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
 
@@ -159,9 +184,12 @@ def main() -> None:
     result = run()
     print(f"{result['what']}: {result['ours']} ms median of {result['runs']}, p99 {result['ours_p99']} ms")
     if result["yardstick"] is None:
-        print("yardstick: no ffprobe here")
+        skip("timing, ffprobe", "there is none: apt-get install ffmpeg")
     else:
         print(f"yardstick, ffprobe: {result['yardstick']} ms median; ratio {result['ratio']}")
+    if "inspector" in result:
+        beside = f"{result['inspector_what']}: {result['inspector']} ms median"
+        print(f"yardstick, {beside}; ratio {result['inspector_ratio']}")
     print(f"figure: at most {result['figure']} ms: {'met' if result['met'] else 'MISSED'}")
     print(f"{result['machine']}; {result['date']}")
 

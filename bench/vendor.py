@@ -19,7 +19,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from bench._stage import EVENT, KEYS, OUT, Process, machine, percentile, report, rss_bytes
+from bench._proc import rss_bytes
+from bench._stage import EVENT, KEYS, OUT, Process, machine, percentile, report
 from bench.latency import WITNESSES
 from feeds.standard_webhooks import new_secret, parse_secret
 
