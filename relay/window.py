@@ -120,6 +120,14 @@ class Window:
         self._timelines[timing.key] = timing.timeline
         if self.listing.find(timing.key) is not None:
             return
+        generation, msn = self._shifts.get(timing.generation, (0, 0))
+        known = self._waiting.get(SegmentKey(timing.generation - generation, timing.msn - msn))
+        if (
+            known is not None
+            and self._key_of(known) == timing.key
+            and is_same_segment(timing.uri, known.ref, known.segment.uri)
+        ):
+            return  # as nearly always: where a hundred thousand wait, not all of them are looked at
         newest: Block | None = None
         for block in self._waiting.values():
             if is_same_segment(timing.uri, block.ref, block.segment.uri):
@@ -183,18 +191,20 @@ class Window:
         last = self.listing.last
         if last is not None and mark.key <= last.key:
             return True
-        return any(self._key_of(block) >= mark.key for block in self._waiting.values())
+        # The newest first: at a start-up it is the one that is marked.
+        return any(self._key_of(block) >= mark.key for block in reversed(self._waiting.values()))
 
     def _oldest_unmarked(self) -> Block | None:
         if not self._waiting:
             return None
-        block = self._waiting[min(self._waiting)]
+        # They were added in the order of their keys.
+        block = next(iter(self._waiting.values()))
         if any(mark.key >= self._key_of(block) and self._covers(mark) for mark in self._marks):
             return None
         return block
 
     def _open_through(self, key: SegmentKey) -> None:
-        for own in sorted(self._waiting):
+        for own in list(self._waiting):
             block = self._waiting[own]
             real = self._key_of(block)
             if real > key:
