@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from lockstep import cli
+from lockstep import cli, commands
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -36,3 +38,15 @@ def test_a_reader_that_has_gone_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(cli, "app", gone)
     assert run(monkeypatch) == 0
+
+
+def test_every_command_stands_in_the_table() -> None:
+    modules = {path.stem for path in Path(commands.__file__).parent.glob("*.py")} - {"__init__"}
+    assert {place.partition(":")[0] for place in cli.COMMANDS.values()} == modules
+
+
+def test_a_command_loads_no_other() -> None:
+    program = "import sys; from lockstep import cli; cli.Commands(cli.COMMANDS)['token']; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "lockstep.commands.token" in loaded
+    assert not {"lockstep.commands.serve", "uvicorn", "redis"} & set(loaded)
