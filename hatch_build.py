@@ -32,4 +32,6 @@ class LibrariesHook(BuildHookInterface[Any]):
         spec.loader.exec_module(libraries)
         libraries.fetch()
         if version != "editable":
-            build_data["force_include"] |= {str(ui / part): f"lockstep/ui/{part}" for part in ("demo", "sdk", "lib")}
+            build_data["force_include"] |= {
+                str(ui / part): f"lockstep/ui/{part}" for part in ("demo", "sdk", "libraries")
+            }

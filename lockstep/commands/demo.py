@@ -38,7 +38,9 @@ def demo(
     ),
     *,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
-    terminal: Annotated[bool, typer.Option("--terminal", help="Print plays in the terminal; needs no browser.")] = False,
+    terminal: Annotated[
+        bool, typer.Option("--terminal", help="Print plays in the terminal; needs no browser.")
+    ] = False,
 ) -> None:
     """Show the main job: a live game and its data in lockstep, on a page that also breaks things."""
     with tempfile.TemporaryDirectory(prefix="lockstep-demo-") as scratch:

@@ -74,7 +74,9 @@ class Controls:
             Route(PREFIX + "encoder", self._guarded(self._restart), methods=["POST"]),
         ]
 
-    def _guarded(self, answer: Callable[[dict[str, Any]], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    def _guarded(
+        self, answer: Callable[[dict[str, Any]], Awaitable[Response]]
+    ) -> Callable[[Request], Awaitable[Response]]:
         async def guarded(request: Request) -> Response:
             if not from_this_machine(request) or not self._same_origin(request):
                 return refused()
@@ -104,7 +106,11 @@ class Controls:
         # Browsers name their page's origin with every POST; a GET of the same origin has none.
         origin = request.headers.get("origin")
         own = f"{request.url.scheme}://{request.headers.get('host', '')}"
-        return origin == own if origin is not None else request.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+        return (
+            origin == own
+            if origin is not None
+            else request.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+        )
 
     async def _state(self, _: dict[str, Any]) -> Response:
         return self._told()

@@ -1,4 +1,4 @@
-"""Pictures made by hand: rectangles, discs and letters on planes of luma and colour, as encoders take them (YUV 4:2:0)."""
+"""Pictures made by hand: rectangles, discs and letters on planes of luma and colour (YUV 4:2:0), for an encoder."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ _Rows = tuple[tuple[int, int, bytes], ...]
 
 
 class Sprite(NamedTuple):
-    """A small disc drawn once, to be stamped often: of each plane its rows, how far down and to the right of its middle."""
+    """A small disc drawn once, to be stamped often: the rows of each plane, and how far they lie from its middle."""
 
     radius: int
     y: _Rows
@@ -132,12 +132,19 @@ class Canvas:
                 self._row(self.y, self.width, self.height, x, y + row, half, line.y)
             else:
                 for left in (x - half, x + gap):
-                    self._row(self.y, self.width, self.height, left + (half - gap) // 2, y + row, (half - gap) // 2, line.y)
+                    self._row(
+                        self.y, self.width, self.height, left + (half - gap) // 2, y + row, (half - gap) // 2, line.y
+                    )
 
     def text(self, text: str, x: int, y: int, scale: int, ink: Colour) -> None:
         """Write capitals, digits and a little more. Small print has the hue of what it is on: colour is coarser."""
         for left, top, width in _runs(text, scale):
-            box = (max(0, x + left), min(self.width, x + left + width), max(0, y + top), min(self.height, y + top + scale))
+            box = (
+                max(0, x + left),
+                min(self.width, x + left + width),
+                max(0, y + top),
+                min(self.height, y + top + scale),
+            )
             if box[0] < box[1]:
                 self._fill(self.y, self.width, box, ink.y)
                 if scale >= 4:
@@ -206,4 +213,6 @@ def sprite(radius: int, fill: Colour, rim: Colour, text: str = "") -> Sprite:
         return tuple(cut)
 
     half = radius // 2
-    return Sprite(radius, rows(canvas.y, size, radius), rows(canvas.u, size // 2, half), rows(canvas.v, size // 2, half))
+    return Sprite(
+        radius, rows(canvas.y, size, radius), rows(canvas.u, size // 2, half), rows(canvas.v, size // 2, half)
+    )

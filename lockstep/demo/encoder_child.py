@@ -95,7 +95,7 @@ class Encoder:
                 if os.getppid() != self._parent:
                     return 0  # whoever started it is gone
                 if behind < 0:
-                    time.sleep((self._at_ms(frame) - wall() * _MS) / _MS)
+                    time.sleep(max(0.0, self._at_ms(frame) / _MS - wall()))
                 for packet in streams.encode(frame - first, self._painter.draw(frame), self._sounds.of(frame)):
                     container.mux(packet)
                 frame += 1

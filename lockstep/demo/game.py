@@ -1,7 +1,7 @@
 """A game of handball that never ends, the same for everyone who knows its seed: what happens on which frame.
 
-Encoder and vendor are apart and never speak to each other; both ask here. Frames are counted from the first kick-off, 25 a
-second. A match has two halves of ten minutes with a break behind each; then the next one begins.
+Encoder and vendor are apart and never speak to each other; both ask here. Frames are counted from the first kick-off,
+25 a second. A match has two halves of ten minutes with a break behind each; then the next one begins.
 
 Every sixth attack or so ends in a goal, every third goal is looked at again, and some of those are taken back.
 """
@@ -179,6 +179,7 @@ class Game:
 
     def _played(self) -> Iterator[Moment]:
         number = goals = 0
+        score = (0, 0)
         for half in range(1 << 30):
             start = half * (HALF_FRAMES + BREAK_FRAMES)
             if half % 2 == 0:
@@ -200,7 +201,9 @@ class Game:
             player = (thrown >> 8) % 6
             yield Moment(number, frame, What.ATTACK, side, player, score)
             number += 1
-            yield Moment(number, (frame + outcome_at) // 2, What.PASS, side, (player + 1 + (thrown >> 12) % 5) % 6, score)
+            yield Moment(
+                number, (frame + outcome_at) // 2, What.PASS, side, (player + 1 + (thrown >> 12) % 5) % 6, score
+            )
             number += 1
             since_goal += 1
             if since_goal < 5 + (thrown >> 20) % 2:

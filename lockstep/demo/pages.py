@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 PREFIX = "/demo/"
-_PARTS = {"demo": "", "sdk": "sdk/", "lib": "lib/"}
+_PARTS = {"demo": "", "sdk": "sdk/", "libraries": "lib/"}
 _TYPES = {
     ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript", ".css": "text/css",
     ".svg": "image/svg+xml", ".txt": "text/plain",

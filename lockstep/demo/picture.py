@@ -1,7 +1,7 @@
 """What the encoder of the demo sees: a court from above, the score, the clock, and which frame it is.
 
-Along the bottom stands the frame's number as `CELLS` cells of `CELL` pixels, white for one: `NUMBER_BITS` of number, the
-highest first, then `CHECK_BITS` that say whether the ones before were read right. The page reads it off the video.
+Along the bottom stands the frame's number as `CELLS` cells of `CELL` pixels, white for one: `NUMBER_BITS` of number,
+the highest first, then `CHECK_BITS` that say whether the ones before were read right. The page reads it off the video.
 """
 
 from __future__ import annotations

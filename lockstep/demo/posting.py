@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
+import httpcore2  # noqa: F401 - the first client would import it, and read files on the loop
 import httpx2
 import structlog
 
@@ -29,6 +31,11 @@ RETRY_S = 0.3
 """Between two attempts while the server starts."""
 
 MAX_DELAY_S = 20.0
+
+
+def loopback_client() -> httpx2.AsyncClient:
+    """Return a client for plain HTTP within this machine. It knows no authorities: reading them blocks the loop."""
+    return httpx2.AsyncClient(trust_env=False, verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
 class Posting:
@@ -75,7 +82,7 @@ class Posting:
 
     async def run(self) -> None:
         """Post until cancelled."""
-        async with httpx2.AsyncClient(trust_env=False) as client:
+        async with loopback_client() as client:
             while True:
                 frame = self.frame()
                 if frame >= self._written_to:

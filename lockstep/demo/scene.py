@@ -72,7 +72,7 @@ def goal_of(side: int, frame: int) -> float:
 
 def _cut(moment: Moment, frame: int) -> Cut:
     since = frame - moment.frame
-    if moment.what is What.GOAL and RATE <= since:
+    if moment.what is What.GOAL and since >= RATE:
         return Cut.GOAL
     if moment.what is What.REVIEW and since >= RATE // 2:
         return Cut.REVIEW

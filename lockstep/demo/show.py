@@ -20,7 +20,7 @@ from lockstep.demo.controls import Controls
 from lockstep.demo.encoder import Encoder
 from lockstep.demo.game import Game
 from lockstep.demo.pages import PREFIX, page_routes
-from lockstep.demo.posting import Posting
+from lockstep.demo.posting import Posting, loopback_client
 from lockstep.demo.vendor import Vendor
 from lockstep.front_door import below
 
@@ -98,7 +98,7 @@ class Show:
         """Say where the page is as soon as there is something to see."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + READY_S
-        async with httpx2.AsyncClient(trust_env=False) as client:
+        async with loopback_client() as client:
             while loop.time() < deadline:
                 with contextlib.suppress(httpx2.TransportError):
                     if (await client.get(f"{self._url}/readyz")).status_code == 200:
@@ -121,7 +121,7 @@ class Show:
 
     async def _revoke(self, jti: str) -> None:
         # By the door that operators use: what the page shows is what they get.
-        async with httpx2.AsyncClient(trust_env=False) as client:
+        async with loopback_client() as client:
             answer = await client.post(
                 f"{self._url}/api/v1/revocations",
                 headers={"Authorization": f"Bearer {self._keys.operator_key()}"},

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import signal
 import sys
-import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 

@@ -1,9 +1,9 @@
 """The demo's vendor: what it writes of a game, and when. It is as vendors are.
 
-Everything is late, some of it by more than what follows it, so it comes out of order. Now and then a message comes twice. A
-name is wrong and is put right seconds later, as a correction of data entry: without a time of its own. A goal is taken
-back after review, as a reversal in the game: at the time of the verdict. Markets close when a goal may fall, settle, and
-open again under new prices.
+Everything is late, some of it by more than what follows it, so it comes out of order. Now and then a message comes
+twice. A name is wrong and is put right seconds later, as a correction of data entry: without a time of its own. A goal
+is taken back after review, as a reversal in the game: at the time of the verdict. Markets close when a goal may fall,
+settle, and open again under new prices.
 """
 
 from __future__ import annotations
@@ -90,7 +90,9 @@ class Vendor:
     def opening(self, frame: int) -> Message:
         """Return what it says of every market when bets are open, from a frame on."""
         facts = [
-            self._fact(f"o{frame}-{mid}", "market", frame, market={"mid": mid, "st": "open", "spec": spec}, price={"out": out})
+            self._fact(
+                f"o{frame}-{mid}", "market", frame, market={"mid": mid, "st": "open", "spec": spec}, price={"out": out}
+            )
             for mid, spec, out in self._markets(frame)
         ]
         return Message(frame + 8, f"open-{frame}", tuple(facts))
@@ -130,7 +132,9 @@ class Vendor:
             results = [{"oid": oid, "result": int(oid == won)} for oid in ("home", "away")]
             at = moment.frame + SUSPENDED_FRAMES // 2
             settle = {"mid": _next_goal(moment.frame, before), "results": results}
-            yield Message(at + 10, f"settle-{moment.number}", (self._fact(f"s{moment.number}", "settle", at, settle=settle),))
+            yield Message(
+                at + 10, f"settle-{moment.number}", (self._fact(f"s{moment.number}", "settle", at, settle=settle),)
+            )
 
     def _play(self, moment: Moment) -> dict[str, Any]:
         half, _ = clock(moment.frame)
@@ -140,7 +144,12 @@ class Vendor:
             "what": str(moment.what),
             "team": CODES[moment.side],
             "players": [PLAYERS[moment.side][moment.player]],
-            "clock": {"period": half, "ms": min(within, HALF_FRAMES) * 1000 // RATE, "dir": "up", "run": moment.what is not What.END},
+            "clock": {
+                "period": half,
+                "ms": min(within, HALF_FRAMES) * 1000 // RATE,
+                "dir": "up",
+                "run": moment.what is not What.END,
+            },
         }
         if moment.what in (What.START, What.END):
             body |= {"period": half}
@@ -181,7 +190,7 @@ class Vendor:
         match = frame // MATCH_FRAMES
         return [
             (f"winner-{match}", "Full-time result", _out(home=home_wins, draw=draw, away=1 - draw - home_wins)),
-            (_next_goal(frame, home + away), f"Goal {home + away + 1}", _out(home=ball, away=1 - ball)),
+            (_next_goal(frame, home + away), "Next goal", _out(home=ball, away=1 - ball)),
             (f"total-{match}", f"Total goals {TOTAL_LINE}.5", _out(over=over, under=1 - over)),
         ]
 
