@@ -15,8 +15,12 @@ from tests.e2e.stage import PATIENCE_S, Command, Stage
 CUES = 12
 """Of each viewer: a page that plays two videos has some twenty within half a dozen seconds."""
 
-LEAST_NEAR = 0.75
-"""How many cues must be within a frame of their picture on a machine that others keep busy. None is early on any."""
+LEAST_NEAR, LEAST_NEAR_UNDER_LOAD = 0.9, 0.5
+"""How many cues must be within a frame of their picture, where the browser keeps pace and where it does not: on a
+machine that others keep busy it presents frames some time before it tells of them. None is early on any machine."""
+
+KEEPS_PACE = 0.97
+"""The share of frames that it then presents."""
 
 
 @asynccontextmanager
@@ -59,9 +63,10 @@ async def viewers(page: Page) -> list[dict[str, Any]]:
     told: list[dict[str, Any]] = await page.evaluate(
         """() => window.demo.viewers.map(({ viewer }) => ({
           count: viewer.meter.count, early: viewer.meter.early, even: viewer.meter.even, share: viewer.meter.share,
-          unread: viewer.meter.unread, histogram: [...viewer.meter.histogram], dropped: viewer.meter.dropped,
-          shown: viewer.shown, lag: viewer.lagS, revoked: viewer.revoked, breaks: viewer.breaks, errors: viewer.errors,
-          plays: viewer.book.plays.length, score: viewer.book.score, mayWager: viewer.mayWager,
+          unread: viewer.meter.unread, dropped: viewer.meter.dropped, histogram: [...viewer.meter.histogram],
+          shown: viewer.shown, lag: viewer.lagS, revoked: viewer.revoked, breaks: viewer.breaks,
+          presented: viewer.meter.shown.length, plays: viewer.book.plays.length, score: viewer.book.score,
+          errors: viewer.errors, mayWager: viewer.mayWager,
         }))"""
     )
     return told
@@ -104,7 +109,8 @@ async def test_two_viewers_in_lockstep_and_what_the_panel_breaks(stage: Stage) -
     assert "Traceback" not in command.log
     for viewer in told:
         assert viewer["early"] == 0
-        assert viewer["share"] >= LEAST_NEAR, viewer
+        pace = viewer["presented"] / (viewer["presented"] + viewer["dropped"])
+        assert viewer["share"] >= (LEAST_NEAR if pace >= KEEPS_PACE else LEAST_NEAR_UNDER_LOAD), viewer
 
 
 def complaints_but_of_refusals(complaints: list[str]) -> list[str]:

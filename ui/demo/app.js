@@ -32,6 +32,17 @@ function complain(error) {
 const { encode, decode } = /** @type {any} */ (window).MessagePack;
 const msgpack = { subprotocol: "lockstep.v1.msgpack", encode, decode: (/** @type {ArrayBuffer} */ data) => decode(data) };
 
+/**
+ * @param {string} id
+ * @param {string} state good, warn, bad or wait
+ * @param {string} text
+ */
+function pill(id, state, text) {
+  const found = at(id);
+  found.dataset.state = state;
+  if (found.textContent !== text) found.textContent = text;
+}
+
 class Page {
   /**
    * @param {Api} api
@@ -116,6 +127,7 @@ class Page {
     if (what === "status") return this.#status(detail);
     card.score(viewer.book);
     card.board(viewer.book, viewer.mayWager);
+    this.#bets();
     const isPlay = what === "cue" && detail.cue.txt !== undefined && detail.cue.type !== "suspend";
     if (isPlay || detail?.cue?.kind === "retract") card.plays(viewer.book, detail.cue.id);
     // Only what nobody wants to miss is said aloud, and of one viewer.
@@ -137,16 +149,17 @@ class Page {
       this.sync = frame.sync;
     }
     if (frame?.op === "feed") this.feed = frame.state;
-    /** @type {(id: string, state: string, text: string) => void} */
-    const pill = (id, state, text) => {
-      const found = at(id);
-      found.dataset.state = state;
-      if (found.textContent !== text) found.textContent = text;
-    };
     const isUp = this.feed === "up" || this.feed === "recovering";
     pill("pill-sync", this.sync === "ok" ? "good" : "wait", this.sync === "ok" ? "In lockstep" : "No picture yet");
     pill("pill-feed", isUp ? "good" : this.feed === "degraded" ? "warn" : "bad", `Vendor ${this.feed ?? "unknown"}`);
-    pill("pill-bets", live.mayWager ? "good" : "bad", live.mayWager ? "Bets taken" : "Bets closed");
+    this.#bets();
+  }
+
+  /** Tell whether the live viewer may bet on anything. */
+  #bets() {
+    const { book, mayWager } = this.viewers[0].viewer;
+    const isOpen = mayWager && book.board().some((market) => book.statusOf(market) === "open");
+    pill("pill-bets", isOpen ? "good" : "bad", isOpen ? "Bets taken" : "Bets closed");
   }
 
   /** Whoever sits at the desk sees every entry when it is sealed: for the drawing. */

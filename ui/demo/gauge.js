@@ -63,7 +63,7 @@ export class Gauge {
     const { figures } = this;
     this.output.textContent = shown === null ? "no picture yet" : `picture ${String(shown).padStart(7, "0")}`;
     figures.count.textContent = String(meter.count);
-    figures.share.textContent = meter.even ? `${(Math.floor(meter.share * 1000) / 10).toFixed(meter.share === 1 ? 0 : 1)} %` : "–";
+    figures.share.textContent = meter.even ? `${Math.floor(meter.share * 100)} %` : "–";
     figures.worst.textContent = meter.even ? (meter.worst > 0 ? `+${meter.worst}` : String(meter.worst)) : "–";
     figures.early.textContent = meter.even ? String(meter.early) : "–";
     if (figures.early.parentElement) figures.early.parentElement.dataset.good = meter.early === 0 ? "1" : "0";
@@ -75,6 +75,6 @@ export class Gauge {
       for (const [at, value] of Object.entries({ x: 0, width: 10, y: 42 - height, height, rx: 1 })) rect.setAttribute(at, String(value));
     });
     this.bars.setAttribute("aria-label", BARS.map(({ name }, index) => `${name}: ${counts[index]}`).join(", "));
-    this.aside.textContent = `${meter.byVendor} late by their vendor, ${meter.caughtUp} after a break, ${meter.dropped} frames dropped`;
+    this.aside.textContent = `${meter.byVendor} vendor late, ${meter.caughtUp} after a break, ${meter.dropped} frames dropped`;
   }
 }
