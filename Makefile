@@ -31,7 +31,7 @@ setup: $(STAMP) $(FIXTURES)  ## make .venv with the lockstep command, and the fi
 # Without what only developing needs: the game is on the screen in half the time.
 $(BIN)/lockstep: pyproject.toml constraints.txt hatch_build.py
 	$(PYTHON) -m venv $(VENV)
-	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -e . -c constraints.txt
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e . -c constraints.txt
 	@touch $@
 
 demo: $(BIN)/lockstep ui/libraries/.stamp  ## a live game on a page of its own: prints the address to open
