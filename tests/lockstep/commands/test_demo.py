@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from kernel.errors import SettingsError
 from lockstep.cli import app
+from lockstep.front_door import listen
 from tests.support.ports import HeldPort
 
 ROOT = Path(__file__).parents[3]
