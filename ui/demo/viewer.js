@@ -18,6 +18,9 @@ const CATCHING_UP_MS = 3_000;
 const SEEK_S = 1.5;
 const SEEK_BACK_S = 4;
 const NEAR_S = 0.08;
+
+// A seek leads no closer to the end than this: there must be something to play.
+const LEAST_S = 3;
 const NUDGE = 0.05;
 const STEADY_MS = 500;
 const SEEK_REST_MS = 4_000;
@@ -169,19 +172,21 @@ export class Viewer {
   /** Keep the distance: by a seek when it is far off, else by playing a little faster or slower. */
   #steady() {
     const { video, shown } = this;
-    if (shown === null || this.revoked || video.paused || video.seeking || video.readyState < 3) return;
+    if (shown === null || this.revoked || video.paused || video.seeking) return;
     const aheadS = this.wants.lagS - /** @type {number} */ (this.lagS);
     const now = performance.now();
     if ((aheadS < -SEEK_S || aheadS > SEEK_BACK_S) && now - this.soughtAt > SEEK_REST_MS) {
-      const wanted = video.currentTime - aheadS;
       const { seekable } = video;
       const [first, last] = seekable.length ? [seekable.start(0), seekable.end(seekable.length - 1)] : [0, 0];
-      if (wanted > first + 0.5 && wanted < last - 0.5) {
+      const wanted = Math.min(video.currentTime - aheadS, last - LEAST_S);
+      if (wanted > first + 0.5 && Math.abs(wanted - video.currentTime) > 1) {
         this.soughtAt = now;
         video.currentTime = wanted;
         return;
       }
     }
+    // It stalls: a change of rate would be of no use.
+    if (video.readyState < 3) return;
     const rate = Math.abs(aheadS) < NEAR_S ? 1 : aheadS > 0 ? 1 - NUDGE : 1 + NUDGE;
     // Within the band it goes on as it is until it is through the middle: no change of rate twice a second.
     const isSettling = video.playbackRate !== 1 && Math.sign(1 - video.playbackRate) === Math.sign(aheadS);
