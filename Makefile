@@ -16,7 +16,7 @@ WORKERS ?= 3
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt hatch_build.py
 	$(PYTHON) -m venv $(VENV)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]' -c constraints.txt
 	@touch $@
@@ -28,8 +28,18 @@ $(FIXTURES): $(wildcard fixtures/*.py) feeds/boxes.py feeds/psi.py | $(STAMP)
 
 setup: $(STAMP) $(FIXTURES)  ## make .venv with the lockstep command, and the fixtures
 
-demo: setup  ## rehearsal origin, server, replayed game and a terminal subscriber
+# Without what only developing needs: the game is on the screen in half the time.
+$(BIN)/lockstep: pyproject.toml constraints.txt hatch_build.py
+	$(PYTHON) -m venv $(VENV)
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check --no-compile -e . -c constraints.txt
+	@touch $@
+
+demo: $(BIN)/lockstep ui/libraries/.stamp  ## a live game on a page of its own: prints the address to open
 	$(BIN)/lockstep demo
+
+ui/libraries/.stamp: ui/libraries.json ui/libraries.py
+	@$(PYTHON) ui/libraries.py
+	@touch $@
 
 companions:
 	@command -v chromium >/dev/null && command -v ffprobe >/dev/null && command -v redis-server >/dev/null && command -v faketime >/dev/null || { \
@@ -44,7 +54,7 @@ ui/node_modules/.stamp: ui/package.json
 # End to end, tests wait for streams most of the time: more of them at once than there are cores, and nothing that
 # computes beside them. Bytecode is kept, whatever the environment says: they start hundreds of processes of ours.
 test: export PYTHONDONTWRITEBYTECODE :=
-test: setup companions ui/node_modules/.stamp  ## the whole suite: end to end, then unit and property
+test: setup companions ui/node_modules/.stamp ui/libraries/.stamp  ## the whole suite: end to end, then unit and property
 	@failed=0; \
 	$(BIN)/pytest -q -n $(E2E_WORKERS) --dist worksteal -m e2e || failed=1; \
 	$(BIN)/pytest -q -n $(WORKERS) --dist worksteal -m 'not e2e' || failed=1; \
@@ -69,5 +79,5 @@ bench: setup  ## measure against the yardsticks, in one run
 	$(BIN)/python -m bench
 
 clean:  ## remove everything that was made
-	rm -rf $(VENV) ui/node_modules bench/peers/node_modules fixtures/out bench/out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) ui/node_modules ui/libraries bench/peers/node_modules fixtures/out bench/out dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

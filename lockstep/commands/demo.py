@@ -1,125 +1,90 @@
-"""`lockstep demo`: the main job in one command, on loopback, with a game of our own.
-
-Rehearsal origin, server, replayed game and a terminal subscriber, each a process as in the field, talking over the
-same wires. The subscriber prints each play the moment its picture is out.
-"""
+"""`lockstep demo`: a live game on a page of one's own, or in the terminal."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-import sys
 import tempfile
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 from typing import Annotated
 
-import httpx2
 import typer
+import uvloop
 
-from kernel.errors import LockstepError, SettingsError
+from kernel.errors import SettingsError
+from kernel.io.system_time import wall
+from lockstep.commands.serve import overrides, run, shown, source_names
+from lockstep.demo.encoder import Encoder
+from lockstep.demo.encoder_child import HISTORY_S
+from lockstep.demo.game import RATE
+from lockstep.demo.pages import folder, read_pages
+from lockstep.demo.show import EVENT_ID, SOURCE, Show
+from lockstep.demo.terminal import run_in_terminal
+from lockstep.front_door import allow_connections, listen, url_of
+from lockstep.keys import ensure_keys
+from lockstep.logs import configure_logs
+from lockstep.settings import load_settings
 
-EVENT_ID = "demo"
-SOURCE = "desk"
-READY_S = 30.0
-"""How long the server may take until its first picture is out; a cold machine needs three seconds."""
-
-
-class DemoError(LockstepError):
-    """Say which part of the demo did not come up."""
+_FRAME_MS = 1000 // RATE
 
 
 def demo(
-    media: Annotated[Path, typer.Option(help="Recorded HLS folder.")] = Path("fixtures/out/game"),
-    feed: Annotated[Path, typer.Option(help="Recorded game in Lockstep's own format.")] = Path(
+    port: Annotated[int, typer.Option(help="Port of the server; 0 picks a free one.")] = 8080,
+    count: Annotated[int | None, typer.Option(help="End after this many cues; implies --terminal.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the game: the same one gives the same game.")] = 7,
+    media: Annotated[Path, typer.Option(help="For --terminal: recorded HLS folder.")] = Path("fixtures/out/game"),
+    feed: Annotated[Path, typer.Option(help="For --terminal: recorded game in Lockstep's own format.")] = Path(
         "fixtures/out/game.ndjson"
     ),
-    port: Annotated[int, typer.Option(help="Port of the server.")] = 8080,
-    count: Annotated[int | None, typer.Option(help="End after this many cues.")] = None,
+    *,
+    open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    terminal: Annotated[
+        bool, typer.Option("--terminal", help="Print plays in the terminal; needs no browser.")
+    ] = False,
 ) -> None:
-    """Show the main job: a live stream, a replayed game, and its plays in lockstep with the picture."""
-    for path in (media, feed):
-        if not path.exists():
-            raise SettingsError(f"{path} is not there: run `make setup`, or name a recording of your own")
-    with tempfile.TemporaryDirectory(prefix="lockstep-demo-") as folder:
+    """Show the main job: a live game and its data in lockstep, on a page that also breaks things."""
+    with tempfile.TemporaryDirectory(prefix="lockstep-demo-") as scratch:
+        if not terminal and count is None:
+            show(Path(scratch), port, seed, opens=open_)
+            return
+        for path in (media, feed):
+            if not path.exists():
+                raise SettingsError(f"{path} is not there: run `make setup`, or name a recording of your own")
         try:
-            code = asyncio.run(_run(media, feed, port, count, Path(folder)))
+            code = asyncio.run(run_in_terminal(media, feed, port, count, Path(scratch)))
         except KeyboardInterrupt:
             code = 0
     raise typer.Exit(code)
 
 
-async def _run(media: Path, feed: Path, port: int, count: int | None, data_dir: Path) -> int:
-    data = ["--data-dir", str(data_dir)]
-    url = f"http://127.0.0.1:{port}"
-    async with contextlib.AsyncExitStack() as parts:
-        origin = await _part(parts, "origin", str(media), "--loop", "--port", "0", answers=True)
-        playlist = await _first_line(origin, "the rehearsal origin")
-        server = await _part(
-            parts, "serve", *data, "--event", EVENT_ID, "--origin", playlist,
-            "--source", f"{SOURCE}=lockstep", "--port", str(port), log_level="warning",
-        )  # fmt: skip
-        await _ready(url, server)
-        token = await _first_line(
-            await _part(parts, "token", *data, "--event", EVENT_ID, "--account", "demo", answers=True), "the token"
-        )
-        typer.echo(f"picture  {url}/hls/{token}/{EVENT_ID}/index.m3u8")
-        typer.echo(f"socket   {url.replace('http', 'ws', 1)}/api/v1/wagering/subscribe?event_id={EVENT_ID}")
-        typer.echo("Each play appears when its picture is out for a live viewer, never before. Ctrl-C ends.\n")
-        limit = [] if count is None else ["--count", str(count)]
-        subscriber = await _part(parts, "subscribe", url, "--event", EVENT_ID, "--token", token, *limit)
-        await _part(
-            parts, "replay", str(feed), "--vendor", "lockstep", "--source", SOURCE, "--to", url, *data, quiet=True
-        )
-        return await subscriber.wait()
+def show(scratch: Path, port: int, seed: int, *, opens: bool) -> None:
+    """Run everything until SIGTERM or Ctrl-C.
 
+    Args:
+        scratch: an empty folder, for the picture and the server's data.
+        port: to listen on, 0 for a free one.
+        seed: of the game.
+        opens: whether to open a browser.
 
-async def _part(
-    parts: contextlib.AsyncExitStack, *arguments: str, answers: bool = False, quiet: bool = False, log_level: str = ""
-) -> Process:
-    """Start one of our own commands, to be ended with the demo."""
-    environment = ["env", f"LOCKSTEP_LOG_LEVEL={log_level}"] if log_level else []
-    process = await asyncio.create_subprocess_exec(
-        *environment,
-        sys.executable,
-        "-m",
-        "lockstep",
-        *arguments,
-        stdin=DEVNULL,
-        stdout=PIPE if answers else None,
-        stderr=DEVNULL if quiet else None,
-        # Ctrl-C reaches the demo alone, which ends its parts in their order.
-        start_new_session=True,
+    Raises:
+        SettingsError: the port is taken, or the page is not there.
+    """
+    pages = read_pages(folder())
+    live = scratch / "live"
+    live.mkdir()
+    # On a whole frame, and a window back: who opens the page finds a game that is under way.
+    kickoff_ms = (int(wall() * 1000) - HISTORY_S * 1000) // _FRAME_MS * _FRAME_MS
+    encoder = Encoder(live, kickoff_ms, seed)
+    settings = load_settings(
+        None, overrides(scratch / "data", EVENT_ID, str(encoder.playlist), [f"{SOURCE}=lockstep"], "127.0.0.1", port)
     )
-    parts.push_async_callback(_end, process)
-    return process
-
-
-async def _end(process: Process) -> None:
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-    await process.wait()
-
-
-async def _first_line(process: Process, what: str) -> str:
-    assert process.stdout is not None
-    line = (await process.stdout.readline()).decode().strip()
-    if not line:
-        raise DemoError(f"{what} did not come up (exit code {await process.wait()})")
-    return line
-
-
-async def _ready(url: str, server: Process) -> None:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + READY_S
-    async with httpx2.AsyncClient(trust_env=False) as client:
-        while loop.time() < deadline:
-            if server.returncode is not None:
-                raise DemoError(f"the server ended with exit code {server.returncode}: is its port free?")
-            with contextlib.suppress(httpx2.TransportError):
-                if (await client.get(f"{url}/readyz")).status_code == 200:
-                    return
-            await asyncio.sleep(0.1)
-    raise DemoError(f"the server was not ready within {READY_S:g} s")
+    # What the page shows is not told again here.
+    configure_logs("error")
+    showings = shown(settings)
+    keys = ensure_keys(settings.data_dir, source_names(showings))
+    allow_connections()
+    with contextlib.closing(listen(settings.host, settings.port)) as listening:
+        staged = Show(
+            encoder, seed=seed, kickoff_ms=kickoff_ms, keys=keys, url=url_of(listening), pages=pages, opens=opens
+        )
+        uvloop.run(run(settings, showings, keys, listening, around=staged.around))

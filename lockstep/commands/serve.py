@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import signal
 import socket
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Annotated, Any
 
 import structlog
 import typer
 import uvloop
+from starlette.types import ASGIApp
 
 from kernel.errors import SettingsError
 from kernel.showings import Showing
@@ -23,6 +26,9 @@ from lockstep.logs import configure_logs
 from lockstep.settings import Settings, load_settings
 
 log = structlog.get_logger("lockstep")
+
+Around = Callable[[Deployment], AbstractAsyncContextManager[ASGIApp]]
+"""Whatever runs beside a deployment while it is entered, and yields the application that is served."""
 
 
 def serve(
@@ -98,6 +104,7 @@ async def run(
     *,
     houses: tuple[House, ...] = ALL_HOUSES,
     bus_url: str | None = None,
+    around: Around | None = None,
 ) -> None:
     """Serve until a signal comes, then end cleanly.
 
@@ -108,6 +115,7 @@ async def run(
         listening: the open port.
         houses: those that run in this process.
         bus_url: the Redis that they share with others; None: nobody else.
+        around: what runs beside it, and says what is served; None: the deployment's own routes.
 
     Raises:
         JournalError: the journal cannot be opened.
@@ -130,22 +138,29 @@ async def run(
     deployment = starting.result()
     loop.add_signal_handler(signal.SIGHUP, deployment.reread_keys)
     try:
-        server = make_server(
-            deployment.app,
-            deployment.protocol_class(),
-            proxies=settings.to_proxies(),
-            allowances=deployment.allowances,
-            at_once=deployment.at_once,
-        )
-        set_up_collector()
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
-        log.info("server.listening", url=url_of(listening), showings=sorted(showings))
-        await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
-        log.info("server.stopping")
-        stopped.cancel()
-        await deployment.drain()
-        server.should_exit = True
-        await serving
+        async with around(deployment) if around else contextlib.nullcontext(deployment.app) as app:
+            await _serve(deployment, app, settings, listening, stopped)
     finally:
         await deployment.stop()
     log.info("server.stopped")
+
+
+async def _serve(
+    deployment: Deployment, app: ASGIApp, settings: Settings, listening: socket.socket, stopped: asyncio.Task[Any]
+) -> None:
+    server = make_server(
+        app,
+        deployment.protocol_class(),
+        proxies=settings.to_proxies(),
+        allowances=deployment.allowances,
+        at_once=deployment.at_once,
+    )
+    set_up_collector()
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    log.info("server.listening", url=url_of(listening), showings=sorted(settings.showings))
+    await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+    log.info("server.stopping")
+    stopped.cancel()
+    await deployment.drain()
+    server.should_exit = True
+    await serving

@@ -9,12 +9,13 @@ from typer.testing import CliRunner
 
 from kernel.errors import SettingsError
 from lockstep.cli import app
+from lockstep.front_door import listen
 from tests.support.ports import HeldPort
 
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_main_job_in_one_command() -> None:
+def test_the_main_job_in_the_terminal() -> None:
     with HeldPort() as port:
         answer = subprocess.run(
             [sys.executable, "-m", "lockstep", "demo", "--port", str(port.number), "--count", "3"],
@@ -28,4 +29,11 @@ def test_the_main_job_in_one_command() -> None:
 
 def test_without_recordings_the_remedy_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="make setup"):
-        CliRunner().invoke(app, ["demo", "--media", str(tmp_path / "none")], catch_exceptions=False)
+        CliRunner().invoke(app, ["demo", "--terminal", "--media", str(tmp_path / "none")], catch_exceptions=False)
+
+
+def test_a_port_that_is_taken_is_named() -> None:
+    with listen("127.0.0.1", 0) as taken:
+        taken.listen()
+        with pytest.raises(SettingsError, match="cannot listen"):
+            CliRunner().invoke(app, ["demo", "--port", str(taken.getsockname()[1])], catch_exceptions=False)

@@ -1,0 +1,1 @@
+"""What `lockstep demo` shows: a match of our own, its pictures, its vendor, and the page to watch it on."""
