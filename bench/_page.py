@@ -6,12 +6,14 @@ there. Without either the page is made anew of what is kept. The page's own word
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench import _plots as plots
 from bench._results import FIRST, OUT, RESULTS, Row, kept_rows, take_up
+from bench.peers import page as peers
 
 DOCS = Path(__file__).parents[1] / "docs"
 BEGINS, ENDS = "<!-- made by python -m bench report -->", "<!-- end of what python -m bench report makes -->"
@@ -107,6 +109,9 @@ def main(arguments: Sequence[str]) -> None:
     take_up(names)
     rows = kept_rows()
     write(rows)
+    kept = RESULTS / "peers.json"
+    if kept.exists():
+        peers.write(json.loads(kept.read_text("utf-8")), DOCS)
     for name in names:
         print(f"{name}: kept in {RESULTS.name}/{name}.json")
     print(f"docs/performance.md: {len(rows)} rows")
