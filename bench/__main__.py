@@ -1,6 +1,7 @@
 """Run every bench, one after the other: `python -m bench [NAME...]`; options of one follow its name.
 
-What cannot be measured on this machine, and what failed, is listed at the end.
+What cannot be measured on this machine, and what failed, is listed at the end. `python -m bench report` makes
+docs/performance.md of what is kept (`bench._page`).
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ import traceback
 from itertools import dropwhile, takewhile
 
 import bench
+from bench import _page
 from bench._skips import SKIPPED
 
 
 def main() -> None:
     """Run the benches named on the command line, or all; one that fails does not keep the next from running."""
+    if sys.argv[1:2] == ["report"]:
+        _page.main(sys.argv[2:])
+        return
     known = sorted(module.name for module in pkgutil.iter_modules(bench.__path__) if not module.name.startswith("_"))
     names = list(takewhile(_is_name, sys.argv[1:]))
     options = list(dropwhile(_is_name, sys.argv[1:]))

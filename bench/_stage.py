@@ -46,6 +46,7 @@ OUT = Path(__file__).with_name("out")
 EVENT = "bench"
 KEYS = {"bench": b"a key for the bench alone, no secret"}
 TARGET_S = 2
+PERCENTS = (0, 10, 25, 50, 75, 90, 95, 99, 99.9, 100)
 Command = Callable[..., Awaitable[Any]]
 
 PLAY = {
@@ -225,6 +226,21 @@ def percentile(values: list[float], percent: float) -> float:
     """Return the value that `percent` of all do not exceed."""
     ranked = sorted(values)
     return ranked[min(len(ranked) - 1, int(len(ranked) * percent / 100))]
+
+
+def spread(of: str, ours: list[float], yardstick: list[float] | None = None) -> dict[str, Any]:
+    """Return how values are spread, for a row's `spread`: a curve is drawn of it.
+
+    Args:
+        of: what they are the values of, in some words.
+        ours: ours, in milliseconds.
+        yardstick: the yardstick's, if it has any.
+    """
+    told: dict[str, Any] = {"of": of, "percent": PERCENTS}
+    for name, values in (("ours", ours), ("yardstick", yardstick)):
+        if values:
+            told[name] = [round(percentile(values, percent), 3) for percent in PERCENTS]
+    return told
 
 
 def raise_limits() -> None:

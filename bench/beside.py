@@ -25,6 +25,7 @@ from bench._stage import (
     percentile,
     report,
     serve,
+    spread,
 )  # fmt: skip
 from bench.latency import SECONDS, VIEWERS, commands
 from bench.timing import segment
@@ -126,6 +127,7 @@ def run() -> list[dict[str, Any]]:
                 **machine(),
             }
         )
+    rows[0]["spread"] = spread("a cue, 1 Gbit/s beside it", beside, alone)
     return rows
 
 

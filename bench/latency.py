@@ -21,7 +21,7 @@ import sys
 import time
 from typing import Any, NamedTuple
 
-from bench._stage import EVENT, PLAY, TARGET_S, Process, Stage, hub_process, machine, percentile, report, serve
+from bench._stage import EVENT, PLAY, TARGET_S, Process, Stage, hub_process, machine, percentile, report, serve, spread
 from bench._stage import at as at_media
 from hub.messages import cue_map, frame
 from hub.settings import HubSettings
@@ -249,6 +249,7 @@ def run() -> list[dict[str, Any]]:
             "yardstick": round(percentile(bare, 50), 2),
             "yardstick_what": "a timer of the same loop and a bare write(2) loop to the same sockets",
             "ratio": round(p50 / percentile(bare, 50), 2),
+            "spread": spread("a cue", delays, bare),
             **where,
         },
         {
@@ -288,6 +289,7 @@ def run() -> list[dict[str, Any]]:
             "yardstick": round(percentile(idle, 99), 2),
             "yardstick_what": "without prices",
             "ratio": round(percentile(suspends, 99) / percentile(idle, 99), 2),
+            "spread": spread("a suspend beside prices", suspends, idle),
             **where,
         },
     ]

@@ -7,8 +7,9 @@ waits for those), 6 s at most.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections import deque
+
+from kernel.histogram import Histogram
 
 RECENT_FACTS = 500
 """A game of basketball has about 500 plays: the learned hold follows from one game to the next."""
@@ -16,29 +17,8 @@ RECENT_FACTS = 500
 MAX_HOLD_S = 6.0
 """Beyond this a viewer hears the neighbours cheer: what comes later is late."""
 
-BOUNDS_S = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 30.0, 60.0, math.inf)
+BOUNDS_S = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 30.0, 60.0)
 """Upper bounds of what is counted."""
-
-
-class Counted:
-    """Count spans of time below each of `BOUNDS_S`."""
-
-    def __init__(self) -> None:
-        self.counts = [0] * len(BOUNDS_S)
-        self.total_s = 0.0
-
-    def add(self, span_s: float) -> None:
-        """Count one."""
-        self.counts[bisect_left(BOUNDS_S, span_s)] += 1
-        self.total_s += span_s
-
-    def cumulative(self) -> list[tuple[float, int]]:
-        """Return each bound with how many lie at or below it."""
-        total, rows = 0, []
-        for bound, count in zip(BOUNDS_S, self.counts, strict=True):
-            total += count
-            rows.append((bound, total))
-        return rows
 
 
 class LagGauge:
@@ -46,8 +26,8 @@ class LagGauge:
 
     def __init__(self) -> None:
         self._recent: deque[float] = deque(maxlen=RECENT_FACTS)
-        self.lags = Counted()
-        self.holds = Counted()
+        self.lags = Histogram(BOUNDS_S)
+        self.holds = Histogram(BOUNDS_S)
         """For each cue the added delay with which it would have come in time: what counts at 0 did so without any."""
         self.sealed = 0
         self.late = 0

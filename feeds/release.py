@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+from feeds.leads import Leads
 from kernel.marks import ReleaseMark
 from kernel.pts import s_of_ticks
 from kernel.timeline import MediaTime, SegmentKey, SegmentTiming
@@ -39,6 +40,8 @@ class ReleaseSchedule:
         self._lead_s = lead_s
         self.hold_s = hold_s
         """D as it stands."""
+        self.leads = Leads()
+        """How far ahead of their picture entries were sealed."""
         self._wanted_s = hold_s
         self._newest: SegmentKey | None = None
         self._smooth: float | None = None
@@ -79,16 +82,21 @@ class ReleaseSchedule:
 
         Where that lies further back than is remembered, the oldest time that is.
         """
-        index = bisect_right(self._uptos, due)
-        if index == len(self._uptos):
-            return None
-        at = self._ats[index]
-        return at if at <= now else None
+        at = self._at(due)
+        return at if at is not None and at <= now else None
+
+    def note_sealed(self, due: MediaTime, *, now: float) -> None:
+        """Take note that an entry was sealed, at bus time `now`."""
+        self.leads.sealed(due, at=self._at(due), now=now)
 
     def needed_hold_s(self, due: MediaTime, *, received: float) -> float:
         """Return the delay with which a fact received at bus time `received` would have come before its picture."""
         index = bisect_right(self._uptos, due)
         return 0.0 if index == len(self._uptos) else max(0.0, received - self._arrivals[index])
+
+    def _at(self, due: MediaTime) -> float | None:
+        index = bisect_right(self._uptos, due)
+        return None if index == len(self._uptos) else self._ats[index]
 
     def _smoothed(self, timing: SegmentTiming, arrived: float) -> float:
         duration_s = s_of_ticks(timing.end - timing.start)
@@ -105,6 +113,7 @@ class ReleaseSchedule:
         self._uptos.append(mark.upto)
         self._ats.append(mark.at)
         self._arrivals.append(arrived)
+        self.leads.marked(mark.upto, mark.at)
         if len(self._ats) > 2 * REMEMBERED_MARKS:
             for kept in (self._uptos, self._ats, self._arrivals):
                 del kept[:REMEMBERED_MARKS]

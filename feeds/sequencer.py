@@ -331,6 +331,7 @@ class Sequencer:
         self.counts.sealed += 1
         self.counts.late += late_ms is not None
         if due is not None:
+            self._release.note_sealed(due, now=now)
             needed_s = self._release.needed_hold_s(due, received=waiting.received)
             for gauge in (self.lag, self._lag_of(waiting.source)):
                 gauge.needed(needed_s, late=late_ms is not None)

@@ -39,11 +39,15 @@ class Agenda(Generic[T]):
             heappop(self._heap)
         return None
 
-    def take(self, now: T) -> list[int]:
-        """Take out and return the keys whose instant is `now` or earlier, in order."""
-        keys = []
+    def at(self, key: int) -> T | None:
+        """Return the instant of a key, None if it has none."""
+        return self._instants.get(key)
+
+    def take(self, now: T) -> list[tuple[T, int]]:
+        """Take out and return the instants that are `now` or earlier with their keys, in order."""
+        taken = []
         while (instant := self.next()) is not None and instant <= now:
             key = heappop(self._heap)[1]
             del self._instants[key]
-            keys.append(key)
-        return keys
+            taken.append((instant, key))
+        return taken

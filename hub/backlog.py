@@ -123,6 +123,10 @@ class Backlog:
             return price if fact is None else fact
         return min(fact, price)
 
+    def waiting(self, frontier: MediaTime) -> int:
+        """Return how many entries lie at or beyond `frontier`."""
+        return self._facts.waiting(frontier) + self._prices.waiting(frontier)
+
     def thin(self, passed: MediaTime, now: float) -> None:
         """Thin out the prices before `passed`, which everyone has passed, and forget those that are too old."""
         self._prices.thin(passed)

@@ -44,7 +44,8 @@ class Delivery:
     """What goes to whom in one flush; all of `to` have the same filter and format.
 
     `before` is where they stood, for those who cannot take it all at once; `frontier` is what nothing in it may lie
-    at or beyond. `safety` goes to paused sockets too. `trading` says that the one rule does not hold for them.
+    at or beyond. `safety` goes to paused sockets too. `trading` says that the one rule does not hold for them. `since`
+    is the bus time from which on it might have gone out, None where nobody asks.
     """
 
     to: tuple[Subscriber, ...]
@@ -55,6 +56,7 @@ class Delivery:
     safety: bool = False
     trading: bool = False
     group: Group | None = None
+    since: float | None = None
 
 
 class Cohort:
@@ -145,15 +147,20 @@ class Cohort:
         held = self._prices.held
         return self.cursor if held is None or held >= self.cursor.upto else self.cursor._replace(upto=held)
 
-    def advance(self, now: float) -> list[Delivery]:
-        """Move to the frontier at `now`; return what the members are owed for it."""
+    def advance(self, now: float, since: float | None = None) -> list[Delivery]:
+        """Move to the frontier at `now`; return what the members are owed for it.
+
+        Args:
+            now: bus time.
+            since: when the frontier came to stand there, to tell how late that is.
+        """
         before, cursor, frontier = self.told, self.cursor, self.clock.frontier(now)
         # What came since the cursor was taken was looked at as it came: only what waited is owed.
-        since = cursor._replace(seen=max(cursor.seen, self._heard))
-        facts, prices = self._backlog.owed_apart(since, frontier)
+        had = cursor._replace(seen=max(cursor.seen, self._heard))
+        facts, prices = self._backlog.owed_apart(had, frontier)
         highest = max(map(_offset, chain(facts, prices)), default=-1)
         self.cursor = Cursor(max(cursor.o, highest), frontier, self._backlog.head)
-        return self._send(facts, prices, before, now)
+        return self._send(facts, prices, before, now, since)
 
     def take(self, entries: Sequence[Entry], now: float) -> list[Delivery]:
         """Take in the newest entries of the log; return what the members are owed of those that are due already."""
@@ -169,7 +176,7 @@ class Cohort:
         self.cursor = Cursor(max(cursor.o, due[-1].o), cursor.upto, self._heard)
         if len(due) > 1:
             due.sort(key=place_of)
-        deliveries = self._send(due, [], before, now)
+        deliveries = self._send(due, [], before, now, now)
         self.is_due_sooner |= idle and bool(self._prices)
         return deliveries
 
@@ -290,7 +297,9 @@ class Cohort:
             and not backlog.is_superseded(entry, frontier)
         ]
 
-    def _send(self, owed: list[Entry], prices: list[Entry], before: Cursor, now: float) -> list[Delivery]:
+    def _send(
+        self, owed: list[Entry], prices: list[Entry], before: Cursor, now: float, since: float | None
+    ) -> list[Delivery]:
         """Deliver what is owed; both lists are in the order of (due, o)."""
         if not self._members and not self._states:
             return []
@@ -310,7 +319,10 @@ class Cohort:
         deliveries, upto, trading = [], self.cursor.upto, self._trading
         for (wanted, format_), group in self._members.items():
             if entries := shares.of(wanted):
-                deliveries.append(Delivery(group.to, entries, before, upto, format_, trading=trading, group=group))
+                to = group.to
+                deliveries.append(
+                    Delivery(to, entries, before, upto, format_, trading=trading, group=group, since=since)
+                )
         return deliveries
 
     def _forget_states(self) -> None:

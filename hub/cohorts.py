@@ -148,17 +148,18 @@ class Cohorts:
         for cohort in self._all.values():
             cohort.begin_anew()
 
-    def move(self, now: float, *, whole: bool = False) -> None:
+    def move(self, now: float, *, whole: bool = False, since: float | None = None) -> None:
         """Bring those to their frontier whom a change of the edge, the path or the stream's state may have moved.
 
         Args:
             now: bus time.
             whole: whether that concerns everybody: the stream has begun or ended.
+            since: when it changed, in bus time; None: now.
         """
         self._moved_at = now
         for cohort in (*self._shared.values(), *(self._apart if whole else self._apart.watchful())):
             cohort.clock.moved(now)
-            self.look_again(cohort, now)
+            self.look_again(cohort, now, since)
 
     def move_shared(self, now: float) -> bool:
         """Bring those who share one to their frontier; return False if they are there already."""
@@ -186,10 +187,13 @@ class Cohorts:
         due = self._agenda.next()
         return due is None or due > now
 
-    def look_again(self, cohort: Cohort, now: float) -> None:
-        """Bring a cohort to its frontier, which may have moved within this instant."""
+    def look_again(self, cohort: Cohort, now: float, since: float | None = None) -> None:
+        """Bring a cohort to its frontier, which may have moved within this instant, or at `since`."""
         cohort.moved_at = now
-        self._deliveries.extend(cohort.advance(now))
+        instant = self._agenda.at(cohort.number)
+        if instant is not None and instant < (now if since is None else since):
+            since = instant  # The timer was about to say so.
+        self._deliveries.extend(cohort.advance(now, now if since is None else since))
         self.schedule(cohort)
 
     def schedule(self, cohort: Cohort) -> None:
@@ -204,8 +208,8 @@ class Cohorts:
 
     def timer(self, now: float) -> None:
         """Move those whose instant has come."""
-        for number in self._agenda.take(now):
-            self.look_again(self._all[number], now)
+        for instant, number in self._agenda.take(now):
+            self.look_again(self._all[number], now, instant)
 
     def take_deliveries(self) -> list[Delivery]:
         """Return what is to be written, in order, and forget it."""

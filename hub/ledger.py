@@ -68,6 +68,10 @@ class Ledger:
         index = self._index(frontier)
         return self.by_due[index].due if index < len(self.by_due) else None
 
+    def waiting(self, frontier: MediaTime) -> int:
+        """Return how many entries lie at or beyond `frontier`."""
+        return len(self.by_due) - self._index(frontier)
+
     def arrived_before(self, instant: float) -> int:
         """Return how many entries arrived before an instant."""
         return bisect_left(self.arrivals, instant)

@@ -109,7 +109,7 @@ class Reporters:
         end = self._edge.end_x
         if end is None:
             return []
-        return [self._known[number] for number in self._places.take(end - self._max_lag - 1)]
+        return [self._known[number] for _, number in self._places.take(end - self._max_lag - 1)]
 
     def _until(self, subscriber: Subscriber, msn: int) -> int | None:
         sessions = subscriber.sessions

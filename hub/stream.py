@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from kernel.timeline import MediaTime, SegmentTiming, StreamState
 
 
+JOINS = ("new", "resumed", "epoch_changed", "window_exceeded", "filter_changed")
+
+
 class Stream:
     """Hold the cues of one stream until their picture is out for those who wait for them."""
 
@@ -54,6 +57,8 @@ class Stream:
         self._path = Path()
         self._edge = Edge(self._path)
         self._reporters = Reporters(self._edge, self._path, settings.max_wager_lag_s)
+        self.joins = dict.fromkeys(JOINS, 0)
+        """How those came who have subscribed: anew, resumed, or with a cursor that could not be resumed from."""
         self._recalled: list[Subscriber] = []
         self._judged: dict[int, Subscriber] = {}
         self._cohorts = Cohorts(self._edge, self._path, self._backlog, self._floors)
@@ -66,7 +71,7 @@ class Stream:
             self.add_entries((entry,), now)
         elif self._backlog.append(entry, now):
             self._floors.raise_by(entry.cue.type, entry.cue.body)
-            self._send_safety(entry)
+            self._send_safety(entry, now)
 
     def add_entries(self, entries: Sequence[Entry], now: float) -> None:
         """Take in sealed entries of the log that come together; those that are due already become due together."""
@@ -99,7 +104,7 @@ class Stream:
         """Move the frontier to what the relay opened."""
         had_ended = self._edge.ended
         if self._edge.open(opened, now):
-            self._move(now, whole=self._edge.ended is not had_ended)
+            self._move(now, whole=self._edge.ended is not had_ended, since=opened.at)
             for subscriber in self._reporters.left_behind():
                 self._judge_lag(subscriber, now)
 
@@ -142,6 +147,7 @@ class Stream:
         subscriber.wish = wish_mark(subscriber.mode, subscriber.filter)
         self.subscribers[subscriber.number] = subscriber
         why = self._arrears.resume(subscriber, cur, self._edge.upto) if cur is not None else None
+        self.joins[why or ("new" if cur is None else "resumed")] += 1
         if cur is None or why is not None:
             self._arrears.tell_state(subscriber, cohort, self._cohorts.base_for(cohort, now))
         self._cohorts.schedule(cohort)
@@ -267,6 +273,10 @@ class Stream:
         """Return whether bets may be taken at all, and whether by live viewers: a change of either is told at once."""
         return self.may_wager, self.may_wager and not self._wagering.lagging
 
+    def held(self) -> tuple[int, int]:
+        """Return how many entries of the log are kept, and how many of them wait for their picture to be out."""
+        return len(self._backlog), self._backlog.waiting(self._edge.upto)
+
     def may_wager_of(self, subscriber: Subscriber) -> bool:
         """Return whether this subscriber may bet now."""
         cohort = self._cohorts.get(subscriber.cohort)
@@ -356,7 +366,7 @@ class Stream:
         if not cohort.shared:
             self._cohorts.drop(cohort)
 
-    def _send_safety(self, entry: Entry) -> None:
+    def _send_safety(self, entry: Entry, now: float) -> None:
         everybody = tuple(self.subscribers.values())
         if entry.o == self._backlog.through:
             self._cohorts.count_safety(entry)
@@ -367,11 +377,11 @@ class Stream:
         for format_ in ("json", "msgpack"):
             to = tuple(one for one in everybody if one.format == format_)
             if to:
-                self._cohorts.send(Delivery(to, (entry,), edge, edge.upto, format_, safety=True))
+                self._cohorts.send(Delivery(to, (entry,), edge, edge.upto, format_, safety=True, since=now))
 
-    def _move(self, now: float, *, whole: bool = False) -> None:
-        """Bring those to their frontier whom a change may have moved; `whole`: that concerns everybody."""
-        self._cohorts.move(now, whole=whole)
+    def _move(self, now: float, *, whole: bool = False, since: float | None = None) -> None:
+        """Bring those to their frontier whom a change at `since` may have moved; `whole`: that concerns everybody."""
+        self._cohorts.move(now, whole=whole, since=since)
         self._judge(now)
 
     def _move_shared(self, now: float) -> None:

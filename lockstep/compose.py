@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -24,6 +25,7 @@ from kernel.io.system_time import monotonic, new_id, wall
 from kernel.revocation import RevocationIndex
 from kernel.showings import Showing
 from lockstep.allowances import Allowances
+from lockstep.answers import AnswerCounts
 from lockstep.enforcement import Enforcement, Enforcer
 from lockstep.front_door import below
 from lockstep.houses import Desk, FeedsHouse, HubHouse, RelayHouse, Run
@@ -31,7 +33,12 @@ from lockstep.key_watch import KeyWatch
 from lockstep.keys import Keys
 from lockstep.logs import log_answered
 from lockstep.loop_watch import LoopWatch
-from lockstep.metrics import FeedsCollector, ProcessCollector, metrics_route
+from lockstep.measures.feeds import feeds_readings
+from lockstep.measures.hub import hub_readings
+from lockstep.measures.measure import Reading
+from lockstep.measures.process import bus_readings, door_readings, gate_readings, loop_readings, origin_readings
+from lockstep.measures.relay import relay_readings
+from lockstep.metrics import metrics_route
 from lockstep.settings import Settings
 from relay.gate import Gate, StaleLimits
 from relay.io.at_once import PlaylistsAtOnce
@@ -40,6 +47,8 @@ from relay.token_cache import TokenCache
 from relay.token_verifier import TokenVerifier
 
 log = structlog.get_logger("lockstep")
+
+VERSION = version("lockstep-hub")
 
 RESTART_S = 1.0
 """How long a part that failed unexpectedly rests before it is started again."""
@@ -98,38 +107,56 @@ class Deployment:
         self._tokens = TokenCache(TokenVerifier(keys.signing))
         self._key_watch = KeyWatch(settings.data_dir, self._tokens.rotate)
         self.allowances = Allowances(settings.per_address.to_address_limits())
-        index, stale_s = RevocationIndex(), settings.max_stale_running_s
-        gate = Gate(self._tokens, index, lag_s=bus.lag_s, limits=StaleLimits(running_s=stale_s))
+        self.answers = AnswerCounts(log_answered)
+        self._index, stale_s = RevocationIndex(), settings.max_stale_running_s
+        limits = StaleLimits(running_s=stale_s)
+        self._gate = gate = Gate(self._tokens, self._index, lag_s=bus.lag_s, limits=limits, clock=monotonic)
+        self._disk = disk
         self._feeds = self._relay = self._hub = self._desk = None
         if disk is not None:
             lead_s = LEAD_S if apart else 0.0
             self._feeds = FeedsHouse(
                 settings, showings, keys, disk.journal, fetcher=self._fetcher, bus=bus, lead_s=lead_s
             )
-            self._desk = Desk(disk.revoked, bus, keys, index, apart=apart)
+            self._desk = Desk(disk.revoked, bus, keys, self._index, apart=apart)
         if "relay" in houses:
-            self._relay = RelayHouse(showings, gate, fetcher=self._fetcher, bus=bus, now=loop.time)
+            self._relay = RelayHouse(showings, gate, fetcher=self._fetcher, bus=bus, now=loop.time, tell=self.answers)
         if "hub" in houses:
             self._hub = HubHouse(settings, showings, gate, bus=bus)
         self._houses = [house for house in (self._feeds, self._relay, self._hub) if house is not None]
         enforcers: list[Enforcer] = []
         enforcers += [self._relay.hls.flights] if self._relay else []
         enforcers += [self._hub.hub] if self._hub else []
-        self._enforcement = Enforcement(bus, index, enforcers, wall=wall, max_stale_running_s=stale_s)
+        self._enforcement = Enforcement(bus, self._index, enforcers, wall=wall, max_stale_running_s=stale_s)
         self._watch: LoopWatch | None = None
-        self.app: ASGIApp = AccessLog(self._application(), now=loop.time, tell=log_answered)
+        self._part_failures: dict[str, int] = {}
+        self.app: ASGIApp = AccessLog(self._application(), now=loop.time, tell=self.answers)
         self._tasks: list[asyncio.Task[None]] = []
 
     def _application(self) -> ASGIApp:
-        ingests = self._feeds.ingests if self._feeds else {}
         routes = [
             *(self._desk.desk.routes() if self._desk else ()),
             *(route for house in self._houses for route in house.routes()),
             *self._health_routes(),
-            metrics_route(FeedsCollector(ingests), ProcessCollector(lambda: self._watch, self.allowances)),
+            metrics_route(self.readings),
         ]
         framework = _framework(routes)
         return below("/hls/", self._relay.hls, framework) if self._relay else framework
+
+    def readings(self) -> Iterator[Reading]:
+        """Read all that there is to measure in this process."""
+        yield from loop_readings(self._watch, self._part_failures, VERSION)
+        yield from door_readings(self.allowances, self.answers)
+        yield from gate_readings(self._gate, len(self._index))
+        yield from origin_readings(self._fetcher.counts)
+        yield from bus_readings(self.bus)
+        if self._feeds is not None and self._disk is not None:
+            files = {"journal": self._disk.journal.writes, "revocations": self._disk.revoked.writes}
+            yield from feeds_readings(self._feeds.ingests, files)
+        if self._relay is not None:
+            yield from relay_readings(self._relay.relays, self._relay.hls.flights)
+        if self._hub is not None:
+            yield from hub_readings(self._hub.hub)
 
     @property
     def at_once(self) -> PlaylistsAtOnce | None:
@@ -231,6 +258,8 @@ class Deployment:
             await self.bus.aclose()
 
     def _supervise(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._part_failures[name] = 0
+
         async def again() -> None:
             while True:
                 try:
@@ -238,6 +267,7 @@ class Deployment:
                 except Exception:
                     # A fault of ours in one showing must not end the others; the log says that it is one.
                     log.exception("part.failed", part=name)
+                    self._part_failures[name] += 1
                 await asyncio.sleep(RESTART_S)
 
         self._tasks.append(asyncio.create_task(again(), name=name))

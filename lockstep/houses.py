@@ -19,6 +19,7 @@ from feeds.vendors.contract import ReceivedMessage
 from hub.io.driver import Hub
 from hub.settings import HubSettings
 from kernel.bus import Bus, Topic, entries_topic, marks_topic, revocations_topic, safety_topic, timings_topic
+from kernel.io.http import TellAnswered
 from kernel.io.origin import Fetcher
 from kernel.io.system_time import monotonic, new_id, wall
 from kernel.revocation import RevocationIndex
@@ -160,6 +161,7 @@ class RelayHouse:
         fetcher: the process's only one.
         bus: what the houses share.
         now: seconds that never step back.
+        tell: is told of answers out of memory.
     """
 
     def __init__(
@@ -170,12 +172,13 @@ class RelayHouse:
         fetcher: Fetcher,
         bus: Bus,
         now: Callable[[], float],
+        tell: TellAnswered = log_answered,
     ) -> None:
-        self._relays = {
+        self.relays = {
             event_id: StreamRelay(showing, fetcher=fetcher, bus=bus) for event_id, showing in showings.items()
         }
-        self.at_once = PlaylistsAtOnce(self._relays, admit=gate, wall=wall, now=now, tell=log_answered)
-        self.hls = Hls(self._relays, gate=gate, fetcher=fetcher, wall=wall)
+        self.at_once = PlaylistsAtOnce(self.relays, admit=gate, wall=wall, now=now, tell=tell)
+        self.hls = Hls(self.relays, gate=gate, fetcher=fetcher, wall=wall)
 
     def routes(self) -> list[Route]:
         """Return none: all that lies below /hls/ is the application `hls`."""
@@ -183,11 +186,11 @@ class RelayHouse:
 
     def parts(self) -> dict[str, Run]:
         """Return what is to be kept running, by name."""
-        return {f"relay {event_id}": relay.run for event_id, relay in self._relays.items()}
+        return {f"relay {event_id}": relay.run for event_id, relay in self.relays.items()}
 
     def readiness(self) -> tuple[bool, dict[str, Any]]:
         """Return whether every showing has a picture out. How many have none, not which: anybody may ask."""
-        waiting = sum(relay.presentation.text(None) is None for relay in self._relays.values())
+        waiting = sum(relay.presentation.text(None) is None for relay in self.relays.values())
         return not waiting, {"showings_without_picture": waiting}
 
 

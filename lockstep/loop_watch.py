@@ -10,11 +10,10 @@ import asyncio
 import sys
 import threading
 import traceback
-from bisect import bisect_left
-from itertools import accumulate
 
 import structlog
 
+from kernel.histogram import Histogram
 from kernel.io.system_time import monotonic
 
 log = structlog.get_logger("lockstep")
@@ -34,24 +33,6 @@ MAX_FRAMES = 25
 BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 
-class LoopLag:
-    """Count how late a timer was."""
-
-    def __init__(self) -> None:
-        self._counts = [0] * (len(BOUNDS_S) + 1)
-        self.total_s = 0.0
-
-    def add(self, lag_s: float) -> None:
-        """Count one probe, in seconds."""
-        lag_s = max(0.0, lag_s)
-        self._counts[bisect_left(BOUNDS_S, lag_s)] += 1
-        self.total_s += lag_s
-
-    def cumulative(self) -> list[tuple[float, int]]:
-        """Return how many probes were at most so late, by bound; the last bound is infinite."""
-        return list(zip((*BOUNDS_S, float("inf")), accumulate(self._counts), strict=True))
-
-
 class LoopWatch:
     """Probe a loop, and watch it from a thread.
 
@@ -61,7 +42,7 @@ class LoopWatch:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, stuck_s: float = STUCK_S) -> None:
-        self.lag = LoopLag()
+        self.lag = Histogram(BOUNDS_S)
         self.blocked = 0
         """How often the loop was found blocked."""
         self._loop = loop

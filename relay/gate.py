@@ -10,10 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kernel.decisions import Decision, Scope, Verdict
+from kernel.histogram import Histogram
 from kernel.revocation import RevocationIndex
 from kernel.tokens import Claims, Reason
 from relay.running import RunningSessions
 from relay.token_cache import TokenCache
+
+BOUNDS_S = (1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 1e-3, 1e-2)
+"""A token seen before takes a microsecond, a new one ten; what takes a millisecond stops the loop for everybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,7 @@ class Gate:
         revocations: what is known to be revoked.
         lag_s: how old that knowledge may be, in seconds.
         limits: how old it may be at most.
+        clock: tells how long decisions take, in seconds.
     """
 
     def __init__(
@@ -46,18 +51,33 @@ class Gate:
         *,
         lag_s: Callable[[], float] = lambda: 0.0,
         limits: StaleLimits | None = None,
+        clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._tokens = tokens
         self._revocations = revocations
         self._lag_s = lag_s
         self._limits = limits or StaleLimits()
         self._running = RunningSessions()
+        self._clock = clock
+        self.took = Histogram(BOUNDS_S)
+        """How long decisions on requests took, in seconds."""
+        self.decisions: dict[Scope, dict[Reason | None, int]] = {
+            scope: dict.fromkeys((None, *Reason), 0) for scope in Scope
+        }
+        """How many requests were admitted (None), or refused for each reason, by what they were for."""
 
     def __call__(self, token: str | None, event_id: str, scope: Scope, *, now: float) -> Decision:
         """Decide whether the bearer of `token` may use `event_id` for `scope` at `now`, in Unix seconds.
 
         Guaranteed: a token whose signature does not hold yields a decision without claims, whatever it says.
         """
+        began = self._clock()
+        decision = self._decision(token, event_id, scope, now)
+        self.took.add(self._clock() - began)
+        self.decisions[scope][decision.reason] += 1
+        return decision
+
+    def _decision(self, token: str | None, event_id: str, scope: Scope, now: float) -> Decision:
         if not token:
             return _refused(Reason.MISSING_TOKEN, None)
         claims = self._tokens.verify(token, now=now)

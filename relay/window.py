@@ -13,6 +13,7 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 from kernel.follow import PlaylistFollower, is_same_segment
+from kernel.histogram import Histogram
 from kernel.marks import Opened, ReleaseMark
 from kernel.playlist import MediaPlaylist, PlaylistSegment
 from kernel.timeline import SegmentKey, SegmentTiming
@@ -28,6 +29,10 @@ MAX_REMEMBERED_BREAKS = 1_000
 
 MAX_MIDDLES = 100_000
 """Listed segments whose place is remembered for other renditions: as many as the longest list has."""
+
+
+LATE_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0)
+"""Two relays open a segment within 50 ms of each other; without a mark it opens after 15 s."""
 
 
 @dataclass(slots=True)
@@ -60,6 +65,12 @@ class Window:
         self._timelines: dict[SegmentKey, int] = {}
         self._unmatched: list[SegmentTiming] = []
         self._marks: list[ReleaseMark] = []
+        self.late = Histogram(LATE_BOUNDS_S)
+        """How long after its time each mark opened its segments, in seconds."""
+        self.began_at = float("-inf")
+        """Bus time at which we began: marks that were due before are not late by our fault."""
+        self.opened = self.unsynchronised = 0
+        """How many marks opened their segments, and how many segments opened without one."""
         self.listing = Listing()
         self.axis = LeadAxis()
         self.opened_end = 0.0
@@ -159,11 +170,15 @@ class Window:
         while self._marks and self._marks[0].at <= now and self._covers(self._marks[0]):
             mark = self._marks.pop(0)
             self._open_through(mark.key)
+            self.opened += 1
+            if mark.at >= self.began_at:
+                self.late.add(now - mark.at)
             opened.append(Opened(self._stream, mark.generation, mark.msn, mark.part, mark.upto, now))
         unmarked = self._oldest_unmarked()
         while unmarked is not None and unmarked.seen_at + self._patience_s <= now:
             key = self._key_of(unmarked)
             self._open_through(key)
+            self.unsynchronised += 1
             opened.append(Opened(self._stream, key.generation, key.msn, None, None, now))
             unmarked = self._oldest_unmarked()
         if opened:

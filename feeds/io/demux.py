@@ -179,10 +179,20 @@ class Demuxer:
         await self._reap()
         return await self._start()
 
+    async def _open_file(self) -> None:
+        opening = asyncio.create_task(asyncio.to_thread(_shared_file))
+        try:
+            self._file = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread makes it all the same: somebody has to close it.
+            self._file = await opening
+            raise
+
     async def _start(self) -> asyncio.subprocess.Process:
         limits = self._limits
         if self._file is None:
-            self._file = await asyncio.to_thread(_shared_file)
+            await self._open_file()
+        assert self._file is not None
         fd = self._file.fileno()
         arguments = (str(fd), str(limits.timeout_s), str(limits.memory_bytes))
         try:

@@ -30,6 +30,7 @@ from feeds.vendors.contract import ReceivedMessage
 from kernel.bus import Bus, marks_topic, state_signal, timings_topic
 from kernel.errors import JournalError, MediaError, OriginError, OriginMissing
 from kernel.follow import Found
+from kernel.histogram import Histogram
 from kernel.io.origin import Fetcher
 from kernel.io.playlists import OriginReader
 from kernel.marks import ReleaseMark
@@ -57,6 +58,12 @@ MIN_POLL_S, MAX_POLL_S = 0.25, 1.0
 
 TIMINGS_A_TRIM = 256
 """How often what is old is forgotten: every nine minutes of 2 s segments."""
+
+
+OUTCOMES = ("timed", "unreadable")
+
+MEASURING_BOUNDS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0)
+"""Up to the time that an origin has for an answer."""
 
 
 class StreamIngest:
@@ -99,6 +106,10 @@ class StreamIngest:
         self._origin = OriginReader(fetcher, showing.origin, event_id=showing.event_id, now=bus.now)
         self._base_ref = showing.origin
         self._poll_at = 0.0
+        self.segments = dict.fromkeys(OUTCOMES, 0)
+        """What became of segments, by outcome."""
+        self.measuring = Histogram(MEASURING_BOUNDS_S)
+        """From asking for a segment to knowing its times, in seconds."""
         self._misses = 0
         self._n_timings = 0
         self._n_marks = 0
@@ -217,12 +228,16 @@ class StreamIngest:
 
     async def _time(self, found: Found) -> None:
         try:
+            began = self._bus.now()
             media = await self._measured(found)
+            self.measuring.add(self._bus.now() - began)
             timed = self.feed.timed(found, media, now=self._bus.now(), wall=self._wall())
         except (OriginError, MediaError) as error:
+            self.segments["unreadable"] += 1
             self.feed.unreadable(found)
             log.warning("segment.unreadable", event_id=self.stream, msn=found.key.msn, error=str(error))
             return
+        self.segments["timed"] += 1
         if timed.why_new is not None:
             timing = timed.timing
             log.info(

@@ -98,6 +98,11 @@ class Journal:
         self._last_seq = await opened.run(_last_seq)
         return self
 
+    @property
+    def writes(self) -> GroupCommit:
+        """Return what commits, to see how it does."""
+        return self._commits
+
     def next_message_seq(self) -> int:
         """Return the number that the next message is to have; each is given once, used or not."""
         self._last_seq += 1

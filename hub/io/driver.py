@@ -28,6 +28,7 @@ from kernel.io.cut import cut
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from hub.counts import HubCounts
     from hub.settings import HubSettings
     from hub.subscriber import Format
     from kernel.bus import Bus, Cancel
@@ -147,6 +148,20 @@ class Hub:
             "alarms": self._outbox.alarms,
         }
 
+    @property
+    def streams(self) -> Mapping[str, Stream]:
+        """Return the streams by event id, to be looked at."""
+        return self._streams
+
+    @property
+    def tallies(self) -> HubCounts:
+        """Return what was done so far."""
+        return self._outbox.counts
+
+    def all_buffered_bytes(self) -> int:
+        """Return how much waits in all sockets together."""
+        return sum([socket.transport.get_write_buffer_size() for socket in self._sockets.values()])
+
     # What revocations say.
 
     def revoke(self, subject: Subject) -> None:
@@ -255,6 +270,7 @@ class Hub:
         subscriber.write = socket.write
         socket.subscriber = subscriber
         self._sockets[number] = socket
+        self._outbox.counts.connections += 1
         if self._draining:
             self._close(socket, Bye(CloseCode.GOING_AWAY))
         elif len(self._sockets) > self.settings.max_subscribers:
@@ -350,6 +366,7 @@ class Hub:
         patience_s = self.settings.cut_after_s if subscriber.revoked else self.settings.close_timeout_s
         subscriber.close_by = self._bus.now() + patience_s
         self._set_beat(subscriber)
+        self._outbox.counts.closed[bye.code] += 1
         log.info("subscriber.closed", number=subscriber.number, code=int(bye.code), reason=message["reason"])
         try:
             socket.close(reply_frame(message, subscriber.format), bye.code)
@@ -366,6 +383,7 @@ class Hub:
 
     def cut(self, subscriber: Subscriber) -> None:
         """End a connection without a word: nobody reads there any more."""
+        self._outbox.counts.cut += 1
         log.info("subscriber.cut", number=subscriber.number)
         self._leave(subscriber)
         self._pacemaker.remove(subscriber)

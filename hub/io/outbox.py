@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, get_args
 
 import structlog
 
+from hub.counts import HubCounts
 from hub.fanout import Frames
 from hub.group import Group
 from hub.guard import Guard
@@ -67,6 +68,7 @@ class Outbox:
         now: Callable[[], float],
         soon: Callable[[Callable[[], None]], object],
     ) -> None:
+        self.counts = HubCounts(streams)
         self.cues_sent = 0
         self.alarms = 0
         """How often the guard had to step in: anything but 0 is a fault of ours."""
@@ -133,6 +135,7 @@ class Outbox:
         if not delivery.safety and (set_aside or len(data) > self._settings.burst_bytes):
             to = self._spare(stream, delivery, len(data), set_aside)
         self._write(data, count, to, delivery.group)
+        self.counts.delivered[event_id].flushed(delivery, len(to), self._now())
         if delivery.safety:
             for subscriber in to:
                 self._bound_buffer(subscriber, len(data))
@@ -219,6 +222,7 @@ class Outbox:
             written += len(data)
             subscriber.sent += cues
             self.cues_sent += cues
+            self.counts.delivered[subscriber.event_id].caught_up += cues
             try:
                 if data:
                     subscriber.write(data)

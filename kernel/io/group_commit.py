@@ -28,6 +28,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 
 from kernel.errors import JournalError
+from kernel.histogram import Histogram
+from kernel.io.system_time import monotonic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +47,10 @@ MAX_WAITING_BYTES = 64 << 20
 
 BUSY_TIMEOUT_S = 2.0
 """How long the thread waits for a file that another process holds, such as one that is just going down."""
+
+
+COMMIT_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+"""From an SSD's millisecond to a disk that others keep busy."""
 
 
 @dataclass(slots=True)
@@ -66,9 +72,12 @@ class GroupCommit:
         self._path = path
         self._schema = schema
         self._version = version
+        self.commits = Histogram(COMMIT_BOUNDS_S)
+        """How long each transaction took, its work included, in seconds."""
+        self.waiting = 0
+        """How many writes wait, or are being committed."""
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._waiting = 0
         self._waiting_bytes = 0
         self._closed = False
         self._opened: asyncio.Future[None] = self._loop.create_future()
@@ -111,10 +120,10 @@ class GroupCommit:
         """
         if self._closed:
             raise JournalError(f"journal {self._path} is closed")
-        if self._waiting >= MAX_WAITING or (self._waiting and self._waiting_bytes + n_bytes > MAX_WAITING_BYTES):
-            raise JournalError(f"journal {self._path}: the disk is behind, {self._waiting} writes are waiting")
+        if self.waiting >= MAX_WAITING or (self.waiting and self._waiting_bytes + n_bytes > MAX_WAITING_BYTES):
+            raise JournalError(f"journal {self._path}: the disk is behind, {self.waiting} writes are waiting")
         job = Job(work, self._loop.create_future(), n_bytes, after)
-        self._waiting += 1
+        self.waiting += 1
         self._waiting_bytes += n_bytes
         self.put(job)
         result: T = await job.future
@@ -155,7 +164,9 @@ class GroupCommit:
         self._tell(_settle, self._opened, None, None)
         try:
             while batch := self._next_batch():
+                began = monotonic()
                 self.commit(connection, batch)
+                self.commits.add(monotonic() - began)
                 self._tell(self.resolve, batch)
         finally:
             connection.close()
@@ -261,7 +272,7 @@ class GroupCommit:
     def resolve(self, batch: list[Job]) -> None:
         """Tell all who wait for a batch."""
         for job in batch:
-            self._waiting -= 1
+            self.waiting -= 1
             self._waiting_bytes -= job.n_bytes
             _settle(job.future, job.result, job.error)
 

@@ -25,6 +25,7 @@ from urllib.parse import urljoin, urlsplit
 
 from kernel.errors import OriginError, OriginRefused, SettingsError
 from kernel.io.origin_cache import BodyCache, Fetched, Key
+from kernel.io.origin_counts import FetchCounts
 from kernel.io.origin_files import FileOrigin
 from kernel.io.origin_http import Answer, HttpOrigin, without_secrets
 from kernel.io.origin_hybrid import LocalCopies
@@ -170,6 +171,7 @@ class Fetcher:
             total_timeout_s=limits.total_timeout_s,
             max_redirects=limits.max_redirects,
         )
+        self.counts = FetchCounts()
         self._flights: dict[Key, asyncio.Task[Fetched]] = {}
         self._cache = BodyCache(limits.cache_bytes, limits.negative_s)
 
@@ -186,6 +188,7 @@ class Fetcher:
         key: Key = ("playlist", ref, 0, None)
         known = self._cache.get(key)
         if known is not None and max_age_s > 0 and self._now() - known.at <= max_age_s:
+            self.counts.spared["playlist"] += 1
             return known
         return await self._fly(key, lambda: self._read_playlist(ref, known))
 
@@ -222,6 +225,7 @@ class Fetcher:
     async def _lasting(self, key: Key, limit_bytes: int, *, again: bool) -> Fetched:
         known = self._cache.get(key)
         if known is not None:
+            self.counts.spared[key[0]] += 1
             return known
         if not again and key not in self._flights:
             failure = self._cache.failure(key, self._now())
@@ -234,16 +238,21 @@ class Fetcher:
         if flight is None:
             flight = asyncio.create_task(start())
             self._flights[key] = flight
-            flight.add_done_callback(lambda done: self._landed(key, done))
+            began = self._now()
+            flight.add_done_callback(lambda done: self._landed(key, done, began))
+        else:
+            self.counts.spared[key[0]] += 1
         # The task belongs to all who ask: one asker's cancellation must not reach it.
         return await asyncio.shield(flight)
 
-    def _landed(self, key: Key, flight: asyncio.Task[Fetched]) -> None:
+    def _landed(self, key: Key, flight: asyncio.Task[Fetched], began: float) -> None:
         del self._flights[key]
         if flight.cancelled():
             return
         # Asking for the exception also says that it was seen, should every asker have gone.
         failure = flight.exception()
+        n_bytes = 0 if failure is not None else len(flight.result().body)
+        self.counts.landed(key[0], self._now() - began, failure, n_bytes)
         if failure is None:
             self._cache.keep(key, flight.result())
         elif isinstance(failure, OriginError) and key[0] != "playlist":

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from kernel.errors import OriginError, PlaylistError
+from kernel.io.origin_counts import Kind
 from kernel.io.origin_http import without_secrets
 
 ENTRY_BYTES = 512
@@ -17,7 +18,7 @@ SHARE = 4
 MAX_FAILURES = 1_000
 """Failures remembered at a time."""
 
-Key = tuple[str, str, int, tuple[int, int] | None]
+Key = tuple[Kind, str, int, tuple[int, int] | None]
 """What kind of thing, its reference, its generation, and the range of it."""
 
 

@@ -108,6 +108,8 @@ class RedisBus:
         self._sent_at: dict[int, float] = {}
         self._fresh = (0, float("-inf"))
         self._freshened: set[asyncio.Future[None]] = set()
+        self.failures = self.refills = 0
+        """How often a connection was lost, and how often Redis had lost what it held."""
         self._down: dict[str, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -224,6 +226,10 @@ class RedisBus:
     def bound_s(self) -> float:
         """Return by how many seconds bus time may be wrong here."""
         return self._clock.bound(self._monotonic())
+
+    def unsent(self) -> int:
+        """Return how many records and signals wait to be written."""
+        return len(self._outbox)
 
     def trouble(self) -> str | None:
         """Return why this process is not to be relied upon, None if it is."""
@@ -351,6 +357,7 @@ class RedisBus:
                 tops = await self._tops(self._outbox.keys())
                 if any(self._outbox.has_lost(name, top) for name, top in tops.items()):
                     log.warning("bus.lost_its_end", address=self.address)
+                    self.refills += 1
                     self._must_rewind = True
 
     async def _rewind(self) -> None:
@@ -361,6 +368,7 @@ class RedisBus:
         wiped = self._written not in (None, marker)
         if wiped:
             log.warning("bus.wiped", address=self.address)
+            self.refills += 1
         tops = await self._tops(self._outbox.keys())
         self._outbox.rewind(tops, wiped=wiped)
         self._written = marker
@@ -437,6 +445,7 @@ class RedisBus:
     def _lost(self, what: str, error: BusUnavailable) -> None:
         if what not in self._down:
             self._down[what] = self._monotonic()
+            self.failures += 1
             log.warning("bus.unavailable", part=what, address=self.address, error=str(error))
 
     def _found(self, what: str) -> None:

@@ -68,6 +68,7 @@ class StreamRelay:
         """Follow and open until cancelled."""
         stream = self.showing.event_id
         cancels: list[Cancel] = []
+        self._window.began_at = self._bus.now()
         async with asyncio.TaskGroup() as group:
             try:
                 # Names depend on what the top playlist is: it comes before anything opens.

@@ -77,6 +77,11 @@ class RevocationStore:
         """
         return cls(await GroupCommit.open(path, schema=_SCHEMA, version=_VERSION))
 
+    @property
+    def writes(self) -> GroupCommit:
+        """Return what commits, to see how it does."""
+        return self._commits
+
     async def aclose(self) -> None:
         """Write what is waiting, then close the file."""
         await self._commits.aclose()

@@ -13,8 +13,10 @@ import httpx2
 import pytest
 
 from kernel.io.system_time import wall
+from tests.e2e.apart import ApartStage
 from tests.e2e.stage import FIXTURES, Command, Stage, is_cue
 from tests.e2e.vendor import Vendor, play
+from tests.lockstep.scraped import Samples, samples
 
 INTERVAL_S = 1.5
 
@@ -111,7 +113,8 @@ async def test_a_game_with_two_markets(stage: Stage, tmp_path: Path, hold: str) 
         await desk.tell(opening("a3", "a", 1500), opening("b2", "b", 2200))
         frames += await edge.until(lambda frame: frame.get("id") == "desk:b2")
         status = await _status(stage, url)
-        metrics = await _metrics(url)
+        urls = [f"http://127.0.0.1:{port}" for port in stage.ports.values()] if isinstance(stage, ApartStage) else [url]
+        said = {name: value for each in urls for name, value in samples(await _metrics(each)).items()}
     await desk.aclose()
     cues = _cues(frames)
     _never_below_the_floor(frames)
@@ -144,9 +147,25 @@ async def test_a_game_with_two_markets(stage: Stage, tmp_path: Path, hold: str) 
     (source,) = status["showings"][0]["sources"]
     assert source["state"] in ("recovering", "up")
     assert status["showings"][0]["hold"] == ("fixed" if hold == "6" else "auto")
-    assert 'lockstep_feed_state{event_id="game",source="desk",state="down"} 0.0' in metrics
+    _are_sound(said, held=hold == "6")
     assert await server.end() == 0
     assert "Traceback" not in server.log
+
+
+def _are_sound(said: Samples, *, held: bool) -> None:
+    """See that every house has counted what it did."""
+    event, source = ("event_id", "game"), ("source", "desk")
+    assert said["lockstep_feed_state", event, source, ("state", "down")] == 0
+    assert said["lockstep_feeds_segments_total", event, ("outcome", "timed")] > 0
+    assert said["lockstep_relay_releases_total", event, ("how", "marked")] > 0
+    assert said["lockstep_hub_cues_total", ("class", "safety"), event] >= 2
+    locked, reopened = (said["lockstep_hub_cues_total", ("class", name), event] for name in ("locked", "reopen"))
+    assert said["lockstep_hub_late_seconds_count", event] == locked + reopened > 0
+    assert said["lockstep_hub_joins_total", event, ("how", "new")] == 1
+    assert said["lockstep_hub_guard_stops_total",] == 0
+    if held:
+        assert said["lockstep_feeds_lead_seconds_count", event] > 0
+        assert said["lockstep_feeds_late_seconds_count", event] == said["lockstep_feeds_late_total", event] == 0
 
 
 async def _status(stage: Stage, url: str) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import math
-
-from feeds.lag import BOUNDS_S, MAX_HOLD_S, RECENT_FACTS, Counted, LagGauge
+from feeds.lag import MAX_HOLD_S, RECENT_FACTS, LagGauge
 
 
 def test_it_learns_the_hold_that_99_of_100_facts_need() -> None:
@@ -24,16 +22,6 @@ def test_it_has_a_limit_and_forgets() -> None:
     for _ in range(RECENT_FACTS):
         gauge.add(-2.0)
     assert gauge.hold_s() == 0.0
-
-
-def test_counts_are_cumulative() -> None:
-    counted = Counted()
-    for span_s in (0.0, 0.2, 0.25, 5.5, 999.0):
-        counted.add(span_s)
-    rows = dict(counted.cumulative())
-    assert (rows[0.0], rows[0.25], rows[5.0], rows[6.0], rows[math.inf]) == (1, 3, 3, 4, 5)
-    assert tuple(rows) == BOUNDS_S
-    assert counted.total_s == 1004.95
 
 
 def test_it_counts_the_hold_that_each_fact_would_have_needed() -> None:

@@ -55,6 +55,17 @@ def test_it_tells_since_when_a_picture_is_out() -> None:
     assert schedule.out_since(MediaTime(0, Ticks(720_000)), now=10.0) is None
 
 
+def test_it_measures_how_far_ahead_of_its_picture_an_entry_is_sealed() -> None:
+    schedule = ReleaseSchedule("game", hold_s=6.0)
+    # Sealed before the mark of its segment, as a rule; then between the mark and its time; then too late.
+    schedule.note_sealed(MediaTime(0, Ticks(90_000)), now=1.0)
+    schedule.mark(timing(0, "a"), arrived=2.0, now=2.0)
+    schedule.note_sealed(MediaTime(0, Ticks(90_000)), now=5.0)
+    schedule.note_sealed(MediaTime(0, Ticks(90_000)), now=8.5)
+    assert (schedule.leads.leads.count, schedule.leads.leads.total) == (2, 10.0)
+    assert (schedule.leads.lates.count, schedule.leads.lates.total) == (1, 0.5)
+
+
 def test_it_forgets_old_marks() -> None:
     schedule = ReleaseSchedule("game")
     for msn in range(3 * REMEMBERED_MARKS):

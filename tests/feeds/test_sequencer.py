@@ -92,6 +92,8 @@ def test_a_late_fact_says_how_late(desk: Desk) -> None:
     desk.offer(fact("a", 2.5))
     assert desk.seal(now=107.25)[0].late_ms == 7250
     assert desk.sequencer.counts.late == 1
+    lates = desk.sequencer._release.leads.lates
+    assert (lates.count, lates.total) == (1, 7.25)
 
 
 def test_repeats_are_dropped(desk: Desk) -> None:

@@ -141,3 +141,39 @@ def test_a_state_is_built_on_one_that_has_not_come_further() -> None:
         other.cursor = other.cursor._replace(upto=upto)
         assert stage.cohorts.base_for(other, 0.0) is base
     assert stage.cohorts.base_for(honest, 0.0) is None
+
+
+def test_a_delivery_knows_since_when_it_might_have_gone() -> None:
+    stage = Stage()
+    stage.open(0, 0.0)
+    edge = stage.cohorts.share("edge", 0)
+    edge.add(Subscriber(1, "game", HubSettings(), 0.0))
+    stage.seal(0, 2.5, 0.5)
+
+    # The relay opened the next segment at 2.0; here it is heard of at 2.1.
+    stage.path.lay(timing(1))
+    stage.edge.open(opened(1, 2.0), 2.1)
+    stage.cohorts.move(2.1, since=2.0)
+    assert [delivery.since for delivery in stage.cohorts.take_deliveries()] == [2.0]
+
+    # What comes after its picture might go as soon as it is here.
+    stage.seal(1, 0.5, 3.0)
+    assert [delivery.since for delivery in stage.cohorts.take_deliveries()] == [3.0]
+
+
+def test_a_timer_that_is_late_says_how_late() -> None:
+    stage = Stage(live=False)
+    stage.open(0, 0.0)
+    cohort, _ = stage.apart(1, 0.0)
+    stage.seal(0, 1.0, 0.0)
+    due = stage.cohorts.next_deadline()
+    assert due is not None
+    stage.cohorts.timer(due + 0.25)
+    assert [delivery.since for delivery in stage.cohorts.take_deliveries()] == [due]
+
+    # Whatever else moves it: from then on it might have gone.
+    stage.seal(1, 1.5, due + 0.3)
+    due = stage.cohorts.next_deadline()
+    assert due is not None
+    stage.cohorts.look_again(cohort, due + 0.125)
+    assert [delivery.since for delivery in stage.cohorts.take_deliveries()] == [due]

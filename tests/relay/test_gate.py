@@ -151,3 +151,19 @@ def test_who_comes_first_when_the_bus_is_away_comes_too_late() -> None:
 def test_before_the_bus_has_been_heard_nobody_is_admitted() -> None:
     gate = Gate(cache(), RevocationIndex(), lag_s=lambda: float("inf"))
     assert gate(token(), "game", Scope.WATCH, now=NOW).reason is Reason.STALE
+
+
+def test_decisions_are_counted_by_reason_and_timed() -> None:
+    ticks = iter([10.0, 10.002, 20.0, 20.0, 30.0, 30.0])
+    gate = Gate(cache(), RevocationIndex(), clock=lambda: next(ticks))
+    gate(token(), "game", Scope.WATCH, now=NOW)
+    gate(token(), "other", Scope.WATCH, now=NOW)
+    gate(None, "game", Scope.WAGER, now=NOW)
+    assert gate.decisions[Scope.WATCH][None] == gate.decisions[Scope.WATCH][Reason.WRONG_EVENT] == 1
+    assert gate.decisions[Scope.WAGER][Reason.MISSING_TOKEN] == 1
+    assert sum(sum(counts.values()) for counts in gate.decisions.values()) == 3
+    assert gate.took.count == 3
+    assert gate.took.total == pytest.approx(0.002)
+    # A look at a body that is on its way is no request.
+    gate.decide(claims(), "game", Scope.WATCH, now=NOW)
+    assert gate.took.count == 3

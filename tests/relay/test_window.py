@@ -96,8 +96,22 @@ def test_what_nobody_marks_opens_unsynchronised() -> None:
     assert [(item.key.msn, item.upto) for item in relay.tick()] == [(0, None)]
     assert relay.names() == ["0-0.ts"]
     assert relay.window.next_deadline() == 20.0
+    assert (relay.window.opened, relay.window.unsynchronised) == (0, 1)
     # Feeds is back: its mark says that we are in lockstep again.
     assert [item.upto for item in relay.mark(1)] == [timing(1, "x").upto]
+    assert (relay.window.opened, relay.window.unsynchronised) == (1, 1)
+
+
+def test_how_late_marks_are_obeyed_is_measured() -> None:
+    relay = Relay()
+    relay.window.began_at = 100.0
+    relay.now = 107.0
+    relay.copy(["a.ts", "b.ts"])
+    # It was due before we were there.
+    relay.mark(0, at=99.0)
+    assert relay.window.late.count == 0
+    relay.mark(1, at=106.75)
+    assert (relay.window.late.count, relay.window.late.total) == (1, 0.25)
 
 
 def test_a_mark_for_what_is_out_already_is_told() -> None:

@@ -316,3 +316,17 @@ def _same_as_ffprobe(path: Path, media: SegmentMedia) -> None:
         assert track.frames == len(pts)
         assert track.start == pts[0] % WRAP
         assert [at - track.pts[0] for at in track.pts] == [at - pts[0] for at in pts]
+
+
+async def test_a_caller_who_gives_up_at_once_leaves_nothing_open() -> None:
+    demuxer = Demuxer()
+    asking = asyncio.create_task(demuxer.measure(b"\x47" * 188))
+    await asyncio.sleep(0)
+    # The file is being made, in a thread.
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    file = demuxer._file
+    await demuxer.aclose()
+    assert file is not None
+    assert file.closed

@@ -8,7 +8,7 @@ from hub.io.outbox import Outbox
 from hub.settings import HubSettings
 from hub.stream import Stream
 from hub.subscriber import Phase, Subscriber
-from kernel.cues import CueType
+from kernel.cues import CueClass, CueType
 from tests.hub.makers import SHOWING, STREAM, at, entry, opened, state, timing
 
 SETTINGS = HubSettings(piece_bytes=1_000, burst_bytes=4_000, max_buffer_bytes=50_000)
@@ -76,6 +76,8 @@ def test_one_flush_is_one_write_of_the_same_bytes() -> None:
     assert len(stage.writes[0]) == 1
     assert stage.writes[0][0] is stage.writes[1][0]
     assert (one.sent_in_all, other.sent_in_all, stage.outbox.cues_sent) == (3, 3, 6)
+    counts = stage.outbox.counts.delivered[STREAM]
+    assert (counts.cues[CueClass.LOCKED], counts.flushes, counts.late.count) == (6, 1, 6)
 
 
 def test_a_large_flush_goes_in_pieces_and_turns() -> None:

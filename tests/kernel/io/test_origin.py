@@ -102,6 +102,11 @@ async def test_files_are_read_within_limits(tmp_path: Path) -> None:
         await fetcher.segment(resolve(ref, "a.ts"))
     with pytest.raises(OriginMissing):
         await fetcher.segment(resolve(ref, "b.ts"))
+    counts = fetcher.counts
+    assert {key: count for key, count in counts.fetches.items() if count} == {
+        ("playlist", "fetched"): 1, ("segment", "fetched"): 1, ("segment", "refused"): 1, ("segment", "missing"): 1,
+    }  # fmt: skip
+    assert (counts.took["segment"].count, counts.fetched_bytes["segment"], counts.spared["segment"]) == (3, 2, 0)
     await fetcher.aclose()
 
 
@@ -122,6 +127,9 @@ async def test_a_segment_is_fetched_once() -> None:
         assert first is second is await fetcher.segment(canned.url + "/a.ts")
         assert first == Fetched(canned.url + "/a.ts", b"bytes", "video/mp2t", 100.0)
         assert canned.paths == ["/a.ts"]
+        # One shared its flight, one had it from the cache.
+        assert fetcher.counts.spared["segment"] == 2
+        assert fetcher.counts.fetches["segment", "fetched"] == 1
         await fetcher.segment(canned.url + "/a.ts", generation=1)
         assert canned.paths == ["/a.ts"] * 2
         await fetcher.aclose()
