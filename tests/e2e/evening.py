@@ -282,8 +282,11 @@ class Evening:
         assert len(owed) > 3
         for one in self.followers:
             await one.gets_all(owed)
-        # What one has been told of, all were: they have the same filter, and were there from the beginning.
+        # What one has been told of, all are: they have the same filter, and were there from the beginning. More than is
+        # owed, for what the desk was never told of may have been taken all the same; then not all have it at once.
         log = {cue["o"]: _fact(cue) for one in self.followers for cue in one.cues}
+        for one in self.followers:
+            await one.gets_all({fact.id for fact in log.values()})
         for one in self.followers:
             one.judge(owed, self.checkers, log)
 

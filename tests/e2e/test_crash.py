@@ -23,7 +23,7 @@ async def test_what_was_acknowledged_survives_a_kill(stage: Stage) -> None:
     server, url = await stage.serve(origin, "--source", "desk=lockstep")
     # It resumes in the second life, however long that takes to begin.
     token = await stage.token("wager,server")
-    edge = await stage.subscribe(url, token, "--mode", "edge", "--retry-for", "60")
+    edge = await stage.subscribe(url, token, "--mode", "edge", "--retry-for", "300")
     await edge.until(lambda frame: frame["op"] == "snap")
     vendor = Vendor(url, stage.data_dir)
     acknowledged: list[str] = []

@@ -11,7 +11,7 @@ import pytest
 
 from hub.schemas import SERVER
 from kernel.io.system_time import wall
-from tests.e2e.stage import FIXTURES, Stage, is_cue
+from tests.e2e.stage import FIXTURES, PATIENCE_S, Stage, is_cue
 from tests.e2e.vendor import Vendor, play
 from tests.support import invariants
 from tests.support.invariants import Wire
@@ -35,7 +35,7 @@ async def test_kill_9_in_the_middle_of_a_subscription(stage: Stage, how: str) ->
     origin = await stage.origin(FIXTURES / "plain", "--loop")
     server, url = await stage.serve(origin, "--source", "desk=lockstep")
     token = await stage.token("watch,wager,server")
-    options = ("--retry-for", "60", "--format", how)
+    options = ("--retry-for", "300", "--format", how)
     edge = await stage.subscribe(url, token, "--mode", "edge", *options)
     viewer = await stage.subscribe(url, token, *options)
     for each in (edge, viewer):
@@ -54,7 +54,7 @@ async def test_kill_9_in_the_middle_of_a_subscription(stage: Stage, how: str) ->
     wanted = {f"desk:p{number}" for number in range(COUNT)}
     for each, before in ((edge, seen), (viewer, [])):
         frames, missing = list(before), wanted - {frame.get("id") for frame in before}
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE_S):
             while missing:
                 frames += await each.until(is_cue)
                 missing.discard(frames[-1]["id"])

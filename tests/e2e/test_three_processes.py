@@ -135,7 +135,7 @@ async def theatre(folder: Path) -> AsyncIterator[tuple[Theatre, str, list[Client
         checkers = [Checker(f"{one.url(name)}/hls/{token}/game/index.m3u8") for name in ("relay0", "relay1")]
         watching = [asyncio.create_task(_watch(checker)) for checker in checkers]
         for name in ("hub0", "hub1"):
-            command = await stage.subscribe(one.url(name), token, "--mode", "edge", "--retry-for", "60")
+            command = await stage.subscribe(one.url(name), token, "--mode", "edge", "--retry-for", "300")
             clients.append(Client(command))
         for client in clients:
             await client.gets(lambda frame: frame["op"] == "snap")
