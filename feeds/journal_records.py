@@ -10,6 +10,7 @@ from feeds.market_book import Kept
 from kernel.cues import Entry
 from kernel.marks import ReleaseMark
 from kernel.timeline import SegmentTiming
+from kernel.value import Record
 
 
 class Appended(NamedTuple):
@@ -30,8 +31,7 @@ class StoredMessage:
     body: bytes
 
 
-@dataclass(slots=True)
-class SealedRow:
+class SealedRow(Record, gc=False):
     """An entry, what it was made from, and whatever the sequencer wants to know again after a restart.
 
     `source`, `fact_id` and `rev` name the vendor's fact, `message_seq` the message that brought it; all None for what

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from itertools import repeat
 
 from kernel.histogram import Histogram
 
@@ -36,17 +37,17 @@ class LagGauge:
         """Return how many recent facts were measured."""
         return len(self._recent)
 
-    def add(self, lag_s: float) -> None:
-        """Learn how long a new fact took; one told before it happened took no time, its clock is wrong."""
+    def add(self, lag_s: float, count: int = 1) -> None:
+        """Learn how long new facts took; one told before it happened took no time, its clock is wrong."""
         lag_s = max(0.0, lag_s)
-        self._recent.append(lag_s)
-        self.lags.add(lag_s)
+        self._recent.extend(repeat(lag_s, min(count, RECENT_FACTS)))
+        self.lags.add(lag_s, count)
 
-    def needed(self, hold_s: float, *, late: bool) -> None:
-        """Learn what hold a cue would have needed, and whether it came late with the one there was."""
-        self.holds.add(hold_s)
-        self.sealed += 1
-        self.late += late
+    def needed(self, hold_s: float, *, late: bool, count: int = 1) -> None:
+        """Learn what hold cues would have needed, and whether they came late with the one there was."""
+        self.holds.add(hold_s, count)
+        self.sealed += count
+        self.late += count * late
 
     def late_share(self) -> float | None:
         """Return the share of cues that came after their picture, None before the first."""

@@ -28,28 +28,29 @@ class Leads:
         """Of entries that were sealed in time."""
         self.lates = Histogram(BOUNDS_S)
         """Of those that were not, how late."""
-        self._awaited: deque[tuple[MediaTime, float]] = deque(maxlen=MAX_AWAITED)
+        self._awaited: deque[tuple[MediaTime, float, int]] = deque(maxlen=MAX_AWAITED)
 
-    def sealed(self, due: MediaTime, *, at: float | None, now: float) -> None:
-        """Take note of an entry.
+    def sealed(self, due: MediaTime, *, at: float | None, now: float, count: int = 1) -> None:
+        """Take note of an entry, or of several that were sealed together.
 
         Args:
             due: its due time.
             at: bus time at which that goes out, None if no mark has said so yet.
             now: bus time.
+            count: how many they are.
         """
         if at is None:
-            self._awaited.append((due, now))
+            self._awaited.append((due, now, count))
         elif at > now:
-            self.leads.add(at - now)
+            self.leads.add(at - now, count)
         else:
-            self.lates.add(now - at)
+            self.lates.add(now - at, count)
 
     def marked(self, upto: MediaTime, at: float) -> None:
         """Take note of when the pictures before `upto` go out, in bus time."""
         for _ in range(len(self._awaited)):
-            due, sealed_at = awaited = self._awaited.popleft()
+            due, sealed_at, count = awaited = self._awaited.popleft()
             if due < upto:
-                self.leads.add(at - sealed_at)
+                self.leads.add(at - sealed_at, count)
             else:
                 self._awaited.append(awaited)

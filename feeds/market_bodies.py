@@ -64,7 +64,7 @@ def price_market_of(cue: Cue) -> str | None:
         return None
     price = cue.body.get("price")
     mid = price.get("mid") if type(price) is dict or isinstance(price, Mapping) else None
-    return mid if isinstance(mid, str) else None
+    return mid if type(mid) is str else None
 
 
 def is_urgent(fact: Fact) -> bool:
@@ -90,14 +90,14 @@ def price_list(fact: Fact) -> list[tuple[str, int]]:
     return _outcomes(fact.body["price"])
 
 
-def merge_prices(known: dict[str, int], told: list[tuple[str, int]]) -> bool:
-    """Put told prices over known ones; return whether a known one changed."""
-    changed = False
+def merge_prices(known: Mapping[str, int], told: list[tuple[str, int]]) -> tuple[dict[str, int], bool]:
+    """Return known prices with told ones over them, and whether a known one changed."""
+    merged, changed = dict(known), False
     for oid, milli in told:
-        if known.get(oid, milli) != milli:
+        if merged.get(oid, milli) != milli:
             changed = True
-        known[oid] = milli
-    return changed
+        merged[oid] = milli
+    return merged, changed
 
 
 def nested(kind: CueType, body: Body) -> Body:

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from kernel.value import Value, to_map
+
 MAX_MARKETS = 20_000
 """A football match has 600 markets at a large bookmaker, cricket ball by ball some thousands."""
 
@@ -42,6 +44,18 @@ AFTER: Mapping[Status | None, Mapping[Status, Status]] = {
 }
 
 
+class MarketState(Value, frozen=True, gc=False):
+    """What is kept of a market, as plain JSON once it is written: a price makes one, so it copies nothing."""
+
+    quotes: Mapping[str, Quote]
+    about: Mapping[str, Any]
+    out: Mapping[str, int]
+    priced_by: str | None
+    floor: int
+    floor_seq: int
+    open_ver: int
+
+
 class Kept(NamedTuple):
     """A piece of state to be put on disk together with the cue that tells it; a higher `ver` outranks a lower.
 
@@ -50,11 +64,10 @@ class Kept(NamedTuple):
 
     key: str
     ver: int
-    state: Mapping[str, Any] | None
+    state: Mapping[str, Any] | MarketState | None
 
 
-@dataclass(slots=True)
-class Quote:
+class Quote(NamedTuple):
     """The last word of one source on a market: `at` is when it says that this happened, in Unix seconds."""
 
     st: Status
@@ -73,12 +86,15 @@ class Stop:
 
 @dataclass(slots=True)
 class Market:
-    """One market. `out` holds its current odds, `floor_seq` the number of the message that raised its floor."""
+    """One market. `out` holds its current odds, `floor_seq` the number of the message that raised its floor.
+
+    Its maps are never changed but replaced: what is kept of it holds them as they were.
+    """
 
     mid: str
-    quotes: dict[str, Quote] = field(default_factory=dict)
-    about: dict[str, Any] = field(default_factory=dict)
-    out: dict[str, int] = field(default_factory=dict)
+    quotes: Mapping[str, Quote] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    out: Mapping[str, int] = field(default_factory=dict)
     priced_by: str | None = None
     floor: int = 0
     floor_seq: int = 0
@@ -123,7 +139,7 @@ class MarketBook:
     def quote(self, market: Market, source: str, said: Status, at: float | None) -> int:
         """Note a source's word on a market; return its `ver`."""
         before, ver = market.quotes.get(source), self.take()
-        market.quotes[source] = Quote(AFTER[before.st if before else None][said], ver, at)
+        market.quotes = {**market.quotes, source: Quote(AFTER[before.st if before else None][said], ver, at)}
         return ver
 
     def status(self, market: Market) -> Status:
@@ -169,15 +185,9 @@ class MarketBook:
 
     def keep_market(self, market: Market, ver: int) -> Kept:
         """Return what to keep of a market."""
-        state = {
-            "quotes": {source: [quote.st.value, quote.ver, quote.at] for source, quote in market.quotes.items()},
-            "about": dict(market.about),
-            "out": dict(market.out),
-            "priced_by": market.priced_by,
-            "floor": market.floor,
-            "floor_seq": market.floor_seq,
-            "open_ver": market.open_ver,
-        }
+        state = MarketState(
+            market.quotes, market.about, market.out, market.priced_by, market.floor, market.floor_seq, market.open_ver
+        )
         return Kept(f"market/{market.mid}", ver, state)
 
     def keep_stop(self, source: str) -> Kept:
@@ -205,7 +215,9 @@ class MarketBook:
             kind, _, rest = key.partition("/")
             if state is None:
                 continue
-            if kind == "market":
+            if isinstance(state, MarketState):
+                self.markets[rest] = _market_from_map(rest, to_map(state))
+            elif kind == "market":
                 self.markets[rest] = _market_from_map(rest, state)
             elif kind == "stop":
                 self.stops[rest] = Stop(state["ver"], state["at"])

@@ -15,19 +15,18 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from feeds.market_bodies import merge_prices, mid_of, price_list, statement_of
 from feeds.market_book import Kept, Market, MarketBook, Status, Stop, is_before
 from kernel.cues import Body, CueClass, CueType, Fact, Op
+from kernel.value import Record, replace
 
 STATEFUL = frozenset({CueType.MARKET, CueType.PRICE, CueType.SUSPEND, CueType.SETTLE, CueType.INV})
 """The types that say something of markets."""
 
 
-@dataclass(slots=True)
-class Change:
+class Change(Record, gc=False):
     """A cue that a word about a market leads to.
 
     `id` is None where it is the vendor's own fact, else a name of ours under `source`, whose revision is `ver`.
@@ -39,7 +38,7 @@ class Change:
     type: CueType
     cls: CueClass
     ver: int
-    body: Body = field(hash=False)
+    body: Body
     not_before: float | None = None
     kept: tuple[Kept, ...] = ()
 
@@ -151,9 +150,9 @@ class Markets:
 
     def _stated(self, fact: Fact, market: Market, seq: int, at: float) -> list[Change]:
         said = statement_of(fact)
-        market.about.update(said.about)
+        market.about = {**market.about, **said.about}
         if said.out:
-            merge_prices(market.out, said.out)
+            market.out = merge_prices(market.out, said.out)[0]
             market.priced_by = fact.source
         status = Status(said.st)
         if status is Status.OPEN:
@@ -177,15 +176,16 @@ class Markets:
         return [told, *self._narrow(market, fact.source, at)]
 
     def _priced(self, fact: Fact, market: Market, seq: int) -> list[Change]:
-        changed = merge_prices(market.out, price_list(fact))
+        price = fact.body["price"]
+        market.out, changed = merge_prices(market.out, price_list(fact))
         market.priced_by = fact.source
         kills = self._invalidate and changed and self.book.is_out(market)
-        changes = [self._inv(market, fact.source)] if kills else []
+        killed = [self._inv(market, fact.source)] if kills else []
         ver = self._ver(market, seq)
-        body = {**fact.body, "price": {**fact.body["price"], "mid": market.mid, "ver": ver}}
+        body = {**fact.body, "price": {**price, "mid": market.mid, "ver": ver}}
         kept = (self.book.keep_market(market, ver),)
-        changes.append(Change(fact.source, None, CueType.PRICE, CueClass.LOCKED, ver, body, kept=kept))
-        return [*changes, self._reopened(market, not_before=None)] if kills else changes
+        told = Change(fact.source, None, CueType.PRICE, CueClass.LOCKED, ver, body, None, kept)
+        return [*killed, told, self._reopened(market, not_before=None)] if kills else [told]
 
     def _retracted(self, fact: Fact, mid: str | None, seq: int, at: float) -> list[Change]:
         if fact.type in (CueType.SUSPEND, CueType.INV):
@@ -197,7 +197,8 @@ class Markets:
             was_out, quote = self.book.is_out(market), market.quotes.get(fact.source)
             if quote is not None and quote.st in (Status.OPEN, Status.SETTLED):
                 # What was said of it is void, and what holds instead was not said.
-                market.quotes[fact.source] = replace(quote, st=Status.SUSPENDED, ver=ver)
+                void = quote._replace(st=Status.SUSPENDED, ver=ver)
+                market.quotes = {**market.quotes, fact.source: void}
             if was_out:
                 changes.append(self._closing(market, fact.source, "~suspend", ver, seq, at))
             else:
@@ -301,7 +302,10 @@ class Markets:
 
     def _ver(self, market: Market, seq: int) -> int:
         """Return a fresh `ver`; for what a suspend has overtaken one that is never sent."""
-        return max(self.book.floor, market.floor) if self.book.is_overtaken(market, seq) else self.book.take()
+        book = self.book
+        if seq < book.floor_seq or seq < market.floor_seq:
+            return max(book.floor, market.floor)
+        return book.take()
 
 
 def _safety(source: str, id_: str | None, ver: int, body: Body, kept: list[Kept]) -> Change:

@@ -85,9 +85,9 @@ class ReleaseSchedule:
         at = self._at(due)
         return at if at is not None and at <= now else None
 
-    def note_sealed(self, due: MediaTime, *, now: float) -> None:
-        """Take note that an entry was sealed, at bus time `now`."""
-        self.leads.sealed(due, at=self._at(due), now=now)
+    def note_sealed(self, due: MediaTime, *, now: float, count: int = 1) -> None:
+        """Take note that so many entries with one due time were sealed, at bus time `now`."""
+        self.leads.sealed(due, at=self._at(due), now=now, count=count)
 
     def needed_hold_s(self, due: MediaTime, *, received: float) -> float:
         """Return the delay with which a fact received at bus time `received` would have come before its picture."""

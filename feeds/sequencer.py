@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from feeds.align import Placement, TimelineMap
 from feeds.lag import LagGauge
@@ -26,16 +26,22 @@ from feeds.revisions import Known, Revision, Revisions
 from feeds.skew import Skews
 from kernel.cues import Body, Cue, CueClass, CueType, Entry, Fact, Op
 from kernel.timeline import MediaTime
+from kernel.value import Record, replace
 
 MAX_WAITING = 50_000
 """Beyond how many cues that wait for their picture prices among them are thinned out: 5 s of 10,000 a second."""
+
+THIN_AT_ONCE = 1_000
+"""How many of them are looked at with each message that comes: a millisecond."""
+
+TRIES = 5
+"""How many cues without a picture are passed over for each that may be sealed at a time: as much work."""
 
 MAX_AHEAD = 1_000
 """Retractions that are kept at hand for a target that has not come: messages overtake each other by seconds."""
 
 
-@dataclass(slots=True)
-class Waiting:
+class Waiting(Record, gc=False):
     """A cue that is numbered, but whose picture is not known yet. `fact_id` is None for what we say ourselves."""
 
     source: str
@@ -54,8 +60,7 @@ class Waiting:
     kept: tuple[Kept, ...] = ()
 
 
-@dataclass(slots=True)
-class Sealed:
+class Sealed(Record, gc=False):
     """An entry, the vendor's fact and message it came from, what `restore` wants to know of it, and what to keep."""
 
     entry: Entry
@@ -65,6 +70,34 @@ class Sealed:
     note: dict[str, Any]
     ver: int = 0
     kept: tuple[Kept, ...] = ()
+
+
+class _When(Record, gc=False):
+    """When facts happened that were told together, how uncertain that is, and the vendor's word on it, if usable."""
+
+    wall: float
+    sigma_s: float
+    said: float | None
+    new: int = 0
+
+
+class _Message(NamedTuple):
+    """What the facts of one message have in common, and what was found out about their times already."""
+
+    seq: int
+    received: float
+    live: bool
+    now: float
+    whens: dict[tuple[float | None, float], _When]
+
+
+@dataclass(slots=True)
+class _Walk:
+    """How far those that wait have been thinned out, and of which market and while the newest was met."""
+
+    untried: int
+    stuck: int
+    seen: set[tuple[str, str, int]] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -111,6 +144,7 @@ class Sequencer:
         self._tried_with: object = None
         self._given_up: list[int] = []
         self._thin_beyond = MAX_WAITING
+        self._walk: _Walk | None = None
         self._while_s = 1
         self._open: dict[int, int] = {}
         self._ahead: deque[int] = deque()
@@ -132,23 +166,41 @@ class Sequencer:
         """Take in the facts of one message and number them; those that need a picture wait for `seal`.
 
         Args:
-            facts: what the message says.
+            facts: what the message says; one source sends it.
             message_seq: the message's number in the journal.
             received: when it was received, in Unix seconds.
             live: whether the stream is live, so that a clock can be told to be absurd.
             now: bus time at which it was received.
         """
         self._seq = max(self._seq, message_seq)
-        offer = Offer()
+        offer, message, waiting = Offer(), _Message(message_seq, received, live, now, {}), self._untried
+        waited = len(waiting)
         for fact in facts:
-            if fact.op is Op.RETRACT and not self.revisions.knows(fact):
+            is_new = not self.revisions.knows(fact)
+            if is_new and fact.op is Op.RETRACT:
                 offer.settled = False
                 self._keep_open(message_seq)
-            self._take(offer, self._numbered(fact, message_seq, received, live=live, now=now), message_seq)
-        self.counts.waiting = len(self._untried) + len(self._stuck)
-        if self.counts.waiting > self._thin_beyond:
-            self._thin_out()
+            for each in self._numbered(fact, message, is_new=is_new):
+                if each.cls is CueClass.SAFETY:
+                    offer.safety.append(self._sealed(each, None, None))
+                else:
+                    waiting.append(each)
+        if facts:
+            self._note_waiting(offer, message, facts[0].source, len(waiting) - waited)
         return offer
+
+    def _note_waiting(self, offer: Offer, message: _Message, source: str, n_waiting: int) -> None:
+        """Count what of a message waits for its picture, and how long its facts took to be told."""
+        if n_waiting:
+            offer.settled = False
+            self._open[message.seq] = self._open.get(message.seq, 0) + n_waiting
+        for when in message.whens.values():
+            if message.live and when.new and when.said is not None:
+                for gauge in (self.lag, self._lag_of(source)):
+                    gauge.add(message.received - when.said, when.new)
+        self.counts.waiting = len(self._untried) + len(self._stuck)
+        if self._walk is not None or self.counts.waiting > self._thin_beyond:
+            self._thin_out()
 
     def _keep_open(self, message_seq: int) -> None:
         """Let a message with a retraction that is ahead of its target be handed out again by a restart."""
@@ -191,13 +243,15 @@ class Sequencer:
         if self._tried_with != self._map.version:
             # Only another segment can place what had none.
             self._tried_with = self._map.version
-            self._untried, self._stuck = [*self._stuck, *self._untried], []
+            self._untried, self._stuck, self._walk = [*self._stuck, *self._untried], [], None
         sealed: list[Sealed] = []
         settled, self._given_up = self._given_up, []
         placements: dict[tuple[float, float], Placement | None] = {}
+        lates: dict[MediaTime, int | None] = {}
+        needs: dict[tuple[str, MediaTime, float], int] = {}
         tried = 0
         for waiting in self._untried:
-            if limit is not None and len(sealed) >= limit:
+            if limit is not None and (len(sealed) >= limit or tried >= TRIES * limit):
                 break
             tried += 1
             known = waiting.known
@@ -205,28 +259,59 @@ class Sequencer:
             if placement is None:
                 self._stuck.append(waiting)
                 continue
-            known.placement = placement
-            sealed.append(self._sealed(waiting, placement, now=now))
+            known.placement, due = placement, placement.due
+            if due not in lates:
+                lates[due] = self._late_ms(due, now)
+            sealed.append(self._sealed(waiting, placement, lates[due]))
+            need = (waiting.source, due, waiting.received)
+            needs[need] = needs.get(need, 0) + 1
             if self.release(waiting.message_seq):
                 settled.append(waiting.message_seq)
+        for (source, due, received), count in needs.items():
+            self._note_needed(source, due, received, lates[due], now=now, count=count)
         del self._untried[:tried]
+        if self._walk is not None:
+            self._walk.untried = max(0, self._walk.untried - tried)
         self.counts.waiting = len(self._untried) + len(self._stuck)
         return sealed, settled
 
+    @property
+    def has_untried(self) -> bool:
+        """Return whether `seal` has something left to try."""
+        return bool(self._untried)
+
     def _thin_out(self) -> None:
-        """Leave of the prices that wait only the newest of each market and while: the picture stands still."""
-        waiting = [*self._stuck, *self._untried]
-        keys = [_price_key(each, self._while_s) for each in waiting]
-        newest = {key: each for key, each in zip(keys, waiting, strict=True) if key is not None}
-        self._stuck, self._untried = [], []
-        for key, each in zip(keys, waiting, strict=True):
-            if key is None or newest[key] is each:
-                self._untried.append(each)
+        """Leave of the prices that wait only the newest of each market and while: the picture stands still.
+
+        It goes piece by piece, newest first, one with each message; what comes meanwhile is not looked at.
+        """
+        walk = self._walk
+        if walk is None:
+            walk = self._walk = _Walk(len(self._untried), len(self._stuck))
+        left = max(THIN_AT_ONCE, self.counts.waiting // 20)
+        if walk.untried:
+            walk.untried, left = self._thin_piece(walk, self._untried, walk.untried, left)
+        if walk.stuck and not walk.untried:
+            walk.stuck, left = self._thin_piece(walk, self._stuck, walk.stuck, left)
+        self.counts.waiting = len(self._untried) + len(self._stuck)
+        if not walk.untried and not walk.stuck:
+            self._walk = None
+            self._thin_beyond = max(MAX_WAITING, 2 * self.counts.waiting)
+            self._while_s *= 2
+
+    def _thin_piece(self, walk: _Walk, waiting: list[Waiting], end: int, count: int) -> tuple[int, int]:
+        """Thin out up to so many before `end`; return where the rest ends, and how many more may be looked at."""
+        low, kept = max(0, end - count), []
+        for each in reversed(waiting[low:end]):
+            key = _price_key(each, self._while_s)
+            if key is None or key not in walk.seen:
+                kept.append(each)
+                if key is not None:
+                    walk.seen.add(key)
             elif self.release(each.message_seq):
                 self._given_up.append(each.message_seq)
-        self.counts.waiting = len(self._untried)
-        self._thin_beyond = max(MAX_WAITING, 2 * len(self._untried))
-        self._while_s *= 2
+        waiting[low:end] = reversed(kept)
+        return low, count - (end - low)
 
     def _placed(self, known: Known, placements: dict[tuple[float, float], Placement | None]) -> Placement | None:
         """Return where a fact's picture is; many prices of one message happened at the same time."""
@@ -235,38 +320,40 @@ class Sequencer:
             placements[key] = self._map.place(*key)
         return placements[key]
 
-    def _take(self, offer: Offer, numbered: Iterable[Waiting], message_seq: int) -> None:
-        for waiting in numbered:
-            if waiting.cls is CueClass.SAFETY:
-                offer.safety.append(self._sealed(waiting, None, now=0.0))
-                continue
-            self._untried.append(waiting)
-            self._open[message_seq] = self._open.get(message_seq, 0) + 1
-            offer.settled = False
-
-    def _numbered(self, fact: Fact, message_seq: int, received: float, *, live: bool, now: float) -> Iterable[Waiting]:
-        wall, sigma_s, said = self._when(fact, received, live=live)
-        if live and said is not None and fact.op is Op.NEW and not self.revisions.knows(fact):
-            for gauge in (self.lag, self._lag_of(fact.source)):
-                gauge.add(received - said)
-        revision = self.revisions.number(fact, wall=wall, sigma_s=sigma_s)
+    def _numbered(self, fact: Fact, message: _Message, *, is_new: bool) -> Iterable[Waiting]:
+        if is_new and fact.op is Op.NEW:
+            # Many prices of one message happened at the same time: one look at the clock is enough.
+            key = (fact.occurred_at, fact.sigma_s)
+            when = message.whens.get(key)
+            if when is None:
+                when = message.whens[key] = self._when(fact, message, is_new=True)
+            elif when.said is None and fact.occurred_at is not None:
+                self.counts.absurd += 1
+            when.new += 1
+            known = self.revisions.begin(fact, wall=when.wall, sigma_s=when.sigma_s)
+            revision: Revision | None = Revision(known.rev, Op.NEW, None, known)
+        else:
+            when = self._when(fact, message, is_new=False)
+            revision = self.revisions.number(fact, wall=when.wall, sigma_s=when.sigma_s)
         if revision is None:
-            return []
+            return ()
         if fact.type not in STATEFUL:
-            body = revision.known.body if revision.op is Op.CONFIRM else fact.body
+            body = revision.known.stands() if revision.op is Op.CONFIRM else fact.body
             own = Change(fact.source, None, fact.type, CueClass.LOCKED, 0, body)
-            return [self._waits(own, fact, revision, message_seq, now)]
-        said_fact = fact if said == fact.occurred_at else replace(fact, occurred_at=said)
-        changes = self.markets.read(said_fact, revision.op, seq=message_seq, at=wall)
-        return [self._waits(change, fact, revision, message_seq, now) for change in changes]
+            return (self._waits(own, fact, revision, message),)
+        said_fact = fact if when.said == fact.occurred_at else replace(fact, occurred_at=when.said)
+        changes = self.markets.read(said_fact, revision.op, seq=message.seq, at=when.wall)
+        return [self._waits(change, fact, revision, message) for change in changes]
 
-    def _waits(self, change: Change, fact: Fact, revision: Revision, message_seq: int, received: float) -> Waiting:
+    def _waits(self, change: Change, fact: Fact, revision: Revision, message: _Message) -> Waiting:
         known = revision.known
         if change.id is None:
             if change.not_before is not None:
                 # From here on it stands there, and what corrects it does.
                 known.wall = max(known.wall, change.not_before)
-            if revision.op in (Op.NEW, Op.AMEND):
+            if revision.op in (Op.NEW, Op.AMEND) and not (
+                change.type is CueType.PRICE and known.put_away(fact, change.ver)
+            ):
                 known.body = change.body
             id_, rev, op, before = fact.id, revision.rev, revision.op, revision.before
         else:
@@ -275,7 +362,7 @@ class Sequencer:
             id_, rev, op, before = change.id, change.ver, Op.NEW, None
         return Waiting(
             change.source, None if change.id else fact.id, f"{change.source}:{id_}", rev, op, change.type, change.cls,
-            change.body, before, known, message_seq, received, change.ver, change.kept,
+            change.body, before, known, message.seq, message.now, change.ver, change.kept,
         )  # fmt: skip
 
     def _ours(self, changes: list[Change], wall: float) -> list[Sealed]:
@@ -287,59 +374,57 @@ class Sequencer:
                 change.source, None, f"{change.source}:{change.id}", change.ver, Op.NEW, change.type, change.cls,
                 change.body, None, known, 0, 0.0, change.ver, change.kept,
             )  # fmt: skip
-            sealed.append(self._sealed(waiting, None, now=0.0))
+            sealed.append(self._sealed(waiting, None, None))
         return sealed
 
-    def _when(self, fact: Fact, received: float, *, live: bool) -> tuple[float, float, float | None]:
-        """Return when a fact happened, how uncertain that is, and the vendor's word on it, corrected, if usable."""
-        if fact.occurred_at is None:
+    def _when(self, fact: Fact, message: _Message, *, is_new: bool) -> _When:
+        """Return when a fact happened, by its vendor's clock, corrected, if that is usable."""
+        said, received = fact.occurred_at, message.received
+        if said is None:
             # Nothing happens after it is told: the time of receipt errs on the safe side.
-            return received, 0.0, None
-        if not live:
+            return _When(received, 0.0, None)
+        if not message.live:
             # What was recorded has no "now" to compare its clock with.
-            return fact.occurred_at, fact.sigma_s, fact.occurred_at
-        if self._map.is_absurd(fact.occurred_at, received, live=live):
+            return _When(said, fact.sigma_s, said)
+        if self._map.is_absurd(said, received, live=True):
             self.counts.absurd += 1
-            self.skews.absurd(fact.source, fact.occurred_at - received)
-            return received, 0.0, None
-        if fact.op is Op.NEW and not self.revisions.knows(fact):
-            self.skews.observe(fact.source, fact.occurred_at, received)
-        said = self.skews.correct(fact.source, fact.occurred_at)
-        return said, fact.sigma_s, said
+            self.skews.absurd(fact.source, said - received)
+            return _When(received, 0.0, None)
+        if is_new:
+            self.skews.observe(fact.source, said, received)
+        corrected = self.skews.correct(fact.source, said)
+        return _When(corrected, fact.sigma_s, corrected)
 
-    def _sealed(self, waiting: Waiting, placement: Placement | None, *, now: float) -> Sealed:
+    def _sealed(self, waiting: Waiting, placement: Placement | None, late_ms: int | None) -> Sealed:
         offset = self.next_offset
         self.next_offset += 1
-        due = placement.due if placement else None
-        late_ms = self._late_ms(due, now)
+        if placement is None:
+            at = due = msn = off = wall_ms = before = None
+            sigma_ms = 0
+        else:
+            at, due, msn, off = placement.at, placement.due, placement.msn, placement.off
+            wall_ms, sigma_ms, before = round(placement.wall * 1000), placement.sigma_ms, waiting.before
         cue = Cue(
-            id=waiting.id,
-            rev=waiting.rev,
-            op=waiting.op,
-            type=waiting.type,
-            cls=waiting.cls,
-            at=placement.at if placement else None,
-            msn=placement.msn if placement else None,
-            part=None,
-            off=placement.off if placement else None,
-            wall_ms=round(placement.wall * 1000) if placement else None,
-            sigma_ms=placement.sigma_ms if placement else 0,
-            body=waiting.body,
-            late_ms=late_ms,
-            before=waiting.before if placement else None,
-        )
+            waiting.id, waiting.rev, waiting.op, waiting.type, waiting.cls, at, msn, None, off, wall_ms, sigma_ms,
+            waiting.body, late_ms, before,
+        )  # fmt: skip
         self.counts.sealed += 1
-        self.counts.late += late_ms is not None
-        if due is not None:
-            self._release.note_sealed(due, now=now)
-            needed_s = self._release.needed_hold_s(due, received=waiting.received)
-            for gauge in (self.lag, self._lag_of(waiting.source)):
-                gauge.needed(needed_s, late=late_ms is not None)
         own = waiting.fact_id is None
         return Sealed(
             Entry(offset, cue, due), None if own else waiting.source, waiting.fact_id, waiting.message_seq,
             {} if own else waiting.known.note(), waiting.ver, waiting.kept,
         )  # fmt: skip
+
+    def _note_needed(
+        self, source: str, due: MediaTime, received: float, late_ms: int | None, *, now: float, count: int
+    ) -> None:
+        """Count how late cues were, and what hold would have let them come in time."""
+        self._release.note_sealed(due, now=now, count=count)
+        needed_s = self._release.needed_hold_s(due, received=received)
+        for gauge in (self.lag, self._lag_of(source)):
+            gauge.needed(needed_s, late=late_ms is not None, count=count)
+        if late_ms is not None:
+            self.counts.late += count
 
     def _lag_of(self, source: str) -> LagGauge:
         # Sources are those of the settings: there are few.
@@ -348,9 +433,7 @@ class Sequencer:
             gauge = self.lags[source] = LagGauge()
         return gauge
 
-    def _late_ms(self, due: MediaTime | None, now: float) -> int | None:
-        if due is None:
-            return None
+    def _late_ms(self, due: MediaTime, now: float) -> int | None:
         since = self._release.out_since(due, now=now)
         return None if since is None else round((now - since) * 1000)
 

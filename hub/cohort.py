@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hub.backlog import Backlog, newest_revisions
 from hub.conflation import Conflation, newest_prices
 from hub.cursor import NOTHING_SENT, Cursor, cursor_text
-from hub.group import Group
+from hub.group import Group, shares_of
 from hub.ledger import merged, place_of
 from hub.shares import Shares
 from hub.snapshot import Batch, Message, batches, snapshot
@@ -98,6 +98,8 @@ class Cohort:
         self.shared = shared
         self._trading = trading
         self._members: dict[tuple[Filter, Format], Group] = {}
+        self._shares: list[frozenset[str]] | None = None
+        self._share = 0
         self._states: dict[Filter, State] = {}
         self._chunks: dict[object, tuple[Place | None, list[Batch]]] = {}
         self._snapshots: dict[Filter, tuple[object, list[Message]]] = {}
@@ -112,6 +114,7 @@ class Cohort:
     def add(self, subscriber: Subscriber) -> None:
         """Make somebody a member who has been sent what this cohort has."""
         key = (subscriber.filter, subscriber.format)
+        self._shares = None
         group = self._members.get(key)
         if group is None:
             group = self._members[key] = Group()
@@ -120,6 +123,7 @@ class Cohort:
     def remove(self, subscriber: Subscriber) -> None:
         """Let somebody go; who is no member stays none."""
         key = (subscriber.filter, subscriber.format)
+        self._shares = None
         group = self._members.get(key)
         if group is not None:
             group.remove(subscriber)
@@ -162,13 +166,21 @@ class Cohort:
         self.cursor = Cursor(max(cursor.o, highest), frontier, self._backlog.head)
         return self._send(facts, prices, before, now, since)
 
-    def take(self, entries: Sequence[Entry], now: float) -> list[Delivery]:
-        """Take in the newest entries of the log; return what the members are owed of those that are due already."""
+    def take(self, entries: Sequence[Entry], now: float, first: MediaTime | None = None) -> list[Delivery]:
+        """Take in the newest entries of the log; return what the members are owed of those that are due already.
+
+        `first` is the earliest of their due times, where that is known: as a rule all wait for their picture.
+        """
+        if first is None:
+            first = min(entry.due for entry in entries if entry.due is not None)
         cursor, self.is_due_sooner = self.cursor, False
         self._heard = entries[-1].o
-        due = [entry for entry in entries if entry.due is not None and entry.due < cursor.upto]
+        upto, due = cursor.upto, []
+        if first < upto:
+            due = [entry for entry in entries if entry.due is not None and entry.due < upto]
+            if len(due) < len(entries):
+                first = min(entry.due for entry in entries if entry.due is not None and entry.due >= upto)
         if len(due) < len(entries):
-            first = min(entry.due for entry in entries if entry.due is not None and entry.due >= cursor.upto)
             self.is_due_sooner = self._next_due is None or first < self._next_due
         if not due:
             return []
@@ -306,7 +318,7 @@ class Cohort:
         if self._prices.interval_s:
             # Conflated before anything else is asked about them: most prices never go further than this.
             owed = merged(self._prices.hold(owed, now), self._prices.hold(prices, now))
-            owed = merged(owed, self._prices.release(now))
+            owed = merged(owed, self._released(now))
         else:
             owed = merged(owed, prices)
         chosen = self._choose(owed, self.cursor.upto) if owed else owed
@@ -324,6 +336,21 @@ class Cohort:
                     Delivery(to, entries, before, upto, format_, trading=trading, group=group, since=since)
                 )
         return deliveries
+
+    def _released(self, now: float) -> list[Entry]:
+        """Return the prices that have waited long enough, for some of the members: the others are next, in turns.
+
+        Two thousand writes take as long as a suspend may take, which must not wait for them.
+        """
+        if not self._prices or now < self._prices.flush_at:
+            return []
+        if self._shares is None:
+            self._shares = shares_of(self._members)
+        if self._share < len(self._shares) - 1:
+            self._share += 1
+            return self._prices.release(now, self._shares[self._share - 1])
+        self._share = 0
+        return self._prices.release(now)
 
     def _forget_states(self) -> None:
         """Make room for one more state; a flood of filters must not make every cue dear."""

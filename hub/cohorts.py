@@ -123,13 +123,14 @@ class Cohorts:
 
     def take(self, entries: Sequence[Entry], now: float) -> None:
         """Take in the newest entries of the log, one at least; only those are asked whom they may concern."""
+        first = min([entry.due for entry in entries if entry.due is not None])
         for cohort in (*self._shared.values(), self._trail):
-            if delivered := cohort.take(entries, now):
+            if delivered := cohort.take(entries, now, first):
                 self._deliveries.extend(delivered)
             if cohort.is_due_sooner:
                 self.schedule(cohort)
-        for cohort in self._apart.concerned(min(entry.due for entry in entries if entry.due is not None)):
-            self._deliveries.extend(cohort.take(entries, now))
+        for cohort in self._apart.concerned(first):
+            self._deliveries.extend(cohort.take(entries, now, first))
             self.schedule(cohort)
 
     def count_safety(self, entry: Entry) -> None:

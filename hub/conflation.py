@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from hub.floors import price_market_of, version_of
 from hub.ledger import place_of
+from kernel.cues import Op
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from kernel.cues import Entry
     from kernel.timeline import MediaTime
@@ -24,6 +25,8 @@ class Conflation:
         self.held: MediaTime | None = None
         """A due time that nothing which waits lies before, None if nothing waits."""
         self._waiting: dict[str, Entry] = {}
+        self._vers: dict[str, int] = {}
+        self._round_at: float | None = None
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -34,11 +37,17 @@ class Conflation:
 
     def hold(self, chosen: Sequence[Entry], now: float) -> list[Entry]:
         """Take in what is due; return what goes on at once: all but prices."""
-        at_once, waiting, held = [], self._waiting, self.held
+        at_once, waiting, vers, held = [], self._waiting, self._vers, self.held
         if not waiting:
             self.flush_at = max(now, self.flush_at)
         for entry in chosen:
-            mid = price_market_of(entry.cue)
+            body = entry.cue.body
+            price = body.get("price")
+            if entry.cue.op is Op.NEW and type(price) is dict and len(body) == 1 and "mid" in price and "ver" in price:
+                # As most are, twenty thousand at the opening of a segment: nothing else need be asked.
+                mid, ver = price["mid"], price["ver"]
+            else:
+                mid, ver = price_market_of(entry.cue), version_of(body)
             if mid is None:
                 at_once.append(entry)
                 continue
@@ -46,24 +55,42 @@ class Conflation:
             assert due is not None  # safety never comes here
             if held is None or due < held:
                 held = due
-            known = waiting.get(mid)
-            if known is None or _age(known) < _age(entry):
-                waiting[mid] = entry
+            known = vers.get(mid)
+            if known is None or known < ver or (known == ver and waiting[mid].o < entry.o):
+                waiting[mid], vers[mid] = entry, ver
         self.held = held
         return at_once
 
-    def release(self, now: float) -> list[Entry]:
-        """Return what has waited long enough, and forget it."""
+    def release(self, now: float, share: Iterable[str] | None = None) -> list[Entry]:
+        """Return what has waited long enough, and forget it.
+
+        Args:
+            now: bus time.
+            share: of which markets; all else may go at the next call, in the same round. None: all that is left.
+        """
         if not self._waiting or now < self.flush_at:
             return []
-        released = self.waiting()
-        self.forget()
-        self.flush_at = now + self.interval_s
+        began, self._round_at = now if self._round_at is None else self._round_at, None
+        if share is None:
+            released = self.waiting()
+            self.forget()
+        else:
+            waiting = self._waiting
+            released = sorted([waiting.pop(mid) for mid in share if mid in waiting], key=place_of)
+            for entry in released:
+                del self._vers[price_market_of(entry.cue) or ""]
+        if self._waiting:
+            self._round_at = began
+        else:
+            self.held = None
+            # A round that takes long must not be followed by another at once.
+            self.flush_at = max(began + self.interval_s, now + self.interval_s / 2)
         return released
 
     def forget(self) -> None:
         """Forget what waits."""
         self._waiting.clear()
+        self._vers.clear()
         self.held = None
 
 

@@ -101,13 +101,22 @@ def price_market_of(cue: Cue) -> str | None:
     """Return the market whose price a cue is: a newer one of it replaces it. None for all that nothing replaces so."""
     if cue.type is not CueType.PRICE or cue.op is Op.RETRACT:
         return None
-    return market_of(cue.body)
+    body = cue.body
+    price = body.get("price")
+    if type(price) is dict and "market" not in body:
+        mid = price.get("mid")
+        if type(mid) is str:
+            return mid
+    return market_of(body)
 
 
 def version_of(body: Mapping[str, Any]) -> int:
     """Return the version that a body says, 0 if it says none."""
     ver = body.get("ver")
     if isinstance(ver, int):
+        return ver
+    price = body.get("price")
+    if type(price) is dict and "market" not in body and type(ver := price.get("ver")) is int:
         return ver
     claims = [claim_of(body, name) for name in ("market", "price")]
     return max((claim[1] for claim in claims if claim is not None), default=0)

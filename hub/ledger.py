@@ -38,8 +38,11 @@ class Ledger:
         """Take in an entry above all before it, which arrived at `now`."""
         self.log.append(entry)
         self.arrivals.append(now)
-        by_due = self.by_due
-        if not by_due or place_of(by_due[-1]) < place_of(entry):
+        by_due, due = self.by_due, entry.due
+        assert due is not None  # safety has no place here
+        last = by_due[-1].due if by_due else None
+        # Its offset is above all others: where dues are equal it stands behind.
+        if last is None or last <= due:
             by_due.append(entry)
         else:
             insort(by_due, entry, key=place_of)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from kernel.timeline import MediaTime
+from kernel.value import Value
 
 Body = Mapping[str, Any]
 """What a fact says, by its type: plain JSON values, odds as integers."""
@@ -48,8 +48,7 @@ class CueType(StrEnum):
     INV = "inv"
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(Value, frozen=True, gc=False):
     """Something that happened, from one vendor message.
 
     `id` is the vendor's and stable over revisions. `rev` is the vendor's revision number from 1, or None where it
@@ -69,8 +68,7 @@ class Fact:
     sigma_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Cue:
+class Cue(Value, frozen=True, gc=False):
     """A fact pinned to media time; nothing in it differs between subscribers.
 
     `at` is where its picture shows, None for safety, which is pinned to nothing. `msn` and `off` say the same in
@@ -89,13 +87,16 @@ class Cue:
     off: int | None
     wall_ms: int | None
     sigma_ms: int
-    body: Body = field(hash=False)
+    body: Body
     late_ms: int | None = None
-    before: Body | None = field(default=None, hash=False)
+    before: Body | None = None
+
+    def __hash__(self) -> int:
+        """Hash it by what names it: bodies have no hash."""
+        return hash((self.id, self.rev, self.op, self.type, self.at))
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Value, frozen=True, gc=False):
     """A cue in the log of its stream, with its offset; never changed after it is sealed.
 
     `due` is the media time from which it may be seen: it goes to a subscriber whose frontier lies beyond. None for

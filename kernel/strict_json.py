@@ -122,6 +122,18 @@ def encode_known(value: Any) -> bytes:
     return _fast_encoder.encode(value)
 
 
+def decode_known(data: bytes | str) -> Any:
+    """Read back what was written by `encode_known` or `encode`.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        return _fast_decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"damaged: {error}") from error
+
+
 def _text(data: bytes | str, max_bytes: int) -> str:
     if len(data) > max_bytes:
         raise MessageTooLarge(f"the message is longer than {max_bytes} bytes")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from feeds.align import ABSURD_S, TimedSegment, TimelineMap
@@ -24,6 +24,7 @@ from kernel import strict_json
 from kernel.errors import DecodeError, SettingsError
 from kernel.pts import Ticks
 from kernel.timeline import SegmentTiming
+from kernel.value import replace
 from lockstep.replaying import RECORDING_LIMITS
 
 if TYPE_CHECKING:

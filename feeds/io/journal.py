@@ -60,11 +60,15 @@ CREATE TABLE IF NOT EXISTS heads (
     ) WITHOUT ROWID
 """
 _KEEP = (
-    "INSERT INTO kept VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET ver = excluded.ver, state = excluded.state"
-    " WHERE excluded.ver >= kept.ver"
+    "INSERT INTO kept SELECT ?, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')"
+    " FROM json_each(?) WHERE true"
+    " ON CONFLICT DO UPDATE SET ver = excluded.ver, state = excluded.state WHERE excluded.ver >= kept.ver"
 )
+"""All pieces in one statement: at each row of its own the interpreter's lock is given away and fought for again, and a
+slice of prices changes hundreds of markets. WHERE true: else SQLite takes ON CONFLICT for the ON of a join."""
 _SETTLE = (
-    "UPDATE messages SET open_facts = 0, body = CASE WHEN length(body) > 4096 THEN x'' ELSE body END WHERE seq = ?"
+    "UPDATE messages SET open_facts = 0, body = CASE WHEN length(body) > 4096 THEN x'' ELSE body END"
+    " WHERE seq IN (SELECT value FROM json_each(?))"
 )
 """Of a settled message its id is all that is asked for any more; what is large makes room."""
 
@@ -143,8 +147,7 @@ class Journal:
 
     async def settle(self, message_seqs: Sequence[int]) -> None:
         """Note that every fact of these messages is sealed or dropped for good."""
-        seqs = [(seq,) for seq in message_seqs]
-        await self._many(_SETTLE, seqs)
+        await self._many(_SETTLE, [(json.dumps(list(message_seqs)),)])
 
     async def seal(
         self, stream: str, entries: Sequence[SealedRow], *, kept: Sequence[Kept] = (), settled: Sequence[int] = ()
@@ -179,8 +182,10 @@ class Journal:
                     for row in others
                 ],
             )  # fmt: skip
-            db.executemany(_KEEP, [(stream, piece.key, piece.ver, _text(piece.state)) for piece in kept])
-            db.executemany(_SETTLE, [(seq,) for seq in settled])
+            if kept:
+                db.execute(_KEEP, (stream, strict_json.encode_known(kept).decode()))
+            if settled:
+                db.execute(_SETTLE, (json.dumps(list(settled)),))
             db.execute(
                 "INSERT INTO heads (stream, sealed_o) VALUES (?, ?)"
                 " ON CONFLICT DO UPDATE SET sealed_o = max(sealed_o, excluded.sealed_o)",
@@ -369,7 +374,7 @@ def _forget_in_blocks(db: sqlite3.Connection, stream: str, offsets: list[int]) -
         elif gone:
             (text,) = db.execute("SELECT rows FROM price_blocks WHERE stream = ? AND first_o = ?", key).fetchone()
             none_of = set(gone)
-            left = [row for row in json.loads(text) if row[0]["o"] not in none_of]
+            left = [row for row in strict_json.decode_known(text) if row[0]["o"] not in none_of]
             db.execute(
                 "UPDATE price_blocks SET n = ?, rows = ? WHERE stream = ? AND first_o = ?",
                 (len(left), strict_json.encode_known(left), *key),

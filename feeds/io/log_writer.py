@@ -240,11 +240,11 @@ class LogWriter:
                 self._take_piece()
                 await asyncio.sleep(0)
             while await self._seal_slice():
-                # The disk has just been waited for; without anything to be written there is nothing left to do.
+                # It has given others their turn; without anything to be tried there is nothing left to do.
                 pass
 
     async def _seal_slice(self) -> bool:
-        """Seal up to a slice; return whether there may be more."""
+        """Seal up to a slice, and let others have their turn; return whether there may be more."""
         sealed, settled = self._sequencer.seal(now=self._bus.now(), limit=SLICE)
         # What an earlier failure of the disk left over goes first: its offsets are lower.
         self._unsealed.extend(sealed)
@@ -263,7 +263,8 @@ class LogWriter:
             await self._journal.settle(done)
         del self._settled[: len(done)]
         await self._forget_prices()
-        return len(sealed) == SLICE
+        await asyncio.sleep(0)
+        return self._sequencer.has_untried
 
     def _publish(self, entries: Sequence[Entry]) -> None:
         """Put entries on the bus that are on disk, in the order of their offsets."""

@@ -9,7 +9,7 @@ acknowledged and delivered; whoever is told 2xx need not send it again, whatever
 | 200 | its `webhook-id` is journaled already; nothing happens twice |
 | 401 | unknown source, missing, stale or wrong signature: one answer, one duration |
 | 413, 422 | too large; not understood (only the holder of a valid signature learns what is wrong) |
-| 503 | the disk does not take it, or we are still starting: send it again |
+| 503 | the disk does not take it, too many large ones wait, or we are still starting: send it again |
 """
 
 from __future__ import annotations
@@ -48,6 +48,16 @@ OFF_LOOP_BYTES = 64 << 10
 
 MAX_URGENT = 10_000
 """How many suspends are remembered by the id of their message, so that one sent again does nothing twice."""
+
+SMALL_BYTES = 8 << 10
+"""A suspend takes 200 bytes, a play 1 KiB: what is this small waits for nobody."""
+
+LARGE_AT_ONCE = 2
+"""How many larger messages are worked on together: while the disk has the one, the other is read. Each takes some
+milliseconds of everybody's time, and a suspend must find the loop free whatever is posted."""
+
+LARGE_WAITING = 32
+"""How many larger ones wait for those. Beyond that their sender is told to slow down, before the wait is a delay."""
 
 _RETRY = {"Retry-After": "1"}
 
@@ -110,6 +120,8 @@ class Ingress:
         self._recovered = False
         self._urgent: dict[tuple[str, str], None] = {}
         self._storing: dict[asyncio.Task[Response], None] = {}
+        self._turnstile = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._large = 0
 
     async def recover(self) -> None:
         """Deliver again what was acknowledged but not settled when the last process ended; then take new messages.
@@ -136,6 +148,19 @@ class Ingress:
             return problem(401, "Not authenticated", headers={"WWW-Authenticate": "StandardWebhooks"})
         if not self._recovered:
             return problem(503, "Starting", detail="earlier messages are still being read", headers=_RETRY)
+        if len(body) <= SMALL_BYTES:
+            return await self._take(name, message_id, body)
+        if self._large >= LARGE_AT_ONCE + LARGE_WAITING:
+            return problem(503, "Busy", detail="too many large messages at once: send it again", headers=_RETRY)
+        self._large += 1
+        try:
+            async with self._turnstile:
+                return await self._take(name, message_id, body)
+        finally:
+            self._large -= 1
+
+    async def _take(self, name: str, message_id: str, body: bytes) -> Response:
+        """Understand a message that is believed, and store it."""
         try:
             adapted = await self._run(len(body), self._understood, name, body)
         except DecodeError as error:

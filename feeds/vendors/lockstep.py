@@ -10,13 +10,14 @@ show as a cue in the wrong place.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from feeds.market_bodies import check_body, nested
 from feeds.vendors.contract import Adapted, Alive
-from feeds.vendors.times import parse_time
+from feeds.vendors.times import moment_of_ms, parse_time
 from kernel.cues import CueType, Fact, Op
 from kernel.errors import DecodeError
+from kernel.value import Chars, Count, Milliseconds, Shape, reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,34 @@ _FACT_FIELDS = frozenset({"id", "rev", "op", "occurred_at", "type", "body"})
 _ALIVE_FIELDS = frozenset({"type", "interval_s", "complete_to"})
 _OPS: Mapping[str, Op] = {op.value: op for op in Op}
 _KINDS: Mapping[str, CueType] = {kind.value: kind for kind in CueType}
+
+
+class _Outcome(Shape, gc=False, forbid_unknown_fields=True):
+    oid: str
+    milli: Count
+
+
+class _Price(Shape, gc=False, forbid_unknown_fields=True):
+    mid: Chars
+    out: list[_Outcome]
+
+
+class _PriceBody(Shape, gc=False, forbid_unknown_fields=True):
+    price: _Price
+
+
+class _PlainPrice(Shape, gc=False, forbid_unknown_fields=True):
+    """A price as most are, by the ten thousand: a new one that says nothing out of the ordinary."""
+
+    id: Chars
+    op: Literal["new"]
+    type: Literal["price"]
+    occurred_at: Milliseconds
+    body: _PriceBody
+    rev: Count | None = None
+
+
+_plain_price = reader(_PlainPrice)
 _BODILESS = frozenset({Op.RETRACT, Op.CONFIRM})
 
 
@@ -59,6 +88,10 @@ def adapt(source: str, message: Any) -> Adapted:
 
 
 def _fact(source: str, item: Mapping[str, Any]) -> Fact:
+    plain = _plain_price(item)
+    if plain is not None and plain.id.isprintable() and plain.id[0] != "~" and plain.body.price.mid.isprintable():
+        at, sigma_s = moment_of_ms(plain.occurred_at)
+        return Fact(source, plain.id, Op.NEW, CueType.PRICE, at, item["body"], plain.rev, None, sigma_s)
     _check_fields(item, _FACT_FIELDS)
     identifier, rev = item.get("id"), item.get("rev")
     if not isinstance(identifier, str) or not 1 <= len(identifier) <= MAX_ID_CHARS or not identifier.isprintable():

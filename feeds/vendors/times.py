@@ -12,18 +12,13 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from kernel.errors import DecodeError
+from kernel.value import FIRST_MS, LAST_MS
 
 SIGMA_PER_UNIT = 0.3
 """The standard deviation of what is cut off, as a share of the last digit's unit: 1/sqrt(12), rounded up."""
 
 _FINEST_SIGMA_S = 0.0003
 """Further digits are arithmetic, not measurement: nobody times a play to the microsecond."""
-
-_LAST_MS = 4_102_444_800_000
-"""The year 2100. A number beyond it is microseconds, or nonsense."""
-
-_FIRST_MS = 100_000_000_000
-"""March 1973. A number below it is seconds: in milliseconds it would mean the winter of 1970."""
 
 # RFC 3339, 5.6, with a zone required, its colon optional, and a comma allowed as in ISO 8601.
 _ISO = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}):(\d{2}):(\d{2})(?:[.,](\d{1,9}))?([Zz]|[+-]\d{2}:?\d{2})", re.ASCII)
@@ -53,9 +48,14 @@ def parse_time(value: Any, field: str) -> Moment:
             return Moment(whole_s + 0.5, SIGMA_PER_UNIT)
         sigma_s = max(SIGMA_PER_UNIT / 10 ** len(fraction), _FINEST_SIGMA_S)
         return Moment(whole_s + int(fraction) / 10 ** len(fraction), sigma_s)
-    if type(value) is int and _FIRST_MS <= value < _LAST_MS:
-        return Moment(value / 1000, _FINEST_SIGMA_S)
+    if type(value) is int and FIRST_MS <= value < LAST_MS:
+        return moment_of_ms(value)
     raise _not_a_time(value, field)
+
+
+def moment_of_ms(value: int) -> Moment:
+    """Return the time of day that is so many Unix milliseconds."""
+    return Moment(value / 1000, _FINEST_SIGMA_S)
 
 
 def parse_stamp_ms(value: Any, field: str) -> int:

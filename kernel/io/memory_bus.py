@@ -118,6 +118,8 @@ class _Log:
         self.records: list[Any] = []
         self.head = -1
         self.lineage: str | None = None
+        self.moves = 0
+        """How often records have changed their places in the lists."""
 
     def append(self, offset: int, record: object) -> bool:
         if offset <= self.head:
@@ -128,11 +130,13 @@ class _Log:
         return True
 
     def clear(self) -> None:
+        self.moves += 1
         self.offsets.clear()
         self.records.clear()
         self.head = -1
 
     def trim(self, below: int) -> None:
+        self.moves += 1
         keep = bisect_right(self.offsets, below - 1)
         del self.offsets[:keep]
         del self.records[:keep]
@@ -140,6 +144,7 @@ class _Log:
     def forget(self, offsets: frozenset[int]) -> None:
         if not offsets:
             return
+        self.moves += 1
         # Old ones, as a rule: the long rest of the lists is moved, not looked at.
         first, end = bisect_left(self.offsets, min(offsets)), bisect_right(self.offsets, max(offsets))
         kept = [index for index in range(first, end) if self.offsets[index] not in offsets]
@@ -194,16 +199,25 @@ class _Subscriber(_Receiver):
         super().__init__(name, receive, settled)
         self._topic = topic
         self._at = after
+        self._index = 0
+        self._moves = -1
 
     def begin_anew(self) -> None:
         self._at = -1
 
     def _next(self) -> tuple[Any, ...] | None:
-        index = bisect_right(self._topic.offsets, self._at)
-        if index == len(self._topic.offsets):
+        topic = self._topic
+        if self._moves != topic.moves:
+            self._index, self._moves = bisect_right(topic.offsets, self._at), topic.moves
+        offsets, index = topic.offsets, self._index
+        # Whoever asked for what lies beyond the topic's end is given nothing up to there.
+        while index < len(offsets) and offsets[index] <= self._at:
+            index += 1
+        self._index = index
+        if index == len(offsets):
             return None
-        self._at = self._topic.offsets[index]
-        return self._at, self._topic.records[index]
+        self._at, self._index = offsets[index], index + 1
+        return self._at, topic.records[index]
 
 
 class _Listener(_Receiver):

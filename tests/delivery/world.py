@@ -18,6 +18,7 @@ from hub.settings import HubSettings
 from hub.snapshot import Message
 from hub.stream import Stream
 from hub.subscriber import Subscriber
+from kernel import value
 from kernel.cues import CueClass, CueType, Entry, Op
 from kernel.decisions import Scope
 from kernel.marks import Opened, Served
@@ -126,7 +127,7 @@ class World:
         op = more.pop("op", None)
         made = entry(len(self.entries), due, **more)
         if op is not None:
-            made = replace(made, cue=replace(made.cue, op=op))
+            made = value.replace(made, cue=value.replace(made.cue, op=op))
         self.entries.append(made)
         self.log[made.o] = fact_of(made, self.now)
         self.stream.add_entry(made, self.now)

@@ -35,9 +35,10 @@ def test_what_a_market_says() -> None:
 def test_prices_are_merged_by_outcome() -> None:
     known = {"over": 1850}
     told = price_list(fact(CueType.PRICE, {"price": {"mid": "t", "out": OUT}}))
-    assert not merge_prices(known, told)
-    assert merge_prices(known, [("under", 2000)])
-    assert known == {"over": 1850, "under": 2000}
+    merged, changed = merge_prices(known, told)
+    assert (merged, changed) == ({"over": 1850, "under": 1950}, False)
+    assert merge_prices(merged, [("under", 2000)]) == ({"over": 1850, "under": 2000}, True)
+    assert known == {"over": 1850}
 
 
 @pytest.mark.parametrize(

@@ -42,10 +42,10 @@ def test_the_gravest_word_holds() -> None:
 def test_a_stop_holds_what_was_opened_before_it() -> None:
     book = MarketBook(binds={})
     market = book.market("a")
-    market.quotes["one"] = Quote(Status.OPEN, 1, None)
+    market.quotes = {**market.quotes, "one": Quote(Status.OPEN, 1, None)}
     book.stops["one"] = Stop(2, None)
     assert book.status(market) is Status.SUSPENDED
-    market.quotes["one"] = Quote(Status.OPEN, 3, None)
+    market.quotes = {**market.quotes, "one": Quote(Status.OPEN, 3, None)}
     assert book.status(market) is Status.OPEN
 
 
@@ -64,7 +64,7 @@ def test_a_stop_holds_what_was_opened_before_it() -> None:
 def test_a_fall_holds_what_was_opened_before_the_recovery(quoting: str, ver: int, lasts: bool, status: Status) -> None:
     book = MarketBook(binds={"plays": "all"})
     market = book.market("a")
-    market.quotes[quoting] = Quote(Status.OPEN, ver, None)
+    market.quotes = {**market.quotes, quoting: Quote(Status.OPEN, ver, None)}
     book.falls["plays"] = Stop(2, 10.0, lasts=lasts)
     assert book.status(market) is status
 
@@ -72,7 +72,7 @@ def test_a_fall_holds_what_was_opened_before_the_recovery(quoting: str, ver: int
 def test_a_fall_of_one_that_binds_its_own_leaves_the_others() -> None:
     book = MarketBook(binds={"plays": "own"})
     market = book.market("a")
-    market.quotes["other"] = Quote(Status.OPEN, 1, None)
+    market.quotes = {**market.quotes, "other": Quote(Status.OPEN, 1, None)}
     book.falls["plays"] = Stop(2, 10.0, lasts=True)
     assert book.status(market) is Status.OPEN
 

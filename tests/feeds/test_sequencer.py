@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -391,3 +392,35 @@ def test_a_picture_that_stands_still_does_not_fill_the_memory(desk: Desk, monkey
     sealed, settled = desk.sequencer.seal(now=0.0)
     assert [item.fact_id for item in sealed] == ["dunk", "p6", "p7", "p8", "p9"]
     assert settled == [1, 2]
+
+
+def test_thinning_goes_piece_by_piece(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING", 30)
+    monkeypatch.setattr(module, "THIN_AT_ONCE", 4)
+    desk.sequencer._thin_beyond = 30
+
+    def price(number: int) -> Fact:
+        return fact(f"p{number}", 3.0, type=CueType.PRICE, body={"price": {"mid": f"m{number % 2}", "out": []}})
+
+    waiting = []
+    for number in range(60):
+        desk.offer(price(number))
+        desk.sequencer.seal(now=0.0)
+        waiting.append(desk.sequencer.counts.waiting)
+    # Never more than four at a time, and never much more than are allowed.
+    assert max(waiting) <= 31
+    assert all(before - after <= 3 for before, after in pairwise(waiting))
+    assert waiting[-1] < 30
+    desk.time(1)
+    sealed, settled = desk.sequencer.seal(now=0.0)
+    assert [item.fact_id for item in sealed][-2:] == ["p58", "p59"]
+    assert sorted(settled) == sorted({*settled}) == [item.message_seq for item in sealed]
+
+
+def test_what_has_no_picture_is_tried_in_pieces(desk: Desk) -> None:
+    desk.offer(*[fact(f"w{number}", 9.0) for number in range(12)], fact("a", 0.5))
+    assert desk.sequencer.seal(now=0.0, limit=2)[0] == []
+    assert desk.sequencer.has_untried
+    sealed, _ = desk.sequencer.seal(now=0.0, limit=2)
+    assert [item.fact_id for item in sealed] == ["a"]
+    assert (desk.sequencer.has_untried, desk.sequencer.counts.waiting) == (False, 12)

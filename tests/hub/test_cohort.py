@@ -1,16 +1,19 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from hub import group as groups
 from hub.backlog import Backlog
-from hub.cohort import Cohort
+from hub.cohort import Cohort, Delivery
 from hub.cursor import NOTHING_SENT, Cursor
 from hub.floors import Floors
 from hub.settings import HubSettings
 from hub.subscriber import EVERYTHING, Filter, Subscriber
 from kernel.cues import CueType, Entry, Op
 from kernel.timeline import END
+from kernel.value import replace
 from tests.hub.makers import at, entry
 
 if TYPE_CHECKING:
@@ -149,3 +152,24 @@ def test_a_price_that_is_taken_back_while_it_waits_never_goes_out() -> None:
     assert [one.o for each in group.take([gone], 0.1) for one in each.entries] == [2]
     assert group.advance(1) == []
     assert not group.holds_prices
+
+
+def test_conflated_prices_go_out_to_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groups, "SOCKETS_AT_ONCE", 1)
+    clock, backlog = Stairs(), Backlog(max_entries=100, max_age_s=60)
+    group = Cohort(3, clock, backlog, Floors(), conflate_ms=250)
+    for number in range(3):
+        group.add(member(number, EVERYTHING._replace(markets=frozenset({f"m{number}"}))))
+    for o in range(4):
+        backlog.append(price(o, o, o + 1, f"m{o % 3}"), 0)
+    clock.now = at(9)
+
+    def sent(deliveries: list[Delivery]) -> list[tuple[int, int]]:
+        return [(each.to[0].number, one.o) for each in deliveries for one in each.entries]
+
+    assert sent(group.advance(0)) == [(0, 3)]
+    # What waits is no part of what a cursor tells, and it waits for nothing but the loop.
+    assert (group.told.upto, group.next_instant()) == (at(0), 0)
+    assert sent(group.advance(0)) == [(1, 1)]
+    assert sent(group.advance(0.01)) == [(2, 2)]
+    assert (group.told.upto, group.next_instant()) == (at(9), None)

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hub.floors import Floors, market_of, price_market_of, version_of
 from kernel.cues import CueType, Op
+from kernel.value import replace
 from tests.hub.makers import at, entry
 
 

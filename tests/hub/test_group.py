@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-from hub.group import Group
+import pytest
+
+from hub import group as module
+from hub.group import Group, shares_of
 from hub.settings import HubSettings
-from hub.subscriber import Subscriber
+from hub.subscriber import EVERYTHING, Filter, Subscriber
 
 
 def someone(number: int) -> tuple[Subscriber, list[bytes]]:
@@ -47,3 +50,25 @@ def test_who_leaves_while_being_written_to_has_been_counted() -> None:
     writes = group.count(group.to, 4)
     group.remove(one)
     assert (len(writes), one.sent_in_all) == (1, 4)
+
+
+def of_some(count: int) -> Group:
+    group = Group()
+    for number in range(count):
+        group.add(someone(number)[0])
+    return group
+
+
+def wanting(*markets: str) -> Filter:
+    return EVERYTHING._replace(markets=frozenset(markets))
+
+
+def test_the_markets_of_many_are_divided_among_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SOCKETS_AT_ONCE", 5)
+    groups = {(wanting(mid, "all"), "json"): of_some(3) for mid in "abcd"} | {(wanting("e"), "json"): of_some(1)}
+    assert shares_of(groups) == [{"a", "b", "all"}, {"c", "d", "all"}, {"e"}]  # type: ignore[arg-type]
+    # Those who want everything would be written to at each turn.
+    few, many = {(EVERYTHING, "json"): of_some(5)}, {(EVERYTHING, "json"): of_some(6)}
+    assert len(shares_of(groups | few)) == 3  # type: ignore[arg-type]
+    assert shares_of(groups | many) == []  # type: ignore[arg-type]
+    assert shares_of({}) == []

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -13,6 +12,7 @@ from websockets.frames import Frame, Opcode
 from hub.messages import cue_map, frame, unpack
 from kernel.errors import DecodeError
 from kernel.pts import Ticks
+from kernel.value import replace
 from tests.hub.makers import at, entry
 
 

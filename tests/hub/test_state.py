@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -10,6 +9,7 @@ from hub.floors import Floors
 from hub.messages import cue_map
 from hub.state import KEPT_CLAIMS, State
 from kernel.cues import CueClass, CueType, Entry, Op
+from kernel.value import replace
 from tests.hub.makers import at, entry
 
 

@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from kernel.errors import JournalError
 from kernel.marks import ReleaseMark
 from kernel.pts import Ticks
 from kernel.timeline import MediaTime, SegmentTiming
+from kernel.value import replace
 
 ROOT = Path(__file__).parents[3]
 

@@ -17,6 +17,7 @@ import pytest
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
+from feeds.io import webhooks
 from feeds.io.journal import Journal
 from feeds.io.webhooks import Ingress, SourceKeys, decode_body, routes
 from feeds.journal_records import Appended
@@ -193,6 +194,34 @@ async def test_a_request_that_is_given_up_is_delivered_all_the_same(house: House
     await house.ingress.aclose()
     await house.ingress.aclose()
     assert [message.seq for message in house.delivered] == [1]
+
+
+# One after the other
+
+
+async def test_large_messages_wait_for_two_others_and_small_ones_for_nobody(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "LARGE_WAITING", 1)
+    hold = threading.Event()
+
+    def wait(_: sqlite3.Connection) -> None:
+        assert hold.wait(30)
+
+    held = asyncio.ensure_future(house.journal._commits.run(wait))
+    large = encoded([FACT | {"body": {"txt": "x" * webhooks.SMALL_BYTES}}])
+    posts = [asyncio.ensure_future(house.post(large, f"m{n}")) for n in range(3)]
+    assert [await house.journal.asked.get() for _ in range(2)] == ["m0", "m1"]
+    # The third waits its turn; beyond that the vendor is told to slow down, and nothing is kept of it.
+    refused = await house.post(large, "m3")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    small = asyncio.ensure_future(house.post(encoded(FACT), "small"))
+    assert await house.journal.asked.get() == "small"
+    hold.set()
+    await held
+    assert [answer.status_code for answer in await asyncio.gather(*posts, small)] == [202] * 4
+    assert (await house.post(large, "m3")).status_code == 202
+    assert await house.journal.asked.get() == "m2"
 
 
 # Not believed
