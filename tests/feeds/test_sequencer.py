@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -236,6 +237,51 @@ def test_memory_of_facts_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch)
     for index in range(10):
         desk.offer(fact(str(index)))
     assert len(desk.sequencer.revisions) == 3
+
+
+def price_of(number: int, milli: int = 1850, **more: Any) -> Fact:
+    out = [{"oid": "1", "milli": milli}]
+    return fact(f"p{number}", 0.5, type=CueType.PRICE, body={"price": {"mid": "m", "out": out}}, **more)
+
+
+def test_no_play_is_forgotten_for_prices(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(revisions, "MAX_KNOWN_PRICES", 3)
+    desk.offer(fact("dunk"))
+    for number in range(10):
+        desk.offer(price_of(number))
+    assert len(desk.sequencer.revisions) == 4
+    # The play is known still, and so is the newest price; the first one is not.
+    assert desk.offer(fact("dunk"), price_of(9)).settled
+    assert not desk.offer(price_of(0)).settled
+
+
+def test_a_price_is_known_again_and_says_what_it_replaces(desk: Desk) -> None:
+    desk.offer(price_of(1), price_of(2))
+    later = Desk()
+    later.time(0)
+    for sealed in desk.sequencer.seal(now=0.0)[0]:
+        assert sealed.source is not None
+        assert sealed.fact_id is not None
+        later.sequencer.restore(sealed.entry, sealed.source, sealed.fact_id, json.loads(json.dumps(sealed.note)))
+    for one in (desk, later):
+        assert one.offer(price_of(1), price_of(2)).settled
+        one.offer(price_of(1, 1900), price_of(2, op=Op.RETRACT))
+        corrected, gone = one.seal()
+        was = {"mid": "m", "out": [{"oid": "1", "milli": 1850}]}
+        assert (corrected.op, corrected.before) == (Op.AMEND, {"price": {**was, "ver": 1}})
+        assert (gone.op, gone.body, gone.before) == (Op.RETRACT, {}, {"price": {**was, "ver": 2}})
+        assert one.offer(price_of(1, 1900), price_of(2)).settled
+
+
+def test_a_price_that_brings_a_version_of_its_own_is_kept_as_it_is(desk: Desk) -> None:
+    desk.time(1)
+    body = {"price": {"ver": 99, "mid": "m", "out": []}, "limit": 5}
+    desk.offer(fact("p", 0.5, type=CueType.PRICE, body=body))
+    (sealed,) = desk.sequencer.seal(now=0.0)[0]
+    assert sealed.note["digest"] is not None
+    desk.offer(fact("p", 0.5, type=CueType.PRICE, body={"price": {"mid": "m", "out": []}}))
+    (amended,) = desk.seal()
+    assert amended.before == {"price": {"ver": 1, "mid": "m", "out": []}, "limit": 5}
 
 
 # Markets

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from feeds.vendors import lockstep
 from feeds.vendors.contract import Adapted, Alive
 from feeds.vendors.lockstep import adapt
 from kernel.cues import CueType, Fact, Op
@@ -131,3 +132,31 @@ def test_a_long_value_is_not_repeated_whole() -> None:
     with pytest.raises(DecodeError) as caught:
         adapt("src", {**PLAY, "op": "x" * 100_000})
     assert len(str(caught.value)) < 200
+
+
+PLAIN: dict[str, Any] = {
+    "id": "p", "op": "new", "type": "price", "occurred_at": 1_800_000_000_123,
+    "body": {"price": {"mid": "m", "out": [{"oid": "1", "milli": 1850}]}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [{}, {"rev": 3}, {"rev": None}, {"id": "x" * 128}, {"occurred_at": 100_000_000_000}])
+def test_a_plain_price_is_read_as_the_long_way_would(change: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    item = PLAIN | change
+    assert lockstep._plain_price(item) is not None
+    quick = adapt("own", item)
+    monkeypatch.setattr(lockstep, "_plain_price", lambda _: None)
+    assert adapt("own", item) == quick
+    assert quick.facts[0].type is CueType.PRICE
+
+
+@pytest.mark.parametrize("change", [{"id": "~p"}, {"id": "a\u0007"}, {"id": ""}, {"rev": 0}, {"occurred_at": 5}])
+def test_a_price_is_refused_by_the_quick_way_too(change: dict[str, Any]) -> None:
+    with pytest.raises(DecodeError):
+        adapt("own", PLAIN | change)
+
+
+def test_a_price_with_more_to_say_takes_the_long_way() -> None:
+    body = {"price": {"mid": "m", "out": [{"oid": "1", "milli": 1850, "name": "over"}], "limit": 500}}
+    (fact,) = adapt("own", PLAIN | {"body": body}).facts
+    assert fact.body == body
