@@ -88,8 +88,8 @@ BUGS = (
     ),
     Bug(
         "retracted-fact-comes-back", "feeds/revisions.py",
-        "known.retracted = op is Op.RETRACT\n            self._remember(key, known)\n            if op",
-        "if op is not Op.RETRACT:\n                self._remember(key, known)\n            if op",
+        "known.retracted = op is Op.RETRACT\n            if op is Op.RETRACT:\n",
+        "if op is Op.RETRACT:\n                del self._known[key]\n",
     ),
     Bug("hold-jumps", "feeds/release.py", "step_s = SLEW * s_of_ticks", "step_s = 20 * SLEW * s_of_ticks"),
     Bug("slow-reader-delays-others", "hub/io/outbox.py", _SETS_ASIDE + _FLUSH, _SETS_ASIDE + _PAUSED + _FLUSH),
@@ -116,7 +116,7 @@ BUGS = (
     Bug("stall-does-not-suspend", "hub/wagering.py", " and (stalls_at is None or now < stalls_at)", ""),
     Bug(
         "settled-before-it-is-sealed", "feeds/sequencer.py",
-        "+ 1\n            offer.settled = False\n\n", "+ 1\n\n",
+        "if n_waiting:\n            offer.settled = False\n", "if n_waiting:\n",
     ),
     Bug("opened-before-its-time", "relay/window.py", "self._marks[0].at <= now and ", ""),
     Bug(
