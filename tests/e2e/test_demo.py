@@ -34,7 +34,12 @@ async def demo(stage: Stage) -> AsyncIterator[tuple[Page, Command, list[str]]]:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
         page = await browser.new_page(viewport={"width": 900, "height": 600}, reduced_motion="reduce")
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on(
+            "console",
+            lambda message: (
+                complaints.append(f"{message.text} {message.location['url']}") if message.type == "error" else None
+            ),
+        )
         await page.goto(address)
         yield page, command, complaints
         await page.screenshot(path=str(stage.folder / "demo.png"))
