@@ -58,8 +58,8 @@ def test_a_viewer_is_given_a_token_and_loses_it(stand: Stand) -> None:
     assert stand.post("token", {"viewer": "live"}).json()["token"] == "token-live-1"
     assert stand.post("token", {"viewer": "live"}).json()["token"] == "token-live-2"
     assert stand.post("revoke", {"viewer": "live"}).status_code == 200
+    assert stand.post("revoke", {"viewer": "live"}).status_code == 200
     assert stand.revoked == ["jti-live-2"]
-    assert stand.post("revoke", {"viewer": "live"}).status_code == 422
 
 
 def test_the_vendor_does_as_told(stand: Stand) -> None:
