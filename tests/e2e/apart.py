@@ -65,9 +65,10 @@ class Proxy:
         try:
             await _pump(back_reader, writer)
         finally:
+            # First of all: to be ended in the middle of the wait below must not leave it open.
+            back_writer.close()
             there.cancel()
             await asyncio.gather(there, return_exceptions=True)
-            back_writer.close()
 
 
 async def _pump(reader: StreamReader, writer: StreamWriter) -> None:
