@@ -92,10 +92,9 @@ async def test_two_viewers_in_lockstep_and_what_the_panel_breaks(stage: Stage) -
 
         # Silence closes bets on both; its end lets them be open again.
         await page.click("#silence")
-        await until(page, "!live.mayWager && !behind.mayWager")
-        statuses = await page.eval_on_selector_all(".market", "(all) => all.map((market) => market.dataset.st)")
-        assert statuses
-        assert "open" not in statuses
+        # Asked at once: on a busy machine a heartbeat that is late closes bets for a moment, too.
+        closed = "[...document.querySelectorAll('.market')].every((market) => market.dataset.st !== 'open')"
+        await until(page, f"!live.mayWager && !behind.mayWager && live.book.board().length && {closed}")
         await page.click("#silence")
         await until(page, "live.mayWager && behind.mayWager")
 
