@@ -19,7 +19,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from bench._proc import rss_bytes
+from bench._proc import cpu_s, rss_bytes
 from bench._stage import EVENT, KEYS, OUT, Process, machine, percentile, report
 from bench.latency import WITNESSES
 from feeds.standard_webhooks import new_secret, parse_secret
@@ -91,10 +91,10 @@ def measure(stage: Deployment, rate: float, suspends: int = SUSPENDS) -> dict[st
     time.sleep(WARM_UP_S)
     for each in (stage.crowd, stage.witnesses):
         each.ask("forget")
-    cpu = _cpu_s(stage.server.pid)
+    cpu = cpu_s([stage.server.pid])
     began = time.monotonic()
     told = stage.vendor.ask("bet", suspends, PAUSE_S)
-    cpu_share = (_cpu_s(stage.server.pid) - cpu) / (time.monotonic() - began)
+    cpu_share = (cpu_s([stage.server.pid]) - cpu) / (time.monotonic() - began)
     stage.vendor.ask("prices", 0)
     time.sleep(1)
     counts = {mark: count for mark, _, _, count in stage.crowd.ask("marks")}
@@ -110,11 +110,6 @@ def measure(stage: Deployment, rate: float, suspends: int = SUSPENDS) -> dict[st
         "answered_p99_ms": told["answered_p99_ms"], "rss_mb": rss_bytes(stage.server.pid) / 1e6,
         "journal_mb": sum(one.stat().st_size for one in stage.journal.parent.glob("journal.sqlite*")) / 1e6,
     }  # fmt: skip
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _free_port() -> int:
