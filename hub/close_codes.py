@@ -62,4 +62,10 @@ _REFUSALS = {
 
 def code_of(reason: Reason | None) -> CloseCode:
     """Return the code by which a socket is refused for `reason`."""
-    return CloseCode.UNAUTHORIZED if reason is None else _REFUSALS.get(reason, CloseCode.UNAUTHORIZED)
+    if reason is None:
+        return CloseCode.UNAUTHORIZED
+    if reason.is_network:
+        return CloseCode.VPN_BLOCKED
+    if reason.is_geo:
+        return CloseCode.GEO_BLOCKED
+    return _REFUSALS.get(reason, CloseCode.UNAUTHORIZED)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from kernel.tokens import Claims, Reason
 
@@ -25,6 +25,21 @@ class Scope(StrEnum):
     WAGER = "wager"
     SERVER = "server"
     TRADING = "trading"
+
+
+class Whence(NamedTuple):
+    """Where a request comes from, as the front door knows it.
+
+    Args:
+        address: the client's, behind trusted proxies; empty where it is not known.
+        agent: the User-Agent field, empty without one.
+    """
+
+    address: str = ""
+    agent: str = ""
+
+
+NOWHERE = Whence()
 
 
 @dataclass(frozen=True, slots=True)

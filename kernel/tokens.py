@@ -46,6 +46,43 @@ class Reason(StrEnum):
     SCOPE_MISSING = "scope_missing"
     REVOKED = "revoked"
     STALE = "stale"
+    # Of place: `relay.place` decides these.
+    LOCATION_UNKNOWN = "location_unknown"
+    GEO_BLOCKED = "geo_blocked"
+    OUTSIDE_TERRITORY = "outside_territory"
+    VPN = "vpn"
+    PROXY = "proxy"
+    TOR = "tor"
+    DATA_CENTRE = "data_centre"
+    RESIDENTIAL_PROXY = "residential_proxy"
+    PRIVATE_RELAY = "private_relay"
+    GPS_MISSING = "gps_missing"
+    GPS_STALE = "gps_stale"
+    GPS_IMPLAUSIBLE = "gps_implausible"
+    GEO_MISMATCH = "geo_mismatch"
+    POLICY_UNKNOWN = "policy_unknown"
+    # Of what a session is bound to.
+    NETWORK_CHANGED = "network_changed"
+    DEVICE_CHANGED = "device_changed"
+
+    @property
+    def is_geo(self) -> bool:
+        """Return whether it says where somebody is, or that this cannot be known."""
+        return self in _GEO
+
+    @property
+    def is_network(self) -> bool:
+        """Return whether it says that somebody hides where they are."""
+        return self in _NETWORK
+
+
+_GEO = frozenset({
+    Reason.LOCATION_UNKNOWN, Reason.GEO_BLOCKED, Reason.OUTSIDE_TERRITORY, Reason.GPS_MISSING, Reason.GPS_STALE,
+    Reason.GPS_IMPLAUSIBLE, Reason.GEO_MISMATCH, Reason.POLICY_UNKNOWN,
+})  # fmt: skip
+_NETWORK = frozenset({
+    Reason.VPN, Reason.PROXY, Reason.TOR, Reason.DATA_CENTRE, Reason.RESIDENTIAL_PROXY, Reason.PRIVATE_RELAY,
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,3 +26,10 @@ def test_every_reason_has_a_code_that_does_not_come_back_unless_it_is_our_fault(
     assert code_of(reason).reconnects is (reason is Reason.STALE)
     assert code_of(Reason.REVOKED) is CloseCode.REVOKED
     assert code_of(Reason.EXPIRED) is CloseCode.EXPIRED
+
+
+def test_places_have_codes_of_their_own() -> None:
+    assert code_of(Reason.OUTSIDE_TERRITORY) is CloseCode.GEO_BLOCKED
+    assert code_of(Reason.GPS_STALE) is CloseCode.GEO_BLOCKED
+    assert code_of(Reason.TOR) is CloseCode.VPN_BLOCKED
+    assert code_of(Reason.NETWORK_CHANGED) is CloseCode.UNAUTHORIZED

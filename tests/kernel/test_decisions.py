@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kernel.decisions import Decision, Scope, Verdict
+from kernel.decisions import NOWHERE, Decision, Scope, Verdict, Whence
 from kernel.tokens import Reason
 
 
@@ -18,3 +18,7 @@ def test_who_may_go_on(verdict: Verdict, admitted: bool) -> None:
 
 def test_scopes_are_those_of_the_token() -> None:
     assert {str(scope) for scope in Scope} == {"watch", "wager", "server", "trading"}
+
+
+def test_whence_is_nowhere_unless_said() -> None:
+    assert Whence("", "") == NOWHERE
