@@ -29,6 +29,7 @@ from typing import Generic, Protocol, TypeVar
 from kernel.cues import Entry
 from kernel.feed_state import FeedProgress, FeedState
 from kernel.marks import Opened, ReleaseMark, Served
+from kernel.policies import PolicyRecord
 from kernel.revocation import RevocationChange
 from kernel.timeline import SegmentTiming, StreamState
 
@@ -173,3 +174,11 @@ def revocations_topic() -> Topic[RevocationChange]:
     A record may come again under a higher offset, so that the topic can be trimmed below it.
     """
     return Topic("revocations")
+
+
+def policies_topic() -> Topic[PolicyRecord]:
+    """Return all policies of place, one record each: its newest version, or that it is deleted.
+
+    Versions that newer ones have replaced are forgotten.
+    """
+    return Topic("policies")

@@ -15,13 +15,24 @@ from kernel.cues import Cue, CueClass, CueType, Entry, Op
 from kernel.errors import DecodeError
 from kernel.feed_state import FeedProgress, FeedState, Health
 from kernel.marks import Opened, ReleaseMark, Served
+from kernel.policies import PolicyRecord
 from kernel.pts import Ticks
 from kernel.revocation import Reinstatement, Revocation, RevocationChange, Subject, SubjectKind
 from kernel.timeline import MediaTime, Method, SegmentKey, SegmentTiming, StreamState
+from kernel.value import to_map as fields_of
 
 Map = Mapping[str, Any]
 Record = (
-    Entry | SegmentTiming | ReleaseMark | Opened | Served | StreamState | FeedState | FeedProgress | RevocationChange
+    Entry
+    | SegmentTiming
+    | ReleaseMark
+    | Opened
+    | Served
+    | StreamState
+    | FeedState
+    | FeedProgress
+    | RevocationChange
+    | PolicyRecord
 )
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -75,6 +86,8 @@ def to_map(record: Record) -> dict[str, Any]:
             }
         case Reinstatement():
             return {"op": "reinstate", "id": record.id, "subject": _subject_to_map(record.subject)}
+        case PolicyRecord():
+            return fields_of(record)
         case FeedState():
             return {"source": record.source, "state": record.state.value, "why": record.why, "since": record.since}
         case FeedProgress():
@@ -222,6 +235,17 @@ def revocation_from_map(change: Map) -> RevocationChange:
         expires=_optional(change["expires"], _int),
         by=_str(change["by"]),
     )
+
+
+@_reading("policy")
+def policy_from_map(policy: Map) -> PolicyRecord:
+    """Return the policy that `to_map` wrote.
+
+    Raises:
+        DecodeError: the map is not that of a policy.
+    """
+    text, made = _optional(policy["text"], _str), _number(policy["made"])
+    return PolicyRecord(_str(policy["policy_id"]), _int(policy["version"]), text, made, _str(policy["by"]))
 
 
 def _subject_to_map(subject: Subject) -> dict[str, Any]:

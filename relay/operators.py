@@ -24,6 +24,7 @@ class OperatorScope(StrEnum):
 
     READ = "read"
     REVOKE = "revoke"
+    POLICY = "policy"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from kernel.bus import (
     epoch_signal,
     marks_topic,
     opened_signal,
+    policies_topic,
     revocations_topic,
     state_signal,
     timings_topic,
@@ -26,6 +27,7 @@ def test_every_name_is_a_streams_own_and_no_two_are_alike() -> None:
     assert all(name.split("/")[0] in ("a", "b") for name in names)
     # Revocations are no stream's, and no stream can be called so that they are: its names have a slash.
     assert "/" not in revocations_topic().name
+    assert "/" not in policies_topic().name
 
 
 class TestMemoryBus(BusContract):

@@ -12,6 +12,7 @@ from kernel.bus import (
     feeds_signal,
     marks_topic,
     opened_signal,
+    policies_topic,
     progress_signal,
     revocations_topic,
     safety_topic,
@@ -24,6 +25,7 @@ from kernel.cues import Cue, CueClass, CueType, Entry, Op
 from kernel.errors import DecodeError
 from kernel.feed_state import FeedProgress, FeedState, Health
 from kernel.marks import Opened, ReleaseMark, Served
+from kernel.policies import PolicyRecord
 from kernel.pts import Ticks
 from kernel.revocation import Reinstatement, Revocation, Subject, SubjectKind
 from kernel.timeline import MediaTime, SegmentKey, SegmentTiming, StreamState
@@ -50,6 +52,8 @@ SAFETY = Cue("desk:2", 1, Op.NEW, CueType.SUSPEND, CueClass.SAFETY, None, None, 
         (progress_signal("g"), FeedProgress("desk", 9.5)),
         (revocations_topic(), Revocation("rev_1", Subject(SubjectKind.ACCOUNT, "ann"), "fraud", 1.5, None, "ops")),
         (revocations_topic(), Reinstatement("rev_1", Subject(SubjectKind.ACCOUNT, "ann", "g"))),
+        (policies_topic(), PolicyRecord("us-west", 3, '{"policy_id":"us-west"}', 1.5, "ops")),
+        (policies_topic(), PolicyRecord("us-west", 4, None, 1.5, "ops")),
     ],
     ids=lambda value: getattr(value, "name", None),
 )

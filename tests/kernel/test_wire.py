@@ -13,6 +13,7 @@ from kernel import strict_json, wire
 from kernel.cues import Cue, CueClass, CueType, Entry, Op
 from kernel.errors import DecodeError
 from kernel.marks import Opened, ReleaseMark, Served
+from kernel.policies import PolicyRecord
 from kernel.pts import Ticks
 from kernel.revocation import Reinstatement, Revocation, RevocationChange, Subject, SubjectKind
 from kernel.timeline import BEGINNING, END, MediaTime, SegmentKey, SegmentTiming, StreamState
@@ -183,3 +184,24 @@ def test_other_damaged_records_are_named() -> None:
         wire.opened_from_map({})
     with pytest.raises(DecodeError, match="segment timing: 'method' is missing"):
         wire.timing_from_map({})
+
+
+@given(st.builds(PolicyRecord, policy_id=texts, version=counts, text=st.none() | texts, made=seconds, by=texts))
+def test_policy(record: PolicyRecord) -> None:
+    assert wire.policy_from_map(over_the_wire(record)) == record
+    # A newer Lockstep may say more of it: what it says here still counts, or a deletion could go unheard.
+    assert wire.policy_from_map({**over_the_wire(record), "more": 1}) == record
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"version": "1"}, "policy: an integer is expected"),
+        ({"text": 1}, "policy: a text is expected"),
+        ({"made": None}, "policy: a number is expected"),
+    ],
+)
+def test_a_damaged_policy_is_named(change: dict[str, Any], says: str) -> None:
+    whole = wire.to_map(PolicyRecord("west", 1, "{}", 1.5, "ops"))
+    with pytest.raises(DecodeError, match=says):
+        wire.policy_from_map({**whole, **change})
