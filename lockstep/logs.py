@@ -1,15 +1,18 @@
 """Logs: one JSON object a line on standard error, our own and the libraries' alike, without secrets.
 
 Whatever a client sends may come to stand in a line: JSON escapes line breaks, control characters are replaced, and a
-line is bounded. There is a line for every request, so writing one is kept cheap.
+line is bounded. There is a line for every request, so writing one is kept cheap: the lines of one turn of the loop go
+out together, a single write to the system, before any other line of ours.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
 import sys
+import threading
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -113,11 +116,51 @@ def log_answered(method: str, path: str, peer: str, took_s: float, status: int, 
     if not (_PLAIN.fullmatch(path) and _PLAIN.fullmatch(peer) and method in _METHODS):
         tell_answered(method, path, peer, took_s, status, sent_bytes)
         return
-    now = datetime.fromtimestamp(wall(), UTC).isoformat(timespec="microseconds")
-    sys.stderr.write(
+    _answers.add(
         f'{{"method": "{method}", "path": "{path}", "peer": "{peer}", "ms": {took_s * 1000:.1f}, "status": {status}, '
-        f'"sent_bytes": {sent_bytes}, "event": "http.answered", "level": "info", "timestamp": "{now[:26]}Z"}}\n'
+        f'"sent_bytes": {sent_bytes}, "event": "http.answered", "level": "info", "timestamp": "{_date(wall())}"}}\n'
     )
+
+
+def _date(now: float) -> str:
+    second = int(now)
+    return f"{_date_of_second(second)}.{int((now - second) * 1e6):06d}Z"
+
+
+@lru_cache(maxsize=4)
+def _date_of_second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+class _Answers:
+    """The lines of the requests answered in this turn of the loop.
+
+    nginx keeps such lines in a buffer for seconds, if it is told to; here none outlives the turn that made it.
+    """
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._thread = 0
+
+    def add(self, line: str) -> None:
+        """Have a line written at the end of the turn, or now where there is no loop."""
+        if not self._lines:
+            try:
+                asyncio.get_running_loop().call_soon(self.flush)
+            except RuntimeError:
+                sys.stderr.write(line)
+                return
+            self._thread = threading.get_ident()
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        """Write what has been added, if this is the loop's thread: another one would lose what comes meanwhile."""
+        if self._lines and self._thread == threading.get_ident():
+            lines, self._lines = self._lines, []
+            sys.stderr.write("".join(lines))
+
+
+_answers = _Answers()
 
 
 class _Configured:
@@ -136,6 +179,8 @@ class _Lines:
         self._stream = stream
 
     def msg(self, message: str) -> None:
+        # What was said before stands before it.
+        _answers.flush()
         self._stream.write(f"{message}\n")
 
     debug = info = warning = error = critical = msg

@@ -13,15 +13,22 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 import structlog
 
 from lockstep.guard import GuardedHttp
+from lockstep.outgoing import outgoing_of
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
+    from lockstep.guard import Refused
+
 log = structlog.get_logger("http")
 
-RELIED_ON = ("on_response_complete", "pause_writing", "resume_writing", "timeout_keep_alive_handler")
+RELIED_ON = ("on_response_complete", "pause_writing", "resume_writing", "shutdown", "timeout_keep_alive_handler")
 """Methods of uvicorn's HttpToolsProtocol that are called or overridden here, beside the guard's."""
+
+
+MAX_UNSENT_BYTES = 64 << 10
+"""Of answers to requests that came in one packet; beyond it they are sent, and the transport's own limit holds."""
 
 
 class AtOnce(Protocol):
@@ -60,6 +67,8 @@ class PatientHttp(GuardedHttp):
     _lingering: asyncio.TimerHandle | None = None
     _stalled: asyncio.TimerHandle | None = None
     _answer: bytes | None = None
+    # Answers of this turn, in their order.
+    _unsent = b""
     # Who asks, where a subclass knows it better than the connection does.
     _asker = ""
 
@@ -91,6 +100,11 @@ class PatientHttp(GuardedHttp):
         self._stop_stalled()
         super().resume_writing()
 
+    def shutdown(self) -> None:
+        """Let what has been answered go out first."""
+        self.send_answers()
+        super().shutdown()
+
     def on_response_complete(self) -> None:
         """Bound how long the rest of the body may take."""
         super().on_response_complete()
@@ -107,16 +121,32 @@ class PatientHttp(GuardedHttp):
             return
         self._in_head = True
         close = not self.parser.should_keep_alive()
-        fields = b"".join(b"%b: %b\r\n" % field for field in self.server_state.default_headers)
-        self.transport.write(
-            b"HTTP/1.1 200 OK\r\n%b%b%b" % (fields, b"connection: close\r\n" if close else b"", answer)
-        )
+        fields = b"".join([b"%b: %b\r\n" % field for field in self.server_state.default_headers])
+        if not self._unsent:
+            outgoing_of(self.loop).add(self.loop, self.send_answers)
+        self._unsent += b"HTTP/1.1 200 OK\r\n%b%b%b" % (fields, b"connection: close\r\n" if close else b"", answer)
+        if close or len(self._unsent) > MAX_UNSENT_BYTES:
+            self.send_answers()
         if close:
             self.transport.close()
         else:
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
+
+    def send_answers(self) -> None:
+        """Send what has been answered at once in this turn of the loop; what comes next on this connection follows."""
+        unsent, self._unsent = self._unsent, b""
+        if unsent and not self.transport.is_closing():
+            self.transport.write(unsent)
+
+    def _refuse(self, refusal: Refused) -> None:
+        self.send_answers()
+        super()._refuse(refusal)
+
+    def _upgrade(self, rest: bytes) -> None:
+        self.send_answers()
+        super()._upgrade(rest)
 
     def _is_answered_at_once(self) -> bool:
         if self.at_once is None or self.parser.get_method() != b"GET" or self.parser.get_http_version() != "1.1":

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import threading
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,42 @@ def test_an_answers_line_is_the_access_logs(
     configure_logs("warning")
     log_answered(method, path, peer, 0.0, 200, 0)
     assert capsys.readouterr().err == ""
+
+
+async def test_the_answers_of_one_turn_are_one_write_before_any_other_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    class Stream:
+        def write(self, text: str) -> int:
+            written.append(text)
+            return len(text)
+
+    monkeypatch.setattr("sys.stderr", Stream())
+    configure_logs("info")
+    for number in range(3):
+        log_answered("GET", f"/{number}", "192.0.2.1", 0.001, 200, 7)
+    assert written == []
+    structlog.get_logger("x").info("said")
+    log_answered("GET", "/3", "192.0.2.1", 0.001, 200, 7)
+    await asyncio.sleep(0)
+    lines = [[json.loads(line) for line in text.splitlines()] for text in written]
+    told = [[line.get("path", line["event"]) for line in each] for each in lines]
+    assert told == [
+        ["/0", "/1", "/2"],
+        ["said"],
+        ["/3"],
+    ]
+
+
+def test_a_line_from_another_thread_leaves_the_loops_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("info")
+
+    async def answered() -> str:
+        log_answered("GET", "/a", "192.0.2.1", 0.001, 200, 7)
+        thread = threading.Thread(target=structlog.get_logger("x").info, args=("elsewhere",))
+        thread.start()
+        thread.join()
+        return capsys.readouterr().err
+
+    assert "/a" not in asyncio.run(answered())
+    assert '"/a"' in capsys.readouterr().err

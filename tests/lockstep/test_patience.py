@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from lockstep.guard import GuardLimits
-from lockstep.patience import RELIED_ON, Patience, PatientHttp
+from lockstep.patience import MAX_UNSENT_BYTES, RELIED_ON, Patience, PatientHttp
 
 LARGE = 8 << 20
 GET = b"GET %b HTTP/1.1\r\nHost: h\r\n\r\n"
@@ -189,6 +189,36 @@ async def test_the_last_one_says_so_and_closes(door: Door) -> None:
     answer = await reader.read()
     assert b"\r\nconnection: close\r\n" in answer
     assert answer.endswith(b"ok")
+
+
+async def test_a_refusal_in_the_same_packet_comes_behind_the_answer(door: Door) -> None:
+    reader, writer = await door.open()
+    writer.write(GET % b"/quick" + b"GET /quick HTTP/1.1\r\n\r\n")
+    answers = await reader.read()
+    assert answers.index(b"HTTP/1.1 200 OK") < answers.index(b"\r\n\r\nok") < answers.index(b"HTTP/1.1 400 ")
+
+
+async def test_many_answers_to_one_packet_are_not_kept_but_sent(door: Door) -> None:
+    reader, writer = await door.open()
+    most = MAX_UNSENT_BYTES // len(b"HTTP/1.1 200 OK\r\ndate: now\r\ncontent-length: 2\r\n\r\nok")
+    for _ in range(4):
+        writer.write((GET % b"/quick") * most)
+    for _ in range(4 * most):
+        await reader.readuntil(b"ok")
+    (connection,) = door.state.connections
+    assert isinstance(connection, PatientHttp)
+    assert connection._unsent == b""
+
+
+async def test_an_answer_of_the_turn_in_which_the_server_stops_goes_out(door: Door) -> None:
+    reader, writer = await door.open()
+    writer.write(GET % b"/quick")
+    await reader.readuntil(b"ok")
+    (connection,) = door.state.connections
+    assert isinstance(connection, PatientHttp)
+    connection.data_received(GET % b"/quick")
+    connection.shutdown()
+    assert (await reader.read()).endswith(b"ok")
 
 
 async def test_an_idle_connection_is_closed_by_uvicorns_timer(door: Door) -> None:
