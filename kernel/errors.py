@@ -10,6 +10,7 @@
     │   ├── OriginMissing        it answered 404 or 410, or the file is not there
     │   └── OriginRefused        we refuse to fetch it: outside the folder, a private address, too large
     ├── BusUnavailable           what processes share cannot be reached, or does not answer in time
+    ├── LogHeld                  another process writes this deployment's log
     └── JournalError             the journal cannot promise that what it was given is on disk
 
 A refusal of a viewer or a subscriber is no exception: it is a `kernel.decisions.Decision`.
@@ -60,3 +61,7 @@ class JournalError(LockstepError):
 
 class BusUnavailable(LockstepError):
     """Say why what processes share cannot be used now."""
+
+
+class LogHeld(LockstepError):
+    """Say who writes the log that we were to write, and what to do."""

@@ -115,10 +115,11 @@ class Deployment:
         self._feeds = self._relay = self._hub = self._desk = None
         if disk is not None:
             lead_s = LEAD_S if apart else 0.0
+            holds = bus.holds_log if isinstance(bus, RedisBus) else lambda: True
             self._feeds = FeedsHouse(
-                settings, showings, keys, disk.journal, fetcher=self._fetcher, bus=bus, lead_s=lead_s
+                settings, showings, keys, disk.journal, fetcher=self._fetcher, bus=bus, lead_s=lead_s, holds_log=holds
             )
-            self._desk = Desk(disk.revoked, bus, keys, self._index, apart=apart)
+            self._desk = Desk(disk.revoked, bus, keys, self._index, apart=apart, holds_log=holds)
         if "relay" in houses:
             self._relay = RelayHouse(showings, gate, fetcher=self._fetcher, bus=bus, now=loop.time, tell=self.answers)
         if "hub" in houses:
@@ -184,14 +185,17 @@ class Deployment:
 
         Raises:
             JournalError: the journal cannot be opened or read.
+            LogHeld: another process writes the log.
             SettingsError: a key or the bus URL is wrong.
         """
         loop = asyncio.get_running_loop()
         bus = _redis_bus(bus_url, settings.bus.prefix) if bus_url else MemoryBus(loop.time)
         disk = await Disk.open(settings.data_dir) if "feeds" in houses else None
         try:
-            if isinstance(bus, RedisBus):
-                await bus.open(FeedsHouse.topics(showings) if disk is not None else ())
+            if isinstance(bus, RedisBus) and disk is not None:
+                await bus.open(FeedsHouse.topics(showings), journal=await disk.journal.name(new_id))
+            elif isinstance(bus, RedisBus):
+                await bus.open()
             deployment = cls(settings, showings, keys, houses=houses, bus=bus, disk=disk)
             await deployment._begin()
         except BaseException:
@@ -215,6 +219,8 @@ class Deployment:
         if self._feeds is not None:
             await self._feeds.recover()
             parts |= self._feeds.parts()
+            if isinstance(self.bus, RedisBus):
+                parts["tenure"] = self._give_way
         if isinstance(self.bus, RedisBus):
             # Nobody may come in before what the bus retains is known here.
             await self.bus.caught_up()
@@ -272,6 +278,17 @@ class Deployment:
 
         self._tasks.append(asyncio.create_task(again(), name=name))
 
+    async def _give_way(self) -> None:
+        """Stop feeding once another process has taken over the log; what is said of it here is heard by nobody."""
+        assert isinstance(self.bus, RedisBus)
+        assert self._feeds is not None
+        await self.bus.superseded.wait()
+        over = {*self._feeds.parts(), "revocations"}
+        for task in self._tasks:
+            if task.get_name() in over:
+                task.cancel()
+        await asyncio.Event().wait()
+
     def _health_routes(self) -> list[Route]:
         async def livez(_: Request) -> Response:
             return JSONResponse({"status": "alive"}, headers={"Cache-Control": "no-store"})
@@ -284,7 +301,8 @@ class Deployment:
                 is_ready, told = house.readiness()
                 ready = ready and is_ready
                 body.update(told)
-            body = {"status": "ready" if ready else "starting" if trouble is None else "cut_off", **body}
+            status = {None: "ready" if ready else "starting", "superseded": "superseded"}.get(trouble, "cut_off")
+            body = {"status": status, **body}
             return JSONResponse(body, 200 if ready else 503, headers={"Cache-Control": "no-store"})
 
         return [Route("/livez", livez), Route("/readyz", readyz)]

@@ -49,6 +49,7 @@ class FeedsHouse:
         fetcher: the process's only one.
         bus: what the houses share.
         lead_s: how long before its time a release mark is given at least, in seconds.
+        holds_log: tells whether no other process has taken over the log.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class FeedsHouse:
         fetcher: Fetcher,
         bus: Bus,
         lead_s: float,
+        holds_log: Callable[[], bool],
     ) -> None:
         self._journal = journal
         steady = SteadyWall(wall, monotonic)
@@ -73,8 +75,9 @@ class FeedsHouse:
             for event_id, showing in showings.items()
         }  # fmt: skip
         self._ingress = Ingress(
-            _source_keys(showings, keys), journal, wall=wall, received=steady, deliver=self._deliver
-        )
+            _source_keys(showings, keys), journal, wall=wall, received=steady, deliver=self._deliver,
+            holds_log=holds_log,
+        )  # fmt: skip
         self.recovered = False
 
     @staticmethod
@@ -125,9 +128,13 @@ class Desk:
         keys: those of the operators are among them.
         index: what is in force.
         apart: whether other processes hear of it by the bus.
+        holds_log: tells whether no other process has taken over the desk.
     """
 
-    def __init__(self, store: RevocationStore, bus: Bus, keys: Keys, index: RevocationIndex, *, apart: bool) -> None:
+    def __init__(
+        self, store: RevocationStore, bus: Bus, keys: Keys, index: RevocationIndex, *, apart: bool,
+        holds_log: Callable[[], bool],
+    ) -> None:  # fmt: skip
         self._bus = bus
         self.desk = RevocationDesk(
             store,
@@ -138,6 +145,7 @@ class Desk:
             new_id=lambda: f"rev_{new_id(12)}",
             live=index.__len__,
             retain=apart,
+            holds_log=holds_log,
         )
 
     async def refill(self) -> None:

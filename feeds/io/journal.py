@@ -57,7 +57,8 @@ CREATE TABLE IF NOT EXISTS kept (
     stream TEXT NOT NULL, key TEXT NOT NULL, ver INTEGER NOT NULL, state TEXT, PRIMARY KEY (stream, key)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS heads (
     stream TEXT PRIMARY KEY, sealed_o INTEGER NOT NULL DEFAULT -1, reserved_ver INTEGER NOT NULL DEFAULT 0
-    ) WITHOUT ROWID
+    ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS journal (name TEXT NOT NULL)
 """
 _KEEP = (
     "INSERT INTO kept SELECT ?, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')"
@@ -115,6 +116,22 @@ class Journal:
     async def aclose(self) -> None:
         """Write what is waiting, then close the file. Closing again does nothing."""
         await self._commits.aclose()
+
+    async def name(self, new_id: Callable[[], str]) -> str:
+        """Return what this journal is called: given once, and the same in each of its copies.
+
+        Args:
+            new_id: gives an unguessable name, without spaces.
+        """
+
+        def work(db: sqlite3.Connection) -> str:
+            row = db.execute("SELECT name FROM journal").fetchone()
+            if row is None:
+                row = (new_id(),)
+                db.execute("INSERT INTO journal VALUES (?)", row)
+            return str(row[0])
+
+        return await self._commits.run(work)
 
     async def append_message(
         self, source: str, message_id: str, body: bytes, *, received: float, open_facts: int = 1, seq: int | None = None

@@ -9,7 +9,7 @@ acknowledged and delivered; whoever is told 2xx need not send it again, whatever
 | 200 | its `webhook-id` is journaled already; nothing happens twice |
 | 401 | unknown source, missing, stale or wrong signature: one answer, one duration |
 | 413, 422 | too large; not understood (only the holder of a valid signature learns what is wrong) |
-| 503 | the disk does not take it, too many large ones wait, or we are still starting: send it again |
+| 503 | the disk does not take it, too many large ones wait, we are starting, or no longer in charge: send it again |
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ class Ingress:
         deliver: takes a message on; must not block.
         executor: decodes large bodies; None: the loop's own.
         adapters: by vendor.
+        holds_log: tells whether what is acknowledged will be heard: no other process has taken over the log.
 
     Raises:
         SettingsError: a source names no known vendor, or has no secret.
@@ -101,6 +102,7 @@ class Ingress:
         deliver: Callable[[ReceivedMessage], None],
         executor: Executor | None = None,
         adapters: Mapping[str, Adapter] = ADAPTERS,
+        holds_log: Callable[[], bool] = lambda: True,
     ) -> None:
         for name, keys in sources.items():
             if keys.vendor not in adapters:
@@ -114,6 +116,7 @@ class Ingress:
         self._deliver = deliver
         self._executor = executor
         self._adapters = adapters
+        self._holds_log = holds_log
         # Every source is tried against as many keys as the one that has most, strangers too; nobody holds this one.
         self._stranger = new_key()
         self._n_keys = max((len(keys.secrets) for keys in sources.values()), default=1)
@@ -148,6 +151,8 @@ class Ingress:
             return problem(401, "Not authenticated", headers={"WWW-Authenticate": "StandardWebhooks"})
         if not self._recovered:
             return problem(503, "Starting", detail="earlier messages are still being read", headers=_RETRY)
+        if not self._holds_log():
+            return problem(503, "Not in charge", detail="another process may be writing the log", headers=_RETRY)
         if len(body) <= SMALL_BYTES:
             return await self._take(name, message_id, body)
         if self._large >= LARGE_AT_ONCE + LARGE_WAITING:

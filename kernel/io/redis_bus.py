@@ -27,10 +27,11 @@ import structlog
 from kernel.bus import Cancel, Signal, Topic
 from kernel.bus_clock import READY_BOUND_S, BusClock
 from kernel.bus_codecs import codec_of
-from kernel.errors import BusUnavailable
+from kernel.errors import BusUnavailable, LogHeld
 from kernel.io.redis_inbox import Inbox
 from kernel.io.redis_link import RedisLink, address_of, is_refusal
 from kernel.io.redis_outbox import Command, Outbox, Top, parse_top
+from kernel.io.redis_tenure import Tenure
 
 T = TypeVar("T")
 log = structlog.get_logger("bus")
@@ -94,6 +95,9 @@ class RedisBus:
         self._wake = asyncio.Event()
         self._unsent = asyncio.Event()
         self._armed = asyncio.Event()
+        self._tenure: Tenure | None = None
+        self.superseded: Final = asyncio.Event()
+        """Set once another process has taken over the log that we wrote: nothing that is published here is heard."""
         self._emptied = asyncio.Event()
         self._inbox = Inbox(prefix, self._wake.set)
         self._outbox = Outbox(prefix, self._name, self._fresh_number)
@@ -115,15 +119,23 @@ class RedisBus:
 
     # Life.
 
-    async def open(self, owned: Sequence[Topic[Any]] = ()) -> None:
+    async def open(self, owned: Sequence[Topic[Any]] = (), *, journal: str | None = None) -> None:
         """Make contact, however long that takes, and begin.
 
         Args:
             owned: the topics that this process will publish: `head` then knows what Redis has of them.
+            journal: names the journal of the log that this process writes, alone; None: it writes none.
+
+        Raises:
+            LogHeld: another process writes the log, and may be alive.
         """
         wait_s = FIRST_RETRY_S
+        if journal is not None:
+            self._tenure = Tenure(self._prefix, journal, self._name)
         while not self._clock.is_set:
             try:
+                # First of all: who is refused is to leave no trace.
+                await self._hold(self._prober, begin=True)
                 for _ in range(FIRST_PROBES):
                     await self._probe()
                 for name, top in (await self._tops({topic.name: self._key_of(topic) for topic in owned})).items():
@@ -147,6 +159,9 @@ class RedisBus:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
+        if self._tenure is not None and not self._tenure.lost and not self._down:
+            with contextlib.suppress(BusUnavailable):
+                await self._prober.call(self._tenure.release())
         for link in (self._reader, self._writer, self._prober):
             await link.aclose()
 
@@ -231,8 +246,14 @@ class RedisBus:
         """Return how many records and signals wait to be written."""
         return len(self._outbox)
 
+    def holds_log(self) -> bool:
+        """Tell whether no other process can be writing the log that we were given to write."""
+        return self._tenure is not None and self._tenure.is_sure(self._monotonic())
+
     def trouble(self) -> str | None:
         """Return why this process is not to be relied upon, None if it is."""
+        if self.superseded.is_set():
+            return "superseded"
         if self.lag_s() > STALE_S:
             return "unreachable"
         return "time_uncertain" if self.bound_s() > READY_BOUND_S else None
@@ -287,6 +308,7 @@ class RedisBus:
     async def _probe_on(self) -> None:
         # Before, not after: who wants a canary while one is on its way wants another.
         self._wake.clear()
+        await self._hold(self._prober)
         await self._probe()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PROBE_S):
@@ -318,6 +340,27 @@ class RedisBus:
             self._wake.set()
         self._marker = marker_
 
+    async def _hold(self, link: RedisLink, *, begin: bool = False) -> None:
+        """Ask for the right to write the log, or renew it; say so if another process has it.
+
+        Raises:
+            LogHeld: at the beginning only.
+        """
+        tenure = self._tenure
+        if tenure is None or tenure.lost:
+            return
+        left_s = await link.hold(tenure, begin=begin, now=self._monotonic())
+        if left_s is None:
+            return
+        if begin:
+            raise LogHeld(tenure.refusal(self.address, left_s))
+        log.error("bus.superseded", address=self.address, remedy="another ingest has taken over: end this one")
+        # What waits is of a log that is over.
+        self._outbox = Outbox(self._prefix, self._name, self._fresh_number)
+        self.superseded.set()
+        self._unsent.set()
+        self._emptied.set()
+
     async def _read_clock(self, key: str, sent: float, received: float, theirs: float, shift: bytes | None) -> None:
         """Take in a reading, or correct all nodes' clock if Redis' has jumped."""
         if shift is None and self._shift is not None:
@@ -335,6 +378,8 @@ class RedisBus:
 
     async def _write_on(self) -> None:
         """Write what comes next, or see, once a second, whether Redis still has what it acknowledged."""
+        if self.superseded.is_set():
+            await asyncio.Event().wait()
         if self._must_rewind:
             self._must_rewind = False
             await self._rewind()
@@ -345,7 +390,7 @@ class RedisBus:
             await self._arm()
             commands = self._outbox.take(WRITE_COUNT)
             if commands:
-                await self._writer.transact(commands)
+                await self._writer.transact(commands, tenure=self._tenure)
             self._outbox.done()
         if not len(self._outbox):
             self._emptied.set()
@@ -362,6 +407,7 @@ class RedisBus:
 
     async def _rewind(self) -> None:
         """See what Redis has, and begin again from there."""
+        await self._hold(self._writer)
         _, marker = await self._writer.call(("SET", self._marker_key, self._new_id(), "NX"), ("GET", self._marker_key))
         if is_refusal(marker):
             raise BusUnavailable(f"Redis refuses: {marker}")

@@ -19,11 +19,13 @@ from redis.exceptions import RedisError, ResponseError
 
 from kernel.errors import BusUnavailable, SettingsError
 from kernel.io.redis_outbox import Command
+from kernel.io.redis_tenure import Tenure
 
 CALL_TIMEOUT_S = 0.4
 """How long any call but a waiting read may take: a Redis beside us answers within a millisecond."""
 
-_OLD_ID = "equal or smaller than the target stream top item"
+OLD_ID = "equal or smaller than the target stream top item"
+"""What Redis says of an entry whose id is taken or passed."""
 
 
 class RedisLink:
@@ -80,18 +82,45 @@ class RedisLink:
             await self.aclose()
             raise
 
-    async def transact(self, commands: Sequence[Command]) -> None:
+    async def transact(self, commands: Sequence[Command], *, tenure: Tenure | None = None) -> None:
         """Let commands take effect all or none, in their order; an entry whose id is taken or passed counts as done.
+
+        Args:
+            commands: each a tuple of its words.
+            tenure: without which none of them may; then those before one that fails have taken effect.
 
         Raises:
             BusUnavailable: they did not, as far as is known.
         """
+        if tenure is not None:
+            (fault,) = await self.call(tenure.guarded(commands, passed_over=OLD_ID))
+            if fault:
+                await self.aclose()
+                raise BusUnavailable(f"Redis refuses: {fault.decode() if isinstance(fault, bytes) else fault}")
+            return
         *_, done = await self.call(("MULTI",), *commands, ("EXEC",))
         faults = [done] if isinstance(done, ResponseError) else [one for one in done if isinstance(one, ResponseError)]
         for fault in faults:
-            if _OLD_ID not in str(fault):
+            if OLD_ID not in str(fault):
                 await self.aclose()
                 raise BusUnavailable(f"Redis refuses: {fault}")
+
+    async def hold(self, tenure: Tenure, *, begin: bool, now: float) -> float | None:
+        """Ask for a tenure, or renew it; return None if it is ours, else how long the other's lease lasts, in seconds.
+
+        Args:
+            tenure: takes note of the answer.
+            begin: whether it is asked for the first time.
+            now: of the caller's steady clock, in seconds.
+
+        Raises:
+            BusUnavailable: it is not known.
+        """
+        (answer,) = await self.call(tenure.begin() if begin else tenure.keep())
+        if is_refusal(answer):
+            await self.aclose()
+            raise BusUnavailable(f"Redis refuses: {answer}")
+        return tenure.take_in(answer, asked=now)
 
     async def aclose(self) -> None:
         """Drop the connection."""

@@ -57,6 +57,7 @@ class RevocationDesk:
         live: how many are in force.
         retain: whether somebody may yet subscribe to the topic who has not heard it all. Within one process everybody
             has when `publish` returns, and a million records need not be kept twice.
+        holds_log: tells whether what is published will be heard: no other process has taken over its part.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class RevocationDesk:
         new_id: Callable[[], str],
         live: Callable[[], int],
         retain: bool,
+        holds_log: Callable[[], bool] = lambda: True,
     ) -> None:
         self._store = store
         self._bus = bus
@@ -77,6 +79,7 @@ class RevocationDesk:
         self._new_id = new_id
         self._live = live
         self._retain = retain
+        self._holds_log = holds_log
         # Offsets must reach the bus in their order: it drops one that comes late.
         self._order = asyncio.Lock()
         self._writes: set[asyncio.Task[Any]] = set()
@@ -203,6 +206,10 @@ class RevocationDesk:
             return problem(401, "Unauthorized", headers={"WWW-Authenticate": "Bearer"})
         if scope not in operator.scopes:
             return problem(403, "Forbidden", reason="scope_missing", detail=f"this key lacks the scope `{scope}`")
+        if scope is OperatorScope.REVOKE and not self._holds_log():
+            # Nobody would hear of it, and whoever is told that it is done relies on it.
+            detail = "another process may have taken over: send it again, to that one if it answers"
+            return problem(503, "Service Unavailable", detail=detail, headers={"Retry-After": "1"})
         return operator
 
     async def _lasting(self, work: Coroutine[Any, Any, T]) -> T:

@@ -12,8 +12,9 @@ HOUSES = ("kernel", "feeds", "hub", "relay", "lockstep")
 SOURCES = [path for house in HOUSES for path in sorted((ROOT / house).rglob("*.py"))]
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 70
-MAX_KERNEL_LINES = 3_950
-"""3,000, 900 for the bus between processes (contract, clock, codecs and transport), 50 for what operators say by it."""
+MAX_KERNEL_LINES = 4_050
+"""3,000, 1,000 for the bus between processes (contract, clock, codecs, transport, and who may write by it), 50 for what
+operators say by it."""
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -359,3 +359,13 @@ async def test_a_messages_number_is_known_before_it_is_on_disk_and_given_once(tm
         await journal.seal("game", [SealedRow(entry(0), "odds", "s", 1, late + 5)])
     async with opened(tmp_path / "j") as journal:
         assert journal.next_message_seq() == late + 6
+
+
+async def test_a_journal_has_a_name_that_its_copies_bear(tmp_path: Path) -> None:
+    names = iter(("one", "two", "three"))
+    async with opened(tmp_path / "j") as journal:
+        assert await journal.name(lambda: next(names)) == "one"
+    shutil.copy(tmp_path / "j", tmp_path / "copy")
+    for path, name in (("j", "one"), ("copy", "one"), ("other", "two")):
+        async with opened(tmp_path / path) as journal:
+            assert await journal.name(lambda: next(names)) == name

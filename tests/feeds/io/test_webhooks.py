@@ -442,3 +442,14 @@ async def test_a_suspend_is_told_even_when_the_disk_refuses_it(journal: WatchedJ
     await journal.aclose()
     assert (await house.post(json.dumps(STOP).encode())).status_code == 503
     assert [one.adapted.facts[0].id for one in house.delivered] == ["s1"]
+
+
+async def test_who_may_have_been_taken_over_takes_nothing(journal: WatchedJournal) -> None:
+    holds = False
+    house = House(journal, holds_log=lambda: holds)
+    await house.ingress.recover()
+    refused = await house.post(encoded(FACT))
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert not house.delivered
+    holds = True
+    assert (await house.post(encoded(FACT))).status_code == 202

@@ -11,6 +11,7 @@ import pytest
 
 from kernel.bus import Bus
 from kernel.bus_clock import READY_BOUND_S
+from kernel.errors import LogHeld
 from kernel.io.redis_bus import RedisBus
 from kernel.io.system_time import monotonic, new_id
 from tests.support.bus_contract import OTHER, SIGNAL, TOPIC, BusContract, Receiver
@@ -30,10 +31,10 @@ class Buses:
         self._url = url
         self.all: list[RedisBus] = []
 
-    async def open(self, *owned: object) -> RedisBus:
+    async def open(self, *owned: object, journal: str | None = None) -> RedisBus:
         bus = RedisBus(self._url, monotonic=monotonic, new_id=new_id)
-        await bus.open(owned)  # type: ignore[arg-type]
         self.all.append(bus)
+        await bus.open(owned, journal=journal)  # type: ignore[arg-type]
         return bus
 
 
@@ -333,3 +334,66 @@ async def test_a_run_ends_though_its_last_records_are_dropped(buses: Buses) -> N
     feeds.publish_all(TOPIC, [(0, "a"), (1, "b"), (1, "again"), (0, "again")])
     await both(feeds, hub)
     assert calls == ["a", "b", "settled"]
+
+
+async def test_who_writes_the_log_is_one(server: RedisServer, buses: Buses) -> None:
+    first, hub, receiver = await buses.open(TOPIC, journal="j1"), await buses.open(), Receiver()
+    hub.subscribe(TOPIC, receiver.record)
+    first.begin(TOPIC, "log")
+    first.publish(TOPIC, 0, "r0")
+    await both(first, hub)
+    keys = await server.ask("KEYS", "*")
+    with pytest.raises(LogHeld, match="another `lockstep ingest`"):
+        await buses.open(TOPIC, journal="j2")
+    # Whoever is refused has left no trace, and changed nothing for the other.
+    assert await server.ask("KEYS", "*") == keys
+    assert first.holds_log()
+    assert not hub.holds_log()
+    first.publish(TOPIC, 1, "r1")
+    await both(first, hub)
+    # After an end in order nobody waits for the lease.
+    await first.aclose()
+    second = await buses.open(TOPIC, journal="j2")
+    second.begin(TOPIC, "another")
+    second.publish(TOPIC, 0, "s0")
+    await both(second, hub)
+    assert receiver.records == [(0, "r0"), (1, "r1"), (0, "s0")]
+
+
+async def test_who_was_taken_over_writes_nothing_more(buses: Buses, capsys: pytest.CaptureFixture[str]) -> None:
+    first, hub, receiver = await buses.open(TOPIC, journal="j1"), await buses.open(), Receiver()
+    hub.subscribe(TOPIC, receiver.record)
+    hub.listen(SIGNAL, receiver.signal)
+    first.begin(TOPIC, "log")
+    first.publish(TOPIC, 0, "r0")
+    await both(first, hub)
+    # A restart, with the same journal: at once.
+    again = await buses.open(TOPIC, journal="j1")
+    first.publish(TOPIC, 1, "of the one before")
+    first.signal(SIGNAL, "of the one before")
+    await first.superseded.wait()
+    assert first.trouble() == "superseded"
+    assert not first.holds_log()
+    again.begin(TOPIC, "log")
+    again.publish(TOPIC, 1, "r1")
+    first.publish(TOPIC, 2, "of the one before")
+    await both(again, hub)
+    assert receiver.records == [(0, "r0"), (1, "r1")]
+    assert receiver.signals == []
+    out, err = capsys.readouterr()
+    assert (out + err).count("bus.superseded") == 1
+
+
+async def test_a_wipe_takes_the_log_from_nobody(server: RedisServer, buses: Buses) -> None:
+    first, hub, receiver = await buses.open(TOPIC, journal="j1"), await buses.open(), Receiver()
+    hub.subscribe(TOPIC, receiver.record)
+    first.begin(TOPIC, "log")
+    first.publish(TOPIC, 0, "r0")
+    await both(first, hub)
+    await server.ask("FLUSHALL")
+    first.publish(TOPIC, 1, "r1")
+    await both(first, hub)
+    assert receiver.records == [(0, "r0"), (1, "r1")]
+    assert first.holds_log()
+    with pytest.raises(LogHeld):
+        await buses.open(TOPIC, journal="j2")

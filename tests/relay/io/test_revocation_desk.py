@@ -44,13 +44,14 @@ class Rig:
         self.heard: list[tuple[int, RevocationChange]] = []
         self.bus.subscribe(revocations_topic(), self._hear)
         self.now = float(NOW)
+        self.holds = True
         self.making = asyncio.Event()
         self.tidied = asyncio.Event()
         self._ids = 0
         self._looks = 0
         self.desk = RevocationDesk(
             store, self.bus, OPERATORS, wall=self._wall, new_id=self._new_id, live=self.index.__len__,
-            retain=retain,
+            retain=retain, holds_log=lambda: self.holds,
         )  # fmt: skip
         app = Starlette(routes=self.desk.routes(), exception_handlers=exception_handlers)
         self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://ops.test")
@@ -250,3 +251,14 @@ async def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(JournalError, match="no SQLite file"):
         await RevocationStore.open(path)
+
+
+async def test_what_nobody_would_hear_of_is_not_taken(rig: Rig) -> None:
+    made = (await rig.ask("POST", json=ANN)).json()
+    rig.holds = False
+    for method, path, body in (("POST", PATH, {**ANN, "value": "bob"}), ("DELETE", f"{PATH}/{made['id']}", None)):
+        answer = await rig.ask(method, path, json=body)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert (await rig.ask("GET")).json()["revocations"] == [made]
+    rig.holds = True
+    assert (await rig.ask("DELETE", f"{PATH}/{made['id']}")).status_code == 204
