@@ -14,10 +14,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 from typing import Literal
 
 from kernel.errors import SettingsError
+from relay.place.addresses import parse_address
 
 ProxyHeader = Literal["x-forwarded-for", "forwarded"]
 
@@ -76,16 +77,6 @@ class TrustedProxies:
             if not self.trusts(known):
                 break
         return known
-
-
-def parse_address(text: str) -> IPv4Address | IPv6Address | None:
-    """Return an address without its zone, IPv4-mapped ones as IPv4, or None if it is none."""
-    try:
-        address = ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return address if mapped is None else mapped
 
 
 @lru_cache(maxsize=4_096)

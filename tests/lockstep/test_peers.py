@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from kernel.errors import SettingsError
-from lockstep.peers import TrustedProxies, address_group, parse_address
+from lockstep.peers import TrustedProxies, address_group
+from relay.place.addresses import parse_address
 
 X = "x-forwarded-for"
 
