@@ -38,7 +38,7 @@ from kernel.decisions import Scope
 from kernel.io.cut import connection_of
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.redis_bus import RedisBus
-from kernel.io.system_time import new_id, wall
+from kernel.io.system_time import monotonic, new_id, wall
 from kernel.revocation import Revocation, RevocationIndex, Subject, SubjectKind
 from kernel.tokens import Claims, Keyring
 from lockstep.enforcement import Enforcement
@@ -47,10 +47,14 @@ from lockstep.logs import configure_logs
 from relay.gate import Gate, StaleLimits
 from relay.io.body import GrantedBody
 from relay.io.flights import Flights
-from relay.io.revocation_desk import PATH, RevocationDesk
+from relay.io.operator_door import OperatorDoor
+from relay.io.repeats import Repeats
+from relay.io.revocation_desk import RevocationDesk
 from relay.io.revocation_store import RevocationStore
 from relay.io.turns import Turns
 from relay.operators import Operator, Operators, OperatorScope, digest_of, operator_key
+from relay.quota import Quota, QuotaLimits
+from relay.revocation_words import PATH
 from relay.token_cache import TokenCache
 from relay.token_verifier import TokenVerifier
 
@@ -117,8 +121,15 @@ async def serve(kind: str, redis: str | None) -> None:
         if kind != "media":
             bus.begin(revocations_topic(), new_id())
             store = await RevocationStore.open(Path(folder) / "revocations.sqlite")
+            door = OperatorDoor(
+                operators,
+                quota=Quota(QuotaLimits(requests_per_s=1e9, request_burst=1_000_000_000)),
+                repeats=await Repeats.open(Path(folder) / "repeats.sqlite"),
+                wall=wall,
+                now=monotonic,
+            )
             desk = RevocationDesk(
-                store, bus, operators, wall=wall, new_id=new_id, live=index.__len__, retain=redis is not None
+                store, bus, door, wall=wall, new_id=new_id, live=index.__len__, retain=redis is not None
             )
             routes += desk.routes()
         if kind != "desk":

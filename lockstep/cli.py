@@ -27,6 +27,7 @@ COMMANDS = {
     "align": "align:align_command",
     "demo": "demo:demo",
     "token": "token:commands",
+    "key": "key:commands",
     "feed": "feed:commands",
     "config": "config:commands",
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
@@ -39,10 +40,15 @@ from lockstep.measures.measure import Reading
 from lockstep.measures.process import bus_readings, door_readings, gate_readings, loop_readings, origin_readings
 from lockstep.measures.relay import relay_readings
 from lockstep.metrics import metrics_route
+from lockstep.openapi import openapi_route
 from lockstep.settings import Settings
 from relay.gate import Gate, StaleLimits
 from relay.io.at_once import PlaylistsAtOnce
+from relay.io.operator_door import OperatorDoor
+from relay.io.repeats import Repeats
 from relay.io.revocation_store import RevocationStore
+from relay.operators import Operator, Operators
+from relay.quota import Quota
 from relay.token_cache import TokenCache
 from relay.token_verifier import TokenVerifier
 
@@ -66,23 +72,27 @@ class Disk(NamedTuple):
 
     journal: Journal
     revoked: RevocationStore
+    repeats: Repeats
 
     @classmethod
     async def open(cls, data_dir: Path) -> Self:
-        """Open both files.
+        """Open all files.
 
         Raises:
             JournalError: one of them cannot be opened.
         """
-        journal = await Journal.open(data_dir / "journal.sqlite", now=wall)
-        try:
-            return cls(journal, await RevocationStore.open(data_dir / "revocations.sqlite"))
-        except BaseException:
-            await journal.aclose()
-            raise
+        async with AsyncExitStack() as opened:
+            journal = await Journal.open(data_dir / "journal.sqlite", now=wall)
+            opened.push_async_callback(journal.aclose)
+            revoked = await RevocationStore.open(data_dir / "revocations.sqlite")
+            opened.push_async_callback(revoked.aclose)
+            repeats = await Repeats.open(data_dir / "repeats.sqlite")
+            opened.pop_all()
+        return cls(journal, revoked, repeats)
 
     async def aclose(self) -> None:
-        """Close both."""
+        """Close all of them."""
+        await self.repeats.aclose()
         await self.revoked.aclose()
         await self.journal.aclose()
 
@@ -105,21 +115,26 @@ class Deployment:
             now=loop.time,
         )
         self._tokens = TokenCache(TokenVerifier(keys.signing))
-        self._key_watch = KeyWatch(settings.data_dir, self._tokens.rotate)
+        self._operators = Operators(keys.known_operators())
+        self._quota = Quota(settings.per_operator.to_quota_limits())
+        self._key_watch = KeyWatch(settings.data_dir, self._tokens.rotate, take_operators=self._take_operators)
         self.allowances = Allowances(settings.per_address.to_address_limits())
         self.answers = AnswerCounts(log_answered)
         self._index, stale_s = RevocationIndex(), settings.max_stale_running_s
         limits = StaleLimits(running_s=stale_s)
         self._gate = gate = Gate(self._tokens, self._index, lag_s=bus.lag_s, limits=limits, clock=monotonic)
         self._disk = disk
-        self._feeds = self._relay = self._hub = self._desk = None
+        self._feeds = self._relay = self._hub = self._desk = self._door = None
         if disk is not None:
             lead_s = LEAD_S if apart else 0.0
             holds = bus.holds_log if isinstance(bus, RedisBus) else lambda: True
+            self._door = door = OperatorDoor(
+                self._operators, quota=self._quota, repeats=disk.repeats, wall=wall, now=loop.time, holds_log=holds
+            )
             self._feeds = FeedsHouse(
                 settings, showings, keys, disk.journal, fetcher=self._fetcher, bus=bus, lead_s=lead_s, holds_log=holds
             )
-            self._desk = Desk(disk.revoked, bus, keys, self._index, apart=apart, holds_log=holds)
+            self._desk = Desk(disk.revoked, bus, door, self._index, apart=apart)
         if "relay" in houses:
             self._relay = RelayHouse(showings, gate, fetcher=self._fetcher, bus=bus, now=loop.time, tell=self.answers)
         if "hub" in houses:
@@ -141,7 +156,7 @@ class Deployment:
             *self._health_routes(),
             metrics_route(self.readings),
         ]
-        framework = _framework(routes)
+        framework = _framework([*routes, openapi_route(routes)])
         return below("/hls/", self._relay.hls, framework) if self._relay else framework
 
     def readings(self) -> Iterator[Reading]:
@@ -152,7 +167,11 @@ class Deployment:
         yield from origin_readings(self._fetcher.counts)
         yield from bus_readings(self.bus)
         if self._feeds is not None and self._disk is not None:
-            files = {"journal": self._disk.journal.writes, "revocations": self._disk.revoked.writes}
+            files = {
+                "journal": self._disk.journal.writes,
+                "revocations": self._disk.revoked.writes,
+                "repeats": self._disk.repeats.writes,
+            }
             yield from feeds_readings(self._feeds.ingests, files)
         if self._relay is not None:
             yield from relay_readings(self._relay.relays, self._relay.hls.flights)
@@ -234,6 +253,10 @@ class Deployment:
         """Take up changed signing keys at once, without waiting for the next look at the file."""
         self._key_watch.look()
 
+    def _take_operators(self, operators: Sequence[Operator]) -> None:
+        self._operators.replace(operators)
+        self._quota.keep(frozenset(one.name for one in operators))
+
     def protocol_class(self) -> type[Socket] | None:
         """Return the class that serves the hub's sockets, None where there is no hub."""
         return self._hub.hub.protocol_class() if self._hub is not None else None
@@ -253,8 +276,12 @@ class Deployment:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._enforcement.stop()
+        if self._door is not None:
+            await self._door.aclose()
         if self._desk is not None:
             await self._desk.desk.aclose()
+        if self._disk is not None:
+            await self._disk.repeats.aclose()
         if self._watch is not None:
             await self._watch.aclose()
         if self._feeds is not None:

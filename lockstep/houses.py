@@ -32,6 +32,7 @@ from relay.gate import Gate
 from relay.io.at_once import PlaylistsAtOnce
 from relay.io.driver import StreamRelay
 from relay.io.hls import Hls
+from relay.io.operator_door import OperatorDoor
 from relay.io.revocation_desk import RevocationDesk
 from relay.io.revocation_store import RevocationStore
 
@@ -125,27 +126,24 @@ class Desk:
     Args:
         store: what is on disk; closed by us.
         bus: who tells everybody.
-        keys: those of the operators are among them.
+        door: lets operators in.
         index: what is in force.
         apart: whether other processes hear of it by the bus.
-        holds_log: tells whether no other process has taken over the desk.
     """
 
     def __init__(
-        self, store: RevocationStore, bus: Bus, keys: Keys, index: RevocationIndex, *, apart: bool,
-        holds_log: Callable[[], bool],
-    ) -> None:  # fmt: skip
+        self, store: RevocationStore, bus: Bus, door: OperatorDoor, index: RevocationIndex, *, apart: bool
+    ) -> None:
         self._bus = bus
         self.desk = RevocationDesk(
             store,
             bus,
-            keys.known_operators(),
+            door,
             wall=wall,
             # Never with a hyphen in front: it is written on command lines.
             new_id=lambda: f"rev_{new_id(12)}",
             live=index.__len__,
             retain=apart,
-            holds_log=holds_log,
         )
 
     async def refill(self) -> None:

@@ -1,7 +1,7 @@
 """The secrets of a deployment, kept in `keys.toml` beside its data with mode 0600.
 
 The file is made by the first `lockstep serve` and read by `token`, `replay` and `revoke`; a running server takes up a
-change of the signing keys (`lockstep/key_watch.py`):
+change of the signing keys and of the operators (`lockstep/key_watch.py`):
 
     [signing]
     a1b2c3 = "<Base64 of 32 bytes>"        # key id = key; the first one signs, a second one is still accepted
@@ -12,6 +12,10 @@ change of the signing keys (`lockstep/key_watch.py`):
     [operators.cli]                        # one table per operator
     key = "lko_<Base64 of 32 bytes>"       # what `lockstep revoke` uses; of others `sha256 = "<hex>"` is enough
     scopes = ["read", "revoke"]
+    made = 2026-11-27T09:00:00Z
+    expires = 2027-11-27T09:00:00Z         # without it the key never ends
+    before = "<hex>"                       # the SHA-256 of the key before the last rotation, good for a while
+    before_expires = 2026-11-28T09:00:00Z
 """
 
 from __future__ import annotations
@@ -25,14 +29,16 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from feeds.standard_webhooks import new_secret, parse_secret
+from kernel.dates import format_date
 from kernel.errors import SettingsError
 from kernel.io.system_time import new_id, new_key
 from kernel.tokens import Keyring
-from relay.operators import Operator, Operators, OperatorScope, digest_of, operator_key
+from relay.operators import Operator, OperatorScope, digest_of, operator_key
 
 FILE_NAME = "keys.toml"
 
@@ -45,10 +51,15 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class OperatorEntry:
-    """An operator as the file has it: `key` is None where only its hash is known."""
+    """An operator as the file has it: `key` is None where only its hash is known.
+
+    `made` is when, in Unix seconds, None where nobody noted it; `before` the key that still counts after a rotation.
+    """
 
     operator: Operator
     key: str | None
+    made: float | None = None
+    before: Operator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +70,9 @@ class Keys:
     webhook_secrets: Mapping[str, str]
     operators: Mapping[str, OperatorEntry] = field(default_factory=dict)
 
-    def known_operators(self) -> Operators:
-        """Return what tells whose an operator's key is."""
-        return Operators(entry.operator for entry in self.operators.values())
+    def known_operators(self) -> list[Operator]:
+        """Return whose keys are taken, those that were rotated included."""
+        return [one for entry in self.operators.values() for one in (entry.operator, entry.before) if one is not None]
 
     def operator_key(self) -> str:
         """Return the key by which commands on this machine act.
@@ -121,10 +132,28 @@ def _operator(name: str, entry: Mapping[str, Any]) -> OperatorEntry:
     if not _NAME.fullmatch(name):
         raise ValueError(f"operator {name!r}: a name has 1 to 64 letters, digits, '_' or '-'")
     key = entry.get("key")
-    digest = bytes.fromhex(entry["sha256"]) if key is None else digest_of(key)
+    digest = _digest(name, entry["sha256"]) if key is None else digest_of(key)
+    scopes = frozenset(map(OperatorScope, entry["scopes"]))
+    before = None
+    if "before" in entry:
+        before = Operator(name, _digest(name, entry["before"]), scopes, _time(name, entry["before_expires"]))
+    operator = Operator(name, digest, scopes, _time(name, entry.get("expires")))
+    return OperatorEntry(operator, key, _time(name, entry.get("made")), before)
+
+
+def _digest(name: str, text: str) -> bytes:
+    digest = bytes.fromhex(text)
     if len(digest) != 32:
         raise ValueError(f"operator {name!r}: a SHA-256 has 64 hexadecimal digits")
-    return OperatorEntry(Operator(name, digest, frozenset(map(OperatorScope, entry["scopes"]))), key)
+    return digest
+
+
+def _time(name: str, at: object) -> float | None:
+    if at is None:
+        return None
+    if not isinstance(at, datetime) or at.tzinfo is None:
+        raise ValueError(f"operator {name!r}: a time is a date with a zone, such as 2027-01-31T09:00:00Z")
+    return at.timestamp()
 
 
 def ensure_keys(data_dir: Path, sources: Iterable[str]) -> Keys:
@@ -157,9 +186,28 @@ def _completed(data_dir: Path, sources: Iterable[str]) -> tuple[Keys, Keys]:
         webhooks.setdefault(name, new_secret(new_key()))
     operators = dict(known.operators)
     if not any(entry.key for entry in operators.values()):
-        key = operator_key(new_key())
-        operators[OWN_OPERATOR] = OperatorEntry(Operator(OWN_OPERATOR, digest_of(key), frozenset(OperatorScope)), key)
+        operators[OWN_OPERATOR] = _own(operator_key(new_key()))
+    elif (own := operators.get(OWN_OPERATOR)) is not None and own.key is not None:
+        # Whoever can read the file may do all that there is, also what an earlier version did not know.
+        operators[OWN_OPERATOR] = replace(own, operator=replace(own.operator, scopes=frozenset(OperatorScope)))
     return known, replace(known, signing=signing, webhook_secrets=webhooks, operators=operators)
+
+
+def _own(key: str) -> OperatorEntry:
+    return OperatorEntry(Operator(OWN_OPERATOR, digest_of(key), frozenset(OperatorScope)), key)
+
+
+def change_keys(data_dir: Path, change: Callable[[Keys], Keys]) -> None:
+    """Write what `change` makes of the secrets that there are, while nobody else changes them.
+
+    Raises:
+        SettingsError: there are no keys, they are wrong or cannot be written, or somebody else changes them now.
+    """
+    with _alone(data_dir):
+        known = read_keys(data_dir)
+        changed = change(known)
+        if changed != known:
+            _write(data_dir / FILE_NAME, changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,15 +265,24 @@ def _alone(data_dir: Path) -> Iterator[None]:
         os.close(folder)
 
 
+def _operator_lines(entry: OperatorEntry) -> list[str]:
+    operator, before = entry.operator, entry.before
+    secret = f'sha256 = "{operator.digest.hex()}"' if entry.key is None else f'key = "{entry.key}"'
+    scopes = ", ".join(f'"{scope}"' for scope in sorted(operator.scopes))
+    lines = [secret, f"scopes = [{scopes}]"]
+    if before is not None:
+        lines.append(f'before = "{before.digest.hex()}"')
+    times = {"made": entry.made, "expires": operator.expires, "before_expires": before.expires if before else None}
+    return lines + [f"{name} = {format_date(at)}" for name, at in times.items() if at is not None]
+
+
 def _write(path: Path, keys: Keys) -> None:
     lines = ["# Secrets of this deployment: keep them private.", "[signing]"]
     lines += [f'"{kid}" = "{base64.b64encode(key).decode()}"' for kid, key in keys.signing.items()]
     lines += ["", "[webhooks]"]
     lines += [f'"{name}" = "{secret}"' for name, secret in keys.webhook_secrets.items()]
     for name, entry in keys.operators.items():
-        secret = f'sha256 = "{entry.operator.digest.hex()}"' if entry.key is None else f'key = "{entry.key}"'
-        scopes = ", ".join(f'"{scope}"' for scope in sorted(entry.operator.scopes))
-        lines += ["", f"[operators.{name}]", secret, f"scopes = [{scopes}]"]
+        lines += ["", f"[operators.{name}]", *_operator_lines(entry)]
     draft = path.with_suffix(".new")
     try:
         # Opened with its final mode: there is no moment in which somebody else could read it.

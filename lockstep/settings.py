@@ -21,9 +21,11 @@ from kernel.io.origin import FetchLimits, playlist_ref
 from kernel.showings import Showing, Source
 from lockstep.allowances import AddressLimits
 from lockstep.peers import MAX_HOPS, ProxyHeader, TrustedProxies
+from relay.quota import QuotaLimits
 
 _FETCH = FetchLimits()
 _ADDRESS = AddressLimits()
+_QUOTA = QuotaLimits()
 
 
 class SourceSettings(BaseModel):
@@ -160,6 +162,19 @@ class AddressSettings(BaseModel):
         return AddressLimits(**self.model_dump())
 
 
+class OperatorSettings(BaseModel):
+    """What one operator may ask; QuotaLimits says where the figures come from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    requests_per_s: float = Field(default=_QUOTA.requests_per_s, gt=0, description="Sustained requests a second.")
+    request_burst: int = Field(default=_QUOTA.request_burst, ge=1, description="Requests at once.")
+
+    def to_quota_limits(self) -> QuotaLimits:
+        """Return the limits as the operators' door knows them."""
+        return QuotaLimits(**self.model_dump())
+
+
 class BusSettings(BaseModel):
     """What the houses share when they run apart."""
 
@@ -212,6 +227,7 @@ class Settings(BaseSettings):
         default="x-forwarded-for", description="The one header to which those proxies add the client's address."
     )
     per_address: AddressSettings = Field(default_factory=AddressSettings, description="What one client address may do.")
+    per_operator: OperatorSettings = Field(default_factory=OperatorSettings, description="What one operator may ask.")
     showings: dict[str, ShowingSettings] = Field(default_factory=dict, description="What is shown, by event id.")
 
     def to_proxies(self) -> TrustedProxies:

@@ -25,6 +25,7 @@ class OperatorScope(StrEnum):
     READ = "read"
     REVOKE = "revoke"
     POLICY = "policy"
+    SHOWING = "showing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,16 @@ class Operator:
     """Somebody with a key.
 
     Args:
-        name: how logs and records call them.
+        name: how logs and records call them; two keys may bear one name while the one takes over from the other.
         digest: the SHA-256 of the key, 32 bytes.
         scopes: what they may do.
+        expires: when the key ends, in Unix seconds; None: never.
     """
 
     name: str
     digest: bytes
     scopes: frozenset[OperatorScope]
+    expires: float | None = None
 
 
 def operator_key(random: bytes) -> str:
@@ -65,13 +68,21 @@ def digest_of(key: str) -> bytes:
 
 
 class Operators:
-    """Find out whose a key is."""
+    """Find out whose a key is.
+
+    Args:
+        known: all that there are.
+    """
 
     def __init__(self, known: Iterable[Operator]) -> None:
         self._known = tuple(known)
 
-    def find(self, key: str | None) -> Operator | None:
-        """Return whose key this is, None if nobody's."""
+    def replace(self, known: Iterable[Operator]) -> None:
+        """Know these from now on, and no others."""
+        self._known = tuple(known)
+
+    def find(self, key: str | None, *, now: float) -> Operator | None:
+        """Return whose key this is at `now`, in Unix seconds; None if nobody's."""
         if key is None or not _KEY.fullmatch(key):
             return None
         digest = hashlib.sha256(key.encode()).digest()
@@ -79,4 +90,6 @@ class Operators:
         for operator in self._known:
             if hmac.compare_digest(operator.digest, digest):
                 found = operator
+        if found is None or (found.expires is not None and found.expires <= now):
+            return None
         return found

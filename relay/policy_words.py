@@ -1,15 +1,22 @@
-"""What operators say and are told of policies: bodies, conditions of writes, answers."""
+"""What operators say and are told of policies: routes, bodies, answers."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from pydantic import Field, RootModel
 
 from kernel.errors import DecodeError, MessageTooLarge
 from kernel.policies import PolicyRecord
 from kernel.strict_json import Limits, decode, decode_known, encode
+from relay.api import Answer, Operation, Told
+from relay.operators import OperatorScope
+from relay.paging import PAGE_QUERY
+from relay.preconditions import CONDITION_HEADERS
+
+PATH = "/api/v1/policies"
 
 POLICY_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What a policy may be called: what stands unescaped in a path."""
@@ -21,45 +28,99 @@ shortest values 256 KiB hold 131,072."""
 MAX_POLICIES = 1_000
 _TAG = re.compile(r'"([1-9][0-9]{0,14})"')
 _MS = 1000
+_NAMED = {
+    "policy_id": {
+        "description": "What it is called.",
+        "schema": {"type": "string", "pattern": f"^{POLICY_ID.pattern}$"},
+    }
+}
+_TAGGED = {"ETag": "The version, in quotes."}
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """Under which version there is a write may happen (RFC 9110, 13.1).
-
-    Args:
-        match: the versions of `If-Match`; None where any will do.
-        exists: it asks for `*`: whichever, but there must be one.
-        absent: `If-None-Match: *`: there must be none.
-    """
-
-    match: frozenset[int] | None = None
-    exists: bool = False
-    absent: bool = False
-
-    def holds(self, version: int | None) -> bool:
-        """Return whether the write may happen; `version` is that of the policy, None where there is none."""
-        if version is None:
-            return self.match is None and not self.exists
-        return not self.absent and (self.match is None or version in self.match)
+class PolicyBody(RootModel[dict[str, Any]]):
+    """A policy; docs/place.md says what stands in it."""
 
 
-def condition_of(headers: Mapping[str, str]) -> Condition:
-    """Read the condition of a request.
+class PolicyHeadTold(Told):
+    """A policy without its text; `made` is Unix ms."""
 
-    Raises:
-        DecodeError: a header is not what it may be.
-    """
-    wanted, unwanted = headers.get("if-match"), headers.get("if-none-match")
-    if unwanted is not None and unwanted.strip() != "*":
-        raise DecodeError("If-None-Match: only * is understood here: the policy must not be there yet")
-    if wanted is None or wanted.strip() == "*":
-        return Condition(exists=wanted is not None, absent=unwanted is not None)
-    tags = [_TAG.fullmatch(tag.strip()) for tag in wanted[:512].split(",")]
-    versions = frozenset(int(tag[1]) for tag in tags if tag is not None)
-    if len(wanted) > 512 or None in tags:
-        raise DecodeError('If-Match: a version in quotes is expected, as the ETag has it: "3"')
-    return Condition(versions, absent=unwanted is not None)
+    policy_id: str
+    version: int
+    made: int
+    by: str
+    bytes: int
+
+
+class PolicyTold(PolicyHeadTold):
+    """A policy; null in a version that says that it was deleted."""
+
+    policy: dict[str, Any] | None
+    findings: list[dict[str, Any]] = Field(default_factory=list, description="What is odd about it; after a PUT only.")
+
+
+class PoliciesTold(Told):
+    """A page of them."""
+
+    policies: list[PolicyHeadTold]
+    next_after: int | None = Field(description="`after` of the next page; null on the last one.")
+
+
+LIST_POLICIES = Operation(
+    method="GET",
+    path=PATH,
+    name="listPolicies",
+    summary="List the policies of place, in the order in which their names came up",
+    tag="policies",
+    scope=OperatorScope.READ,
+    query=PAGE_QUERY,
+    answers={200: Answer("A page of them.", PoliciesTold)},
+)
+GET_POLICY = Operation(
+    method="GET",
+    path=PATH + "/{policy_id}",
+    name="getPolicy",
+    summary="Return a policy, its newest version or another one",
+    tag="policies",
+    scope=OperatorScope.READ,
+    parameters=_NAMED,
+    query={"version": {"description": "Which one; unset: the newest.", "schema": {"type": "integer", "minimum": 1}}},
+    answers={200: Answer("The policy.", PolicyTold, _TAGGED), 404: Answer("There is no such policy, or version.")},
+)
+PUT_POLICY = Operation(
+    method="PUT",
+    path=PATH + "/{policy_id}",
+    name="putPolicy",
+    summary="Make a policy, or a new version of it",
+    tag="policies",
+    scope=OperatorScope.POLICY,
+    parameters=_NAMED,
+    headers=CONDITION_HEADERS,
+    body=PolicyBody,
+    raw=True,
+    limits=POLICY_LIMITS,
+    answers={
+        200: Answer("It is in force; the same as before is no new version.", PolicyTold, _TAGGED),
+        201: Answer("It is in force, and new.", PolicyTold, _TAGGED),
+        412: Answer("Its version is another (`reason` version_changed)."),
+        507: Answer("There are as many as may be."),
+    },
+)
+DELETE_POLICY = Operation(
+    method="DELETE",
+    path=PATH + "/{policy_id}",
+    name="deletePolicy",
+    summary="Delete a policy; its versions stay on record",
+    tag="policies",
+    scope=OperatorScope.POLICY,
+    parameters=_NAMED,
+    headers=CONDITION_HEADERS,
+    answers={
+        204: Answer("It is deleted."),
+        404: Answer("There is no such policy."),
+        412: Answer("Its version is another (`reason` version_changed)."),
+    },
+)
+OPERATIONS = (LIST_POLICIES, GET_POLICY, PUT_POLICY, DELETE_POLICY)
 
 
 def version_of(query: Mapping[str, str]) -> int | None:

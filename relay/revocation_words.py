@@ -1,26 +1,116 @@
-"""What operators say and are told of revocations: request bodies, answers, and the queries for pages."""
+"""What operators say and are told of revocations: the routes, their bodies and answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
 
 from kernel.dates import parse_date
 from kernel.errors import DecodeError, PlaylistError
-from kernel.revocation import Revocation, Subject, SubjectKind
+from kernel.revocation import MAX_VALUE_CHARS, Revocation, Subject, SubjectKind
 from kernel.showings import EVENT_ID
+from relay.api import Answer, Body, Operation, Told
+from relay.operators import OperatorScope
+from relay.paging import PAGE_QUERY
+
+PATH = "/api/v1/revocations"
 
 MAX_REASON_CHARS = 500
 """A sentence or two, and still within the 4 KiB of a request."""
 
-MAX_PAGE = 1_000
-DEFAULT_PAGE = 100
-_FIELDS = frozenset({"kind", "value", "event_id", "reason", "expires"})
 _MINUTE_S = 60
 _MS = 1000
 # Beyond it a date cannot be written with four digits for the year.
 _MAX_UNIX_S = 253_402_300_740
+_ID = r"^[A-Za-z0-9_-]{1,64}$"
+
+EventId = Annotated[str, Field(pattern=f"^{EVENT_ID.pattern}$")]
+
+
+class RevocationBody(Body):
+    """What is to be revoked."""
+
+    kind: SubjectKind = Field(strict=False, description="What `value` is.")
+    value: str = Field(
+        min_length=1,
+        max_length=MAX_VALUE_CHARS,
+        description="`jti` of a token, `sid` of a session, `sub` of an account, an event id, `kid` of a signing key.",
+    )
+    event_id: EventId | None = Field(default=None, description="Narrows an account to one event.")
+    reason: str = Field(default="", max_length=MAX_REASON_CHARS, description="For the record; viewers are not told.")
+    expires: int | str | None = Field(
+        default=None, description="When it ends by itself: Unix ms or ISO 8601 with a zone; rounded up to a minute."
+    )
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        """Hold what belongs together to what it may be."""
+        if self.kind is SubjectKind.EVENT and not EVENT_ID.fullmatch(self.value):
+            raise ValueError("value: an event id has 1 to 64 letters, digits, '_' or '-'")
+        Subject(self.kind, self.value, self.event_id)
+        return self
+
+
+class RevocationTold(Told):
+    """A revocation in force; times are Unix ms."""
+
+    id: str
+    kind: SubjectKind
+    value: str
+    event_id: str | None = None
+    reason: str
+    made: int
+    expires: int | None
+    by: str = Field(description="The operator who made it.")
+
+
+class RevocationsTold(Told):
+    """A page of them."""
+
+    revocations: list[RevocationTold]
+    next_after: int | None = Field(description="`after` of the next page; null on the last one.")
+
+
+REVOKE = Operation(
+    method="POST",
+    path=PATH,
+    name="revoke",
+    summary="Revoke a token, a session, an account, an event or a signing key",
+    tag="revocations",
+    scope=OperatorScope.REVOKE,
+    body=RevocationBody,
+    idempotent=True,
+    answers={
+        200: Answer("It is revoked already; reason and end are now those of this request.", RevocationTold),
+        201: Answer("It is revoked.", RevocationTold),
+        507: Answer("As many are in force as may be."),
+    },
+)
+LIST_REVOCATIONS = Operation(
+    method="GET",
+    path=PATH,
+    name="listRevocations",
+    summary="List what is revoked, in the order in which it was",
+    tag="revocations",
+    scope=OperatorScope.READ,
+    query=PAGE_QUERY,
+    answers={200: Answer("A page of the revocations in force.", RevocationsTold)},
+)
+UNDO_REVOCATION = Operation(
+    method="DELETE",
+    path=PATH + "/{id}",
+    name="undoRevocation",
+    summary="Undo a revocation",
+    tag="revocations",
+    scope=OperatorScope.REVOKE,
+    parameters={"id": {"description": "Its id.", "schema": {"type": "string", "pattern": _ID}}},
+    answers={204: Answer("It is undone."), 404: Answer("None in force has that id.")},
+)
+
+
+OPERATIONS = (REVOKE, LIST_REVOCATIONS, UNDO_REVOCATION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,49 +122,16 @@ class Wanted:
     expires: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which revocations are wanted: at most `limit` of those behind number `after`."""
-
-    after: int
-    limit: int
-
-
-def wanted_of(body: object, now: float) -> Wanted:
-    """Read the body of a POST. `now` is Unix time in seconds.
+def wanted_of(body: RevocationBody, now: float) -> Wanted:
+    """Return what a body asks for. `now` is Unix time in seconds.
 
     Raises:
-        DecodeError: a field is missing, unknown or wrong; the text names it and the remedy.
+        DecodeError: it would end at no time, or has ended.
     """
-    if not isinstance(body, dict):
-        raise DecodeError("the body is an object with `kind` and `value`")
-    if unknown := sorted(body.keys() - _FIELDS):
-        raise DecodeError(f"{unknown[0]!r:.64} is no field; there are {', '.join(sorted(_FIELDS))}")
-    return Wanted(_subject(body), _reason(body.get("reason", "")), _expires(body.get("expires"), now))
+    return Wanted(Subject(body.kind, body.value, body.event_id), body.reason, _expires(body.expires, now))
 
 
-def _subject(body: Mapping[str, Any]) -> Subject:
-    kind, value, event_id = body.get("kind"), body.get("value"), body.get("event_id")
-    if not isinstance(kind, str) or kind not in set(SubjectKind):
-        raise DecodeError(f"kind: use one of {', '.join(SubjectKind)}")
-    if not isinstance(value, str):
-        raise DecodeError("value: a text is expected")
-    for name, text in (("value", value if kind == SubjectKind.EVENT else None), ("event_id", event_id)):
-        if text is not None and not (isinstance(text, str) and EVENT_ID.fullmatch(text)):
-            raise DecodeError(f"{name}: an event id has 1 to 64 letters, digits, '_' or '-'")
-    try:
-        return Subject(SubjectKind(kind), value, event_id)
-    except ValueError as error:
-        raise DecodeError(f"value: {error}") from None
-
-
-def _reason(reason: object) -> str:
-    if not isinstance(reason, str) or len(reason) > MAX_REASON_CHARS:
-        raise DecodeError(f"reason: a text of at most {MAX_REASON_CHARS} characters is expected")
-    return reason
-
-
-def _expires(expires: object, now: float) -> int | None:
+def _expires(expires: int | str | None, now: float) -> int | None:
     if expires is None:
         return None
     if isinstance(expires, str):
@@ -84,45 +141,25 @@ def _expires(expires: object, now: float) -> int | None:
             seconds = parse_date(expires)
         except PlaylistError as error:
             raise DecodeError(f"expires: {error}") from None
-    elif type(expires) is int:
-        seconds = expires / _MS
     else:
-        raise DecodeError("expires: Unix time in ms, or an ISO 8601 date with a zone, is expected")
+        seconds = expires / _MS
     if not now < seconds < _MAX_UNIX_S:
         raise DecodeError("expires: it must lie ahead, in Unix ms or as an ISO 8601 date, before the year 9999 ends")
     # Up to a whole minute: a million of them then share a few numbers, and nothing ends too early.
     return -int(-seconds // _MINUTE_S) * _MINUTE_S
 
 
-def page_of(query: Mapping[str, str]) -> Page:
-    """Read the query of a GET.
-
-    Raises:
-        DecodeError: a number is none, or out of range.
-    """
-    return Page(_number(query, "after", 0, 0, 1 << 62), _number(query, "limit", DEFAULT_PAGE, 1, MAX_PAGE))
-
-
-def _number(query: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
-    text = query.get(name)
-    if text is None:
-        return default
-    # An integer of thousands of digits would raise.
-    if not (text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
-        raise DecodeError(f"{name}: a number from {least} to {most} is expected")
-    return int(text)
-
-
-def map_of(revocation: Revocation) -> dict[str, Any]:
+def told_of(revocation: Revocation) -> RevocationTold:
     """Return a revocation as operators are told of it; times are Unix ms, as `expires` may be given."""
     subject = revocation.subject
-    told: dict[str, Any] = {"id": revocation.id, "kind": subject.kind.value, "value": subject.value}
-    if subject.event_id is not None:
-        told["event_id"] = subject.event_id
-    expires = revocation.expires
-    return told | {
-        "reason": revocation.reason,
-        "made": round(revocation.made * _MS),
-        "expires": None if expires is None else expires * _MS,
-        "by": revocation.by,
-    }
+    narrowed: dict[str, Any] = {} if subject.event_id is None else {"event_id": subject.event_id}
+    return RevocationTold(
+        id=revocation.id,
+        kind=subject.kind,
+        value=subject.value,
+        reason=revocation.reason,
+        made=round(revocation.made * _MS),
+        expires=None if revocation.expires is None else revocation.expires * _MS,
+        by=revocation.by,
+        **narrowed,
+    )

@@ -11,44 +11,43 @@ from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
 from kernel.bus import Bus, policies_topic
-from kernel.errors import DecodeError, JournalError, MessageTooLarge
-from kernel.io.http import bearer_token, problem, read_body
+from kernel.errors import DecodeError
+from kernel.io.http import problem
+from relay.io.operator_door import NO_STORE
 from relay.io.policy_store import Outcome
-from relay.operators import Operator, Operators, OperatorScope
+from relay.operators import Operator
+from relay.paging import page_of
 from relay.policy_words import (
+    DELETE_POLICY,
+    GET_POLICY,
+    LIST_POLICIES,
     MAX_POLICIES,
     POLICY_ID,
-    POLICY_LIMITS,
-    condition_of,
+    PUT_POLICY,
     head_map_of,
     map_of,
     text_of,
     version_of,
 )
-from relay.revocation_words import page_of
+from relay.preconditions import condition_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
     from typing import Any
 
-    from starlette.requests import Request
-
     from kernel.policies import PolicyRecord
+    from relay.io.operator_door import ApiRoute, Call, OperatorDoor
     from relay.io.policy_store import PolicyStore, Written
     from relay.policies import Compile, CompiledPolicy
-    from relay.policy_words import Condition
+    from relay.preconditions import Condition
 
 T = TypeVar("T")
 log = structlog.get_logger("policies")
 
-PATH = "/api/v1/policies"
 REFILL_STEP = 20
 """How many policies are read and published in one turn of the loop; most have a few KiB."""
-
-_NO_STORE = {"Cache-Control": "no-store"}
 
 
 class PolicyDesk:
@@ -57,7 +56,7 @@ class PolicyDesk:
     Args:
         store: what is on disk.
         bus: who tells everybody.
-        operators: whose keys are taken.
+        door: lets operators in.
         wall: the time of day in Unix seconds.
         compile_: turns a text into a policy, or says why it is none.
         findings: what is odd about a policy, as plain JSON.
@@ -68,7 +67,7 @@ class PolicyDesk:
         self,
         store: PolicyStore,
         bus: Bus,
-        operators: Operators,
+        door: OperatorDoor,
         *,
         wall: Callable[[], float],
         compile_: Compile,
@@ -77,7 +76,7 @@ class PolicyDesk:
     ) -> None:
         self._store = store
         self._bus = bus
-        self._operators = operators
+        self._door = door
         self._wall = wall
         self._compile = compile_
         self._findings = findings
@@ -88,14 +87,13 @@ class PolicyDesk:
         self._offset = -1
         self._offsets: dict[str, int] = {}
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[ApiRoute]:
         """Return what the composition root mounts."""
-        one = PATH + "/{policy_id}"
         return [
-            Route(PATH, self._list, methods=["GET"]),
-            Route(one, self._get, methods=["GET"]),
-            Route(one, self._put, methods=["PUT"]),
-            Route(one, self._delete, methods=["DELETE"]),
+            self._door.route(LIST_POLICIES, self._list),
+            self._door.route(GET_POLICY, self._get),
+            self._door.route(PUT_POLICY, self._put),
+            self._door.route(DELETE_POLICY, self._delete),
         ]
 
     async def refill(self) -> None:
@@ -118,28 +116,14 @@ class PolicyDesk:
 
     # The routes.
 
-    async def _put(self, request: Request) -> Response:
-        operator = self._operator(request, OperatorScope.POLICY)
-        if isinstance(operator, Response):
-            return operator
-        policy_id = request.path_params["policy_id"]
+    async def _put(self, call: Call) -> Response:
+        policy_id = call.path["policy_id"]
         if not POLICY_ID.fullmatch(policy_id):
-            return _not_understood("policy_id: 1 to 64 letters, digits, '_' or '-'")
-        body = await read_body(request, POLICY_LIMITS.max_bytes)
-        if body is None:
-            return _too_large(f"a policy has at most {POLICY_LIMITS.max_bytes} bytes")
-        try:
-            condition = condition_of(request.headers)
-            async with self._compiling:
-                text, policy, findings = await asyncio.to_thread(self._read, policy_id, body)
-        except MessageTooLarge as error:
-            return _too_large(str(error))
-        except DecodeError as error:
-            return _not_understood(str(error))
-        try:
-            outcome, record = await self._lasting(self._write(policy_id, text, policy, condition, operator))
-        except JournalError as error:
-            return _unwritten(error)
+            raise DecodeError("policy_id: 1 to 64 letters, digits, '_' or '-'")
+        condition = condition_of(call.request.headers)
+        async with self._compiling:
+            text, policy, findings = await asyncio.to_thread(self._read, policy_id, call.body)
+        outcome, record = await self._lasting(self._write(policy_id, text, policy, condition, call.operator))
         if outcome is Outcome.FULL:
             return problem(507, "Insufficient Storage", detail=f"there are {MAX_POLICIES} policies: delete some first")
         if outcome is Outcome.CONDITION_FAILED:
@@ -164,22 +148,14 @@ class PolicyDesk:
                 log.info("policy.made", policy_id=policy_id, version=written.record.version, by=operator.name)
             return written
 
-    async def _delete(self, request: Request) -> Response:
-        operator = self._operator(request, OperatorScope.POLICY)
-        if isinstance(operator, Response):
-            return operator
-        try:
-            condition = condition_of(request.headers)
-            written = await self._lasting(self._remove(request.path_params["policy_id"], condition, operator))
-        except DecodeError as error:
-            return _not_understood(str(error))
-        except JournalError as error:
-            return _unwritten(error)
+    async def _delete(self, call: Call) -> Response:
+        condition = condition_of(call.request.headers)
+        written = await self._lasting(self._remove(call.path["policy_id"], condition, call.operator))
         if written.outcome is Outcome.ABSENT:
             return _absent()
         if written.outcome is Outcome.CONDITION_FAILED:
             return _condition_failed(written.record)
-        return Response(status_code=204, headers=_NO_STORE)
+        return Response(status_code=204, headers=NO_STORE)
 
     async def _remove(self, policy_id: str, condition: Condition, operator: Operator) -> Written:
         async with self._order:
@@ -189,43 +165,19 @@ class PolicyDesk:
                 log.info("policy.deleted", policy_id=policy_id, version=written.record.version, by=operator.name)
             return written
 
-    async def _get(self, request: Request) -> Response:
-        operator = self._operator(request, OperatorScope.READ)
-        if isinstance(operator, Response):
-            return operator
-        try:
-            version = version_of(request.query_params)
-            record = await self._store.find(request.path_params["policy_id"], version)
-        except DecodeError as error:
-            return _not_understood(str(error))
-        except JournalError as error:
-            return _unwritten(error)
+    async def _get(self, call: Call) -> Response:
+        version = version_of(call.query)
+        record = await self._store.find(call.path["policy_id"], version)
         if record is None or (version is None and record.text is None):
             return _absent()
         return JSONResponse(map_of(record), headers=_tagged(record))
 
-    async def _list(self, request: Request) -> Response:
-        operator = self._operator(request, OperatorScope.READ)
-        if isinstance(operator, Response):
-            return operator
-        try:
-            listed = await self._store.page(page_of(request.query_params))
-        except DecodeError as error:
-            return _not_understood(str(error))
-        except JournalError as error:
-            return _unwritten(error)
-        body = {"policies": [head_map_of(one) for one in listed.policies], "next_after": listed.next_after}
-        return JSONResponse(body, headers=_NO_STORE)
+    async def _list(self, call: Call) -> Response:
+        listed = await self._store.page(page_of(call.query))
+        body = {"policies": [head_map_of(one) for one in listed.entries], "next_after": listed.next_after}
+        return JSONResponse(body, headers=NO_STORE)
 
     # Within.
-
-    def _operator(self, request: Request, scope: OperatorScope) -> Operator | Response:
-        operator = self._operators.find(bearer_token(request.headers))
-        if operator is None:
-            return problem(401, "Unauthorized", headers={"WWW-Authenticate": "Bearer"})
-        if scope not in operator.scopes:
-            return problem(403, "Forbidden", reason="scope_missing", detail=f"this key lacks the scope `{scope}`")
-        return operator
 
     async def _lasting(self, work: Coroutine[Any, Any, T]) -> T:
         """Finish what was begun also if nobody waits for it any more: what is on disk must come on the bus."""
@@ -244,28 +196,13 @@ class PolicyDesk:
 
 
 def _tagged(record: PolicyRecord) -> dict[str, str]:
-    return {**_NO_STORE, "ETag": f'"{record.version}"'}
+    return {**NO_STORE, "ETag": f'"{record.version}"'}
 
 
 def _absent() -> Response:
     return problem(404, "Not Found", detail="there is no such policy")
 
 
-def _not_understood(detail: str) -> Response:
-    return problem(422, "Unprocessable Content", detail=detail)
-
-
-def _too_large(detail: str) -> Response:
-    return problem(413, "Content Too Large", detail=detail)
-
-
 def _condition_failed(record: PolicyRecord | None) -> Response:
     there = "there is none" if record is None else f"its version is {record.version}"
     return problem(412, "Precondition Failed", reason="version_changed", detail=f"{there}: read it again first")
-
-
-def _unwritten(error: JournalError) -> Response:
-    log.error("policies.not_written", error=str(error))
-    return problem(
-        503, "Service Unavailable", detail="the disk does not take it: send it again", headers={"Retry-After": "1"}
-    )

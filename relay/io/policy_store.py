@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from kernel.io.group_commit import GroupCommit
 from kernel.policies import PolicyRecord
+from relay.paging import Listed
 from relay.policy_words import MAX_POLICIES, PolicyHead
 
 if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-    from relay.policy_words import Condition
-    from relay.revocation_words import Page
+    from relay.paging import Page
+    from relay.preconditions import Condition
 
 MAX_NAMES = 10 * MAX_POLICIES
 """How many names there may be, those of deleted policies included: each is a record on the bus."""
@@ -50,13 +51,6 @@ class Written(NamedTuple):
 
     outcome: Outcome
     record: PolicyRecord | None
-
-
-class Listed(NamedTuple):
-    """Some of the policies, and the number behind which the next ones are, None at the end."""
-
-    policies: list[PolicyHead]
-    next_after: int | None
 
 
 class PolicyStore:
@@ -139,10 +133,10 @@ class PolicyStore:
 
         return await self._commits.run(work)
 
-    async def page(self, page: Page) -> Listed:
+    async def page(self, page: Page) -> Listed[PolicyHead]:
         """Return policies that are not deleted, in the order in which their names came up first."""
 
-        def work(db: sqlite3.Connection) -> Listed:
+        def work(db: sqlite3.Connection) -> Listed[PolicyHead]:
             rows = db.execute(
                 f"SELECT p.n, v.policy_id, v.version, v.made, v.made_by, v.n_bytes {_NEWEST}"
                 " p.deleted = 0 AND p.n > ? ORDER BY p.n LIMIT ?",

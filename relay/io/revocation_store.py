@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from kernel.io.group_commit import GroupCommit
 from kernel.revocation import Reinstatement, Revocation, RevocationChange, Subject, SubjectKind
+from relay.paging import Listed
 
 if TYPE_CHECKING:
     import sqlite3
     from pathlib import Path
 
-    from relay.revocation_words import Page, Wanted
+    from relay.paging import Page
+    from relay.revocation_words import Wanted
 
 UNDONE_KEEP_S = 7 * 86_400
 """How long it stays on record that a revocation was undone, in seconds."""
@@ -50,13 +52,6 @@ class Made(NamedTuple):
     revocation: Revocation
     new: bool
     numbered: Numbered | None
-
-
-class Listed(NamedTuple):
-    """Some of the revocations in force, and the number behind which the next ones are, None at the end."""
-
-    revocations: list[Revocation]
-    next_after: int | None
 
 
 class RevocationStore:
@@ -142,10 +137,10 @@ class RevocationStore:
 
         return await self._commits.run(work)
 
-    async def page(self, page: Page, *, now: float) -> Listed:
+    async def page(self, page: Page, *, now: float) -> Listed[Revocation]:
         """Return revocations in force at `now`, in the order in which they were made."""
 
-        def work(db: sqlite3.Connection) -> Listed:
+        def work(db: sqlite3.Connection) -> Listed[Revocation]:
             rows = db.execute(
                 f"SELECT {_COLUMNS} FROM revocations WHERE n > ? AND undone IS NULL"  # noqa: S608
                 " AND (expires IS NULL OR expires > ?) ORDER BY n LIMIT ?",

@@ -91,6 +91,13 @@ def test_guessing_tokens_is_bounded_and_hurts_nobody_beside(server: Server) -> N
     assert server.send((UPGRADE.format(event="game") + "\r\n").encode(), source).status == 429
 
 
+def test_guessing_operators_keys_is_bounded(server: Server) -> None:
+    source = server.address()
+    keys = [{"Authorization": f"Bearer lko_{number:043d}"} for number in range(15)]
+    statuses = [server.get("/api/v1/revocations", key, source=source).status for key in keys]
+    assert statuses == [401] * 10 + [429] * 5
+
+
 def test_refused_tokens_of_sockets_count_as_well(server: Server) -> None:
     source = server.address()
     request = (UPGRADE.format(event="game") + "Authorization: Bearer a.b.c\r\n\r\n").encode()

@@ -9,7 +9,15 @@ import pytest
 from typer.main import get_command
 
 from lockstep.cli import app
-from lockstep.settings import AddressSettings, BusSettings, LimitsSettings, Settings, ShowingSettings, SourceSettings
+from lockstep.settings import (
+    AddressSettings,
+    BusSettings,
+    LimitsSettings,
+    OperatorSettings,
+    Settings,
+    ShowingSettings,
+    SourceSettings,
+)
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -25,7 +33,9 @@ def test_a_link_leads_somewhere(page: Path) -> None:
 
 def test_every_setting_is_documented() -> None:
     text = (ROOT / "docs" / "settings.md").read_text("utf-8")
-    for model in (Settings, AddressSettings, BusSettings, LimitsSettings, ShowingSettings, SourceSettings):
+    for model in (
+        Settings, AddressSettings, BusSettings, LimitsSettings, OperatorSettings, ShowingSettings, SourceSettings,
+    ):  # fmt: skip
         for name in model.model_fields:
             assert f"`{name}`" in text, f"docs/settings.md does not speak of {name}"
 

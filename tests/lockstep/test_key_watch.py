@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,6 +11,8 @@ from kernel.errors import SettingsError
 from kernel.tokens import checked_keys
 from lockstep.key_watch import KeyWatch
 from lockstep.keys import ensure_keys, read_keys, rotate_keys
+from lockstep.operator_keys import create_operator, revoke_operator, rotate_operator
+from relay.operators import Operator, OperatorScope, digest_of, operator_key
 
 NEVER_S = 3600.0
 PATIENCE_S = 60.0
@@ -22,14 +24,18 @@ class Taker:
 
     def __init__(self) -> None:
         self.taken: asyncio.Queue[list[str]] = asyncio.Queue()
+        self.operators: asyncio.Queue[list[Operator]] = asyncio.Queue()
 
     def __call__(self, keys: Mapping[str, bytes]) -> None:
         self.taken.put_nowait(list(checked_keys(keys)))
 
+    def take_operators(self, operators: Sequence[Operator]) -> None:
+        self.operators.put_nowait(list(operators))
+
 
 @asynccontextmanager
 async def watching(folder: Path, taker: Taker, poll_s: float) -> AsyncIterator[KeyWatch]:
-    watch = KeyWatch(folder, taker, poll_s=poll_s)
+    watch = KeyWatch(folder, taker, take_operators=taker.take_operators, poll_s=poll_s)
     task = asyncio.create_task(watch.run())
     async with asyncio.timeout(PATIENCE_S):
         yield watch
@@ -124,10 +130,28 @@ async def test_keys_that_the_verifier_refuses_are_reported(tmp_path: Path, capsy
     def refuse(_: Mapping[str, bytes]) -> None:
         raise SettingsError("no such keys here")
 
-    watch = KeyWatch(tmp_path, refuse, poll_s=NEVER_S)
+    watch = KeyWatch(tmp_path, refuse, take_operators=lambda _: None, poll_s=NEVER_S)
     task = asyncio.create_task(watch.run())
     said = ""
     while "no such keys here" not in said:
         await asyncio.sleep(0)
         said += capsys.readouterr().out
     task.cancel()
+
+
+async def test_operators_are_taken_up_as_they_come_and_go(tmp_path: Path) -> None:
+    await asyncio.to_thread(ensure_keys, tmp_path, [])
+    taker = Taker()
+    first, second = operator_key(b"1" * 32), operator_key(b"2" * 32)
+    async with watching(tmp_path, taker, 0.01):
+        assert [one.name for one in await taker.operators.get()] == ["cli"]
+        scopes = {OperatorScope.READ}
+        await asyncio.to_thread(create_operator, tmp_path, "ann", first, scopes, expires=None, now=1_000.0)
+        assert [one.name for one in await taker.operators.get()] == ["cli", "ann"]
+        await asyncio.to_thread(rotate_operator, tmp_path, "ann", second, overlap_s=60, now=2_000.0)
+        digests = [(one.name, one.digest, one.expires) for one in await taker.operators.get()]
+        assert digests[1:] == [("ann", digest_of(second), None), ("ann", digest_of(first), 2_060.0)]
+        await asyncio.to_thread(revoke_operator, tmp_path, "ann")
+        assert [one.name for one in await taker.operators.get()] == ["cli"]
+        # The signing keys have not changed: nobody hears of them.
+        assert taker.taken.qsize() == 1

@@ -7,7 +7,7 @@ import pytest
 from feeds.standard_webhooks import parse_secret
 from kernel.errors import SettingsError
 from lockstep.keys import Rotation, ensure_keys, read_keys, rotate_keys
-from relay.operators import OperatorScope, digest_of, operator_key
+from relay.operators import Operators, OperatorScope, digest_of, operator_key
 from relay.token_verifier import TokenVerifier
 from tests.support.tokens import claims
 
@@ -21,7 +21,7 @@ def test_the_first_start_makes_private_keys(tmp_path: Path) -> None:
     assert all(len(parse_secret(secret)) == 32 for secret in made.webhook_secrets.values())
     assert read_keys(folder) == made
     assert TokenVerifier(made.signing).verify(read_keys(folder).keyring().issue(claims())) == claims()
-    found = made.known_operators().find(made.operator_key())
+    found = Operators(made.known_operators()).find(made.operator_key(), now=0.0)
     assert found is not None
     assert (found.name, found.scopes) == ("cli", frozenset(OperatorScope))
     assert [item.name for item in folder.iterdir()] == ["keys.toml"]
@@ -59,7 +59,7 @@ def test_other_operators_are_known_by_their_hash_and_stay_when_the_file_is_writt
         file.write(f'\n[operators.ann]\nsha256 = "{digest_of(ann).hex()}"\nscopes = ["read"]\n')
     keys = ensure_keys(tmp_path, ["nba"])
     assert read_keys(tmp_path) == keys
-    found = keys.known_operators().find(ann)
+    found = Operators(keys.known_operators()).find(ann, now=0.0)
     assert found is not None
     assert (found.name, found.scopes) == ("ann", frozenset({OperatorScope.READ}))
     assert ann not in path.read_text("utf-8")
@@ -188,3 +188,34 @@ def test_a_rotation_needs_keys(tmp_path: Path) -> None:
     (tmp_path / "keys.toml").write_text("[signing]\n", "utf-8")
     with pytest.raises(SettingsError, match="no signing key"):
         rotate_keys(tmp_path, lambda: None)
+
+
+def test_this_machines_operator_may_also_do_what_is_new(tmp_path: Path) -> None:
+    ensure_keys(tmp_path, [])
+    path = tmp_path / "keys.toml"
+    lines = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join('scopes = ["read"]' if line.startswith("scopes") else line for line in lines), "utf-8")
+    keys = ensure_keys(tmp_path, [])
+    assert keys.operators["cli"].operator.scopes == frozenset(OperatorScope)
+    assert read_keys(tmp_path) == keys
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'expires = "2027-01-31"',
+        "expires = 2027-01-31T09:00:00",
+        "before_expires = 1",
+        'scopes = ["fly"]',
+        'before = ""',
+    ],
+)
+def test_an_operator_that_is_none_is_said(tmp_path: Path, line: str) -> None:
+    ensure_keys(tmp_path, [])
+    entry = {"sha256": f'sha256 = "{"0" * 64}"', "scopes": 'scopes = ["read"]', "before": f'before = "{"1" * 64}"'}
+    entry["before_expires"] = "before_expires = 2027-01-31T09:00:00Z"
+    entry[line.partition(" ")[0]] = line
+    with (tmp_path / "keys.toml").open("a", encoding="utf-8") as file:
+        file.write("\n".join(["", "[operators.ann]", *entry.values(), ""]))
+    with pytest.raises(SettingsError, match="is not a keys file"):
+        read_keys(tmp_path)

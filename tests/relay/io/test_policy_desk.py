@@ -17,21 +17,15 @@ from kernel.io.http import exception_handlers
 from kernel.io.memory_bus import MemoryBus
 from kernel.policies import PolicyRecord
 from relay.io import policy_store
-from relay.io.policy_desk import PATH, PolicyDesk
+from relay.io.policy_desk import PolicyDesk
 from relay.io.policy_store import PolicyStore
-from relay.operators import Operator, Operators, OperatorScope, digest_of, operator_key
+from relay.operators import operator_key
 from relay.place.model import Fix, IpPlace, PlaceVerdict
 from relay.policies import CompiledPolicy
-from relay.policy_words import POLICY_LIMITS
+from relay.policy_words import PATH, POLICY_LIMITS
+from tests.support.doors import FULL, READER, Door, open_door
 from tests.support.tokens import NOW
 
-FULL, READER = operator_key(b"f" * 32), operator_key(b"r" * 32)
-OPERATORS = Operators(
-    [
-        Operator("ops", digest_of(FULL), frozenset(OperatorScope)),
-        Operator("eyes", digest_of(READER), frozenset({OperatorScope.READ, OperatorScope.REVOKE})),
-    ]
-)
 WEST = f"{PATH}/west"
 POLICY: dict[str, Any] = {"watch": {"default": "deny", "rules": []}, "policy_id": "west"}
 TEXT = '{"policy_id":"west","watch":{"default":"deny","rules":[]}}'
@@ -61,14 +55,14 @@ def findings(policy: CompiledPolicy) -> list[dict[str, Any]]:
 class Rig:
     """A desk with a store on disk, a bus that somebody listens to, and a client."""
 
-    def __init__(self, store: PolicyStore) -> None:
-        self.store = store
+    def __init__(self, store: PolicyStore, door: Door) -> None:
+        self.store, self.door = store, door
         self.bus = MemoryBus(lambda: 0.0)
         self.heard: list[PolicyRecord] = []
         self.bus.subscribe(policies_topic(), lambda _, record: self.heard.append(record))
         self.at_hand: list[str] = []
         self.desk = PolicyDesk(
-            store, self.bus, OPERATORS, wall=lambda: float(NOW), compile_=compile_, findings=findings,
+            store, self.bus, door, wall=lambda: float(NOW), compile_=compile_, findings=findings,
             at_hand=lambda text, _: self.at_hand.append(text),
         )  # fmt: skip
         app = Starlette(routes=self.desk.routes(), exception_handlers=exception_handlers)
@@ -93,12 +87,13 @@ class Rig:
 
     async def aclose(self) -> None:
         await self.http.aclose()
+        await self.door.aclose()
         await self.desk.aclose()
 
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    rig = Rig(await PolicyStore.open(tmp_path / "policies.sqlite"))
+    rig = Rig(await PolicyStore.open(tmp_path / "policies.sqlite"), await open_door(tmp_path))
     yield rig
     await rig.aclose()
 
@@ -181,7 +176,7 @@ async def test_after_a_restart_the_bus_has_it_all_again(rig: Rig, tmp_path: Path
         await rig.ask("PUT", f"{PATH}/p{number}", json={"policy_id": f"p{number}"})
     await rig.ask("DELETE", f"{PATH}/p1")
     await rig.aclose()
-    again = Rig(await PolicyStore.open(tmp_path / "policies.sqlite"))
+    again = Rig(await PolicyStore.open(tmp_path / "policies.sqlite"), await open_door(tmp_path))
     await again.desk.refill()
     assert again.retained() == [("west", 3), ("p0", 1), ("p1", 2), ("p2", 1)]
     await again.ask("PUT", json={**POLICY, "n": 9})

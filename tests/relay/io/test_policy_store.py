@@ -10,8 +10,9 @@ from kernel.errors import JournalError
 from kernel.policies import PolicyRecord
 from relay.io import policy_store
 from relay.io.policy_store import Outcome, PolicyStore, Written
-from relay.policy_words import Condition, PolicyHead
-from relay.revocation_words import Page
+from relay.paging import Listed, Page
+from relay.policy_words import PolicyHead
+from relay.preconditions import Condition
 
 NOW = 1_000.0
 ANY = Condition()
@@ -75,8 +76,8 @@ async def test_pages_leave_out_what_is_deleted(tmp_path: Path) -> None:
             await put(store, '"ö"', name=name)
         await store.delete("b", ANY, now=NOW, by="ops")
         first = await store.page(Page(0, 2))
-        assert (first.policies, first.next_after) == ([PolicyHead(name, 1, NOW, "ops", 4) for name in "ac"], 3)
-        assert await store.page(Page(3, 2)) == ([PolicyHead("d", 1, NOW, "ops", 4)], None)
+        assert (first.entries, first.next_after) == ([PolicyHead(name, 1, NOW, "ops", 4) for name in "ac"], 3)
+        assert await store.page(Page(3, 2)) == Listed([PolicyHead("d", 1, NOW, "ops", 4)], None)
         assert [record.text for _, record in await store.newest(1, 2)] == [None, '"ö"']
 
 

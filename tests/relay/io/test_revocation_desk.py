@@ -18,40 +18,35 @@ from kernel.io.http import exception_handlers
 from kernel.io.memory_bus import MemoryBus
 from kernel.revocation import Reinstatement, Revocation, RevocationChange, RevocationIndex, Subject, SubjectKind
 from relay.io import revocation_desk
-from relay.io.revocation_desk import PATH, RevocationDesk
+from relay.io.revocation_desk import RevocationDesk
 from relay.io.revocation_store import RevocationStore
-from relay.operators import Operator, Operators, OperatorScope, digest_of, operator_key
+from relay.operators import operator_key
+from relay.revocation_words import PATH
+from tests.support.doors import FULL, READER, Door, open_door
 from tests.support.tokens import NOW, claims
 
-FULL, READER = operator_key(b"f" * 32), operator_key(b"r" * 32)
-OPERATORS = Operators(
-    [
-        Operator("ops", digest_of(FULL), frozenset(OperatorScope)),
-        Operator("eyes", digest_of(READER), frozenset({OperatorScope.READ})),
-    ]
-)
 ANN = {"kind": "account", "value": "ann"}
 
 
 class Rig:
     """A desk with a store on disk, a bus that somebody listens to, and a client."""
 
-    def __init__(self, store: RevocationStore, *, retain: bool = True, prefix: str = "r") -> None:
+    def __init__(self, store: RevocationStore, door: Door, *, retain: bool = True, prefix: str = "r") -> None:
         self._prefix = prefix
         self.store = store
+        self.door = door
         self.bus = MemoryBus(lambda: 0.0)
         self.index = RevocationIndex()
         self.heard: list[tuple[int, RevocationChange]] = []
         self.bus.subscribe(revocations_topic(), self._hear)
         self.now = float(NOW)
-        self.holds = True
         self.making = asyncio.Event()
         self.tidied = asyncio.Event()
         self._ids = 0
         self._looks = 0
         self.desk = RevocationDesk(
-            store, self.bus, OPERATORS, wall=self._wall, new_id=self._new_id, live=self.index.__len__,
-            retain=retain, holds_log=lambda: self.holds,
+            store, self.bus, door, wall=self._wall, new_id=self._new_id, live=self.index.__len__,
+            retain=retain,
         )  # fmt: skip
         app = Starlette(routes=self.desk.routes(), exception_handlers=exception_handlers)
         self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://ops.test")
@@ -77,12 +72,13 @@ class Rig:
 
     async def aclose(self) -> None:
         await self.http.aclose()
+        await self.door.aclose()
         await self.desk.aclose()
 
 
 @pytest.fixture
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    rig = Rig(await RevocationStore.open(tmp_path / "revocations.sqlite"))
+    rig = Rig(await RevocationStore.open(tmp_path / "revocations.sqlite"), await open_door(tmp_path))
     yield rig
     await rig.aclose()
 
@@ -157,7 +153,7 @@ async def test_a_reader_may_only_read(rig: Rig) -> None:
     [
         (b"", 422, ""),
         (b"{", 422, ""),
-        (json.dumps({"kind": "ip", "value": "x"}).encode(), 422, "kind: use one of"),
+        (json.dumps({"kind": "ip", "value": "x"}).encode(), 422, "kind: Input should be"),
         (json.dumps({**ANN, "expires": NOW * 1000}).encode(), 422, "expires: it must lie ahead"),
         (b'{"kind":"token","value":"' + b"x" * 5_000 + b'"}', 413, "at most 4096 bytes"),
     ],
@@ -204,12 +200,12 @@ async def test_what_is_on_disk_comes_on_the_bus_though_nobody_waits_for_it(rig: 
 async def test_a_restart_tells_the_bus_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(revocation_desk, "REFILL_STEP", 2)
     path = tmp_path / "revocations.sqlite"
-    first = Rig(await RevocationStore.open(path))
+    first = Rig(await RevocationStore.open(path), await open_door(tmp_path))
     for number in range(5):
         await first.ask("POST", json={"kind": "token", "value": str(number)})
     await first.ask("DELETE", f"{PATH}/r1")
     await first.aclose()
-    again = Rig(await RevocationStore.open(path), retain=False, prefix="s")
+    again = Rig(await RevocationStore.open(path), await open_door(tmp_path), retain=False, prefix="s")
     await again.desk.refill()
     assert [offset for offset, _ in again.heard] == [1, 2, 3, 4, 5]
     assert len(again.index) == 4
@@ -255,10 +251,10 @@ async def test_a_file_that_is_none_is_said(tmp_path: Path) -> None:
 
 async def test_what_nobody_would_hear_of_is_not_taken(rig: Rig) -> None:
     made = (await rig.ask("POST", json=ANN)).json()
-    rig.holds = False
+    rig.door.holds = False
     for method, path, body in (("POST", PATH, {**ANN, "value": "bob"}), ("DELETE", f"{PATH}/{made['id']}", None)):
         answer = await rig.ask(method, path, json=body)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert (await rig.ask("GET")).json()["revocations"] == [made]
-    rig.holds = True
+    rig.door.holds = True
     assert (await rig.ask("DELETE", f"{PATH}/{made['id']}")).status_code == 204

@@ -9,7 +9,8 @@ import pytest
 from kernel.errors import JournalError
 from kernel.revocation import Reinstatement, Revocation, Subject, SubjectKind
 from relay.io.revocation_store import EXPIRED_KEEP_S, UNDONE_KEEP_S, Made, RevocationStore
-from relay.revocation_words import Page, Wanted
+from relay.paging import Page
+from relay.revocation_words import Wanted
 
 NOW = 1_000.0
 ALL = Page(0, 100)
@@ -60,13 +61,13 @@ async def test_the_same_twice_is_one(tmp_path: Path) -> None:
             Revocation("a", wanted().subject, "y", NOW, 5_000, "ops"),
         )
         assert [numbered.offset for numbered in await store.changes(-1, 10)] == [1]
-        assert (await store.page(ALL, now=NOW)).revocations == [longer.revocation]
+        assert (await store.page(ALL, now=NOW)).entries == [longer.revocation]
 
 
 async def test_what_has_expired_is_made_anew(tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await revoke(store, wanted(expires=1_060), id_="a")
-        assert (await store.page(ALL, now=1_060)).revocations == []
+        assert (await store.page(ALL, now=1_060)).entries == []
         again = await revoke(store, wanted(expires=1_120), id_="b", now=1_060)
         assert (again.new, again.revocation.id) == (True, "b")
 
@@ -77,7 +78,7 @@ async def test_what_is_not_there_cannot_be_undone(tmp_path: Path) -> None:
         await revoke(store, wanted(), id_="a")
         assert await store.undo("a", now=NOW) is not None
         assert await store.undo("a", now=NOW) is None
-        assert (await store.page(ALL, now=NOW)).revocations == []
+        assert (await store.page(ALL, now=NOW)).entries == []
 
 
 async def test_pages_are_in_the_order_of_making(tmp_path: Path) -> None:
@@ -89,8 +90,9 @@ async def test_pages_are_in_the_order_of_making(tmp_path: Path) -> None:
         seen: list[str] = []
         after: int | None = 0
         while after is not None:
-            revocations, after = await store.page(Page(after, 2), now=NOW)
-            seen += [one.subject.value for one in revocations]
+            page = await store.page(Page(after, 2), now=NOW)
+            seen += [one.subject.value for one in page.entries]
+            after = page.next_after
         assert seen == ["0", "1", "2", "3", "4"]
 
 
