@@ -1,7 +1,8 @@
 """Who makes use of which claims right now, found by what a revocation names.
 
 The relay keeps its connections here, the hub its sockets. Entering and leaving is what happens all the time, so it
-costs three dict entries; an event or a key concerns most of those present anyway and is looked for among all.
+costs three dict entries, four for a session that was made of an entitlement; an event or a key concerns most of those
+present anyway and is looked for among all.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Grants(Generic[H]):
         if known is not None:
             self.remove(holder)
         self._claims[holder] = claims
-        self._tokens.add(claims.jti, holder)
+        for jti in _tokens_of(claims):
+            self._tokens.add(jti, holder)
         self._sessions.add(claims.session, holder)
         self._accounts.add(claims.account, holder)
 
@@ -48,7 +50,8 @@ class Grants(Generic[H]):
         """Let a holder leave; one that is not here is no fault."""
         claims = self._claims.pop(holder, None)
         if claims is not None:
-            self._tokens.remove(claims.jti, holder)
+            for jti in _tokens_of(claims):
+                self._tokens.remove(jti, holder)
             self._sessions.remove(claims.session, holder)
             self._accounts.remove(claims.account, holder)
 
@@ -68,6 +71,12 @@ class Grants(Generic[H]):
     def all(self) -> list[H]:
         """Return everybody."""
         return list(self._claims)
+
+
+def _tokens_of(claims: Claims) -> tuple[str, ...]:
+    made_of = claims.binding and claims.binding.entitlement
+    # Whoever holds the keys may write the same into both: one name is one entry.
+    return (claims.jti,) if made_of is None or made_of == claims.jti else (claims.jti, made_of)
 
 
 class _Several(dict[H, None]):

@@ -45,7 +45,8 @@ class Subject:
 
     Args:
         kind: what `value` is.
-        value: the claim `jti`, `sid`, `sub` or `evt`, or the `kid` of a signing key; 1 to 256 characters.
+        value: the claim `jti`, `sid`, `sub` or `evt`, or the `kid` of a signing key; 1 to 256 characters. A token
+            is meant by its own `jti`, and by that of the entitlement it was made of.
         event_id: narrows an account to one event; None for all other kinds.
     """
 
@@ -68,6 +69,8 @@ class Subject:
         """Return whether a token with these claims is meant."""
         if self.event_id is not None and self.event_id != claims.event_id:
             return False
+        if self.kind is SubjectKind.TOKEN and _entitlement(claims) == self.value:
+            return True
         return _VALUES[self.kind](claims) == self.value
 
 
@@ -102,6 +105,13 @@ class Reinstatement:
 
 RevocationChange = Revocation | Reinstatement
 
+_Asked = tuple[tuple[Callable[[Claims], str | None], list[dict[str, int]]], ...]
+
+
+def _entitlement(claims: Claims) -> str | None:
+    return claims.binding and claims.binding.entitlement
+
+
 _VALUES: Mapping[SubjectKind, Callable[[Claims], str]] = {
     SubjectKind.TOKEN: attrgetter("jti"),
     SubjectKind.SESSION: attrgetter("session"),
@@ -124,7 +134,7 @@ class RevocationIndex:
         self._by_kind = dict(zip(_VALUES, self._tables, strict=False))
         # Most tables are empty most of the time: only the others are asked.
         self._used: tuple[_Table, ...] = ()
-        self._asked: tuple[tuple[Callable[[Claims], str], list[dict[str, int]]], ...] = ()
+        self._asked: _Asked = ()
         # One number for all revocations that end in the same minute, not one for each.
         self._instants: dict[int, int] = {}
         self._swept = 0
@@ -138,7 +148,7 @@ class RevocationIndex:
         # Written out, without a call and a generator: this is asked for every request.
         for read, shards in self._asked:
             value = read(claims)
-            if now < shards[hash(value) % _SHARDS].get(value, 0):
+            if value is not None and now < shards[hash(value) % _SHARDS].get(value, 0):
                 return True
         return False
 
@@ -174,7 +184,10 @@ class RevocationIndex:
         used = tuple(one for one in self._tables if one.count)
         if used != self._used:
             self._used = used
-            self._asked = tuple((one.read, one.shards) for one in used)
+            asked: _Asked = tuple((one.read, one.shards) for one in used)
+            tokens = self._by_kind[SubjectKind.TOKEN]
+            # Looked up in the same table a second time: by what the session was made of.
+            self._asked = (*asked, (_entitlement, tokens.shards)) if tokens.count else asked
 
     def _place(self, subject: Subject) -> tuple[_Table, str]:
         if subject.event_id is not None:

@@ -1,7 +1,7 @@
-"""Session tokens as they are issued: JWT with HS256 (RFC 7519, RFC 7515), two live keys by `kid`; what they say.
+"""Tokens as they are issued: JWT with HS256 (RFC 7519, RFC 7515), two live keys by `kid`; what they say.
 
 PyJWT writes them, here and nowhere else. They are read by `relay/token_verifier.py`, on the hot path, by rules of its
-own; the suite holds the two against each other.
+own; the suite holds the two against each other. Those of other issuers are read by `relay/issuer_verifier.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 
@@ -28,10 +28,12 @@ MAX_KEYS = 2
 class Purpose(StrEnum):
     """What a token is for, its claim `typ`: one that is for one thing is nothing where another is asked for.
 
-    RFC 8725, 3.12: kinds of tokens under one key must exclude each other.
+    RFC 8725, 3.12: kinds of tokens under one key must exclude each other. An entitlement says what was bought and
+    admits to nothing: it is exchanged for a session.
     """
 
     SESSION = "session"
+    ENTITLEMENT = "entitlement"
 
 
 class Reason(StrEnum):
@@ -45,6 +47,7 @@ class Reason(StrEnum):
     OUTSIDE_WINDOW = "outside_window"
     SCOPE_MISSING = "scope_missing"
     REVOKED = "revoked"
+    WRONG_PURPOSE = "wrong_purpose"
     STALE = "stale"
     # Of place: `relay.place` decides these.
     LOCATION_UNKNOWN = "location_unknown"
@@ -85,9 +88,21 @@ _NETWORK = frozenset({
 })  # fmt: skip
 
 
+class Binding(NamedTuple):
+    """What a session is tied to, where it was made of an entitlement; each may be absent.
+
+    `network` is the keyed hash of the client's network, `device` its class of device (`relay/binding.py`);
+    `entitlement` is the entitlement's `jti`: who revokes that ends the session.
+    """
+
+    network: str | None = None
+    device: str | None = None
+    entitlement: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a session token says, checked for presence and type.
+    """What a token says, checked for presence and type.
 
     Times are Unix seconds. `window` is the entitlement window, start and end, both inclusive of the start only.
     `geo` names the policy of place, `fingerprint` is the hash of the device's; both may be absent. `kid` is the key
@@ -105,6 +120,7 @@ class Claims:
     purchase: str | None = None
     geo: str | None = None
     fingerprint: str | None = None
+    binding: Binding | None = None
     # Which key it was verified by. What the token says is the same under any.
     kid: str = field(default="", compare=False)
 
@@ -169,7 +185,10 @@ class Keyring:
             "sid": claims.session,
             "scp": sorted(claims.scopes),
         }
-        optional = {"pid": claims.purchase, "geo": claims.geo, "fph": claims.fingerprint}
+        net, dev, ent = claims.binding or Binding()
+        optional = {
+            "pid": claims.purchase, "geo": claims.geo, "fph": claims.fingerprint, "net": net, "dev": dev, "ent": ent,
+        }  # fmt: skip
         return self.sign({**payload, **{name: value for name, value in optional.items() if value is not None}})
 
     def sign(self, payload: Mapping[str, Any]) -> str:

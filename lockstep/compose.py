@@ -25,6 +25,7 @@ from kernel.io.redis_bus import RedisBus
 from kernel.io.system_time import monotonic, new_id, wall
 from kernel.revocation import RevocationIndex
 from kernel.showings import Showing
+from lockstep.admission import Admission
 from lockstep.allowances import Allowances
 from lockstep.answers import AnswerCounts
 from lockstep.enforcement import Enforcement, Enforcer
@@ -49,8 +50,6 @@ from relay.io.repeats import Repeats
 from relay.io.revocation_store import RevocationStore
 from relay.operators import Operator, Operators
 from relay.quota import Quota
-from relay.token_cache import TokenCache
-from relay.token_verifier import TokenVerifier
 
 log = structlog.get_logger("lockstep")
 
@@ -102,7 +101,7 @@ class Deployment:
 
     def __init__(
         self, settings: Settings, showings: dict[str, Showing], keys: Keys, *, houses: tuple[House, ...],
-        bus: MemoryBus | RedisBus, disk: Disk | None,
+        bus: MemoryBus | RedisBus, disk: Disk | None, admission: Admission,
     ) -> None:  # fmt: skip
         loop = asyncio.get_running_loop()
         apart = isinstance(bus, RedisBus)
@@ -114,15 +113,18 @@ class Deployment:
             local_dirs={showing.origin: showing.local_dir for showing in showings.values() if showing.local_dir},
             now=loop.time,
         )
-        self._tokens = TokenCache(TokenVerifier(keys.signing))
+        self._admission = admission
         self._operators = Operators(keys.known_operators())
         self._quota = Quota(settings.per_operator.to_quota_limits())
-        self._key_watch = KeyWatch(settings.data_dir, self._tokens.rotate, take_operators=self._take_operators)
+        self._key_watch = KeyWatch(settings.data_dir, admission.rotate, take_operators=self._take_operators)
         self.allowances = Allowances(settings.per_address.to_address_limits())
         self.answers = AnswerCounts(log_answered)
         self._index, stale_s = RevocationIndex(), settings.max_stale_running_s
         limits = StaleLimits(running_s=stale_s)
-        self._gate = gate = Gate(self._tokens, self._index, lag_s=bus.lag_s, limits=limits, clock=monotonic)
+        self._gate = gate = Gate(
+            self._admission.tokens, self._index, entitlements=self._admission.entitlements, lag_s=bus.lag_s,
+            limits=limits, clock=monotonic,
+        )  # fmt: skip
         self._disk = disk
         self._feeds = self._relay = self._hub = self._desk = self._door = None
         if disk is not None:
@@ -136,7 +138,10 @@ class Deployment:
             )
             self._desk = Desk(disk.revoked, bus, door, self._index, apart=apart)
         if "relay" in houses:
-            self._relay = RelayHouse(showings, gate, fetcher=self._fetcher, bus=bus, now=loop.time, tell=self.answers)
+            self._relay = RelayHouse(
+                showings, gate, fetcher=self._fetcher, bus=bus, now=loop.time, tell=self.answers,
+                entitlements=self._admission.entitlements,
+            )  # fmt: skip
         if "hub" in houses:
             self._hub = HubHouse(settings, showings, gate, bus=bus)
         self._houses = [house for house in (self._feeds, self._relay, self._hub) if house is not None]
@@ -205,9 +210,10 @@ class Deployment:
         Raises:
             JournalError: the journal cannot be opened or read.
             LogHeld: another process writes the log.
-            SettingsError: a key or the bus URL is wrong.
+            SettingsError: a key, the bus URL or the issuer of entitlements is wrong.
         """
         loop = asyncio.get_running_loop()
+        admission = await Admission.open(settings, keys)
         bus = _redis_bus(bus_url, settings.bus.prefix) if bus_url else MemoryBus(loop.time)
         disk = await Disk.open(settings.data_dir) if "feeds" in houses else None
         try:
@@ -215,7 +221,7 @@ class Deployment:
                 await bus.open(FeedsHouse.topics(showings), journal=await disk.journal.name(new_id))
             elif isinstance(bus, RedisBus):
                 await bus.open()
-            deployment = cls(settings, showings, keys, houses=houses, bus=bus, disk=disk)
+            deployment = cls(settings, showings, keys, houses=houses, bus=bus, disk=disk, admission=admission)
             await deployment._begin()
         except BaseException:
             if isinstance(bus, RedisBus):
@@ -229,6 +235,7 @@ class Deployment:
         # Nobody is admitted before it is known who is not to be.
         self._enforcement.start()
         parts: dict[str, Run] = {"keys": self._key_watch.run, "enforcement": self._enforcement.run}
+        parts |= self._admission.parts()
         if self._desk is not None:
             await self._desk.refill()
             parts["revocations"] = self._desk.desk.run

@@ -28,6 +28,7 @@ from lockstep.front_door import socket_route
 from lockstep.keys import Keys
 from lockstep.logs import log_answered
 from lockstep.settings import Settings
+from relay.entitlements import Entitlements
 from relay.gate import Gate
 from relay.io.at_once import PlaylistsAtOnce
 from relay.io.driver import StreamRelay
@@ -168,6 +169,7 @@ class RelayHouse:
         bus: what the houses share.
         now: seconds that never step back.
         tell: is told of answers out of memory.
+        entitlements: begins sessions by tokens that the gate knows for entitlements.
     """
 
     def __init__(
@@ -179,12 +181,13 @@ class RelayHouse:
         bus: Bus,
         now: Callable[[], float],
         tell: TellAnswered = log_answered,
+        entitlements: Entitlements | None = None,
     ) -> None:
         self.relays = {
             event_id: StreamRelay(showing, fetcher=fetcher, bus=bus) for event_id, showing in showings.items()
         }
         self.at_once = PlaylistsAtOnce(self.relays, admit=gate, wall=wall, now=now, tell=tell)
-        self.hls = Hls(self.relays, gate=gate, fetcher=fetcher, wall=wall)
+        self.hls = Hls(self.relays, gate=gate, fetcher=fetcher, wall=wall, entitlements=entitlements)
 
     def routes(self) -> list[Route]:
         """Return none: all that lies below /hls/ is the application `hls`."""

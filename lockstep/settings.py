@@ -21,6 +21,7 @@ from kernel.io.origin import FetchLimits, playlist_ref
 from kernel.showings import Showing, Source
 from lockstep.allowances import AddressLimits
 from lockstep.peers import MAX_HOPS, ProxyHeader, TrustedProxies
+from relay.issuer_verifier import ClaimNames, Issuer
 from relay.quota import QuotaLimits
 
 _FETCH = FetchLimits()
@@ -175,6 +176,23 @@ class OperatorSettings(BaseModel):
         return QuotaLimits(**self.model_dump())
 
 
+class IssuerSettings(BaseModel):
+    """Who else issues entitlement tokens."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    jwks: Path | None = Field(default=None, description="File with its public keys (JSON Web Key Set); unset: nobody.")
+    name: str = Field(default="", max_length=1_024, description="The claim `iss` of its tokens.")
+    audience: str = Field(default="", max_length=1_024, description="The claim `aud`: what it calls this deployment.")
+    algorithms: list[Literal["RS256", "ES256", "EdDSA"]] = Field(
+        default=["RS256", "ES256", "EdDSA"], min_length=1, description="What its tokens may be signed by."
+    )
+    account_claim: str = Field(default="sub", min_length=1, description="The claim that holds the account.")
+    event_claim: str = Field(default="evt", min_length=1, description="The claim that holds the event id.")
+    window_claim: str = Field(default="win", min_length=1, description="The claim that holds [start, end].")
+    scopes_claim: str = Field(default="scp", min_length=1, description="The claim that holds the scopes.")
+
+
 class BusSettings(BaseModel):
     """What the houses share when they run apart."""
 
@@ -228,6 +246,7 @@ class Settings(BaseSettings):
     )
     per_address: AddressSettings = Field(default_factory=AddressSettings, description="What one client address may do.")
     per_operator: OperatorSettings = Field(default_factory=OperatorSettings, description="What one operator may ask.")
+    issuer: IssuerSettings = Field(default_factory=IssuerSettings, description="Who else issues entitlement tokens.")
     showings: dict[str, ShowingSettings] = Field(default_factory=dict, description="What is shown, by event id.")
 
     def to_proxies(self) -> TrustedProxies:
@@ -237,6 +256,22 @@ class Settings(BaseSettings):
             SettingsError: a network is none, or is everybody.
         """
         return TrustedProxies(self.trusted_proxies, hops=self.proxy_hops, header=self.proxy_header)
+
+    def to_issuer(self) -> Issuer | None:
+        """Return who else issues entitlement tokens, None for nobody.
+
+        Raises:
+            SettingsError: there are keys, but not whose they are or for whom, or the other way round.
+        """
+        set_ = self.issuer
+        if set_.jwks is None:
+            if set_.name or set_.audience:
+                raise SettingsError("issuer: without jwks, the file with its public keys, no token can be verified")
+            return None
+        if not set_.name or not set_.audience:
+            raise SettingsError("issuer: name (its claim iss) and audience (its claim aud) are needed beside jwks")
+        names = ClaimNames(set_.account_claim, set_.event_claim, set_.window_claim, set_.scopes_claim)
+        return Issuer(set_.name, set_.audience, tuple(set_.algorithms), names)
 
     def to_showings(self) -> dict[str, Showing]:
         """Return the showings as the kernel knows them, origins resolved.
@@ -304,6 +339,9 @@ def load_settings(config: Path | None, overrides: Mapping[str, Any] | None = Non
         if isinstance(content.get("data_dir"), str):
             # Relative to the file, not to where the command happens to be started.
             content["data_dir"] = config.parent / content["data_dir"]
+        issuer = content.get("issuer")
+        if isinstance(issuer, dict) and isinstance(issuer.get("jwks"), str):
+            issuer["jwks"] = config.parent / issuer["jwks"]
 
     class Layered(Settings):
         @classmethod

@@ -10,8 +10,10 @@ from typing import Any
 
 from kernel.errors import DecodeError
 from kernel.strict_json import CLIENT_LIMITS, decode
-from kernel.tokens import MAX_TOKEN_CHARS
-from relay.token_verifier import Flaw, TokenVerifier, claims_fault, from_base64url
+from kernel.tokens import MAX_TOKEN_CHARS, Purpose
+from relay.issuer_verifier import IssuerVerifier, claims_faults
+from relay.jwks import ALGORITHMS
+from relay.token_verifier import Flaw, TokenVerifier, Verified, claims_fault, from_base64url
 
 REMEDIES: Mapping[Flaw, str] = {
     Flaw.TOO_LONG: f"it is longer than {MAX_TOKEN_CHARS} characters",
@@ -20,8 +22,20 @@ REMEDIES: Mapping[Flaw, str] = {
     Flaw.UNKNOWN_KEY: "no key of this deployment has that kid: it was rotated out, or belongs to another deployment",
     Flaw.BAD_SIGNATURE: "the key of that kid did not sign this",
     Flaw.BAD_CLAIMS: "a claim is missing or of another type",
-    Flaw.WRONG_PURPOSE: "it is for something else than a session (claim typ)",
+    Flaw.WRONG_PURPOSE: "it is for something else than a session or an entitlement (claim typ)",
+    Flaw.WRONG_ISSUER: "its iss or aud is not what the settings say below [issuer]",
 }
+
+ELSEWHERE: Mapping[Flaw, str] = {
+    **REMEDIES,
+    Flaw.BAD_HEADER: (
+        "its header must say one of the issuer's algorithms, the one that its key is for, and a kid, typ JWT if any, "
+        "and neither crit nor b64"
+    ),
+    Flaw.UNKNOWN_KEY: "no key in the issuer's file has that kid",
+    Flaw.WRONG_PURPOSE: "it is for something else than an entitlement (claim typ)",
+}
+"""The same for tokens of another issuer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +44,8 @@ class TokenReport:
 
     `why` is a word for programs, None if it is valid; `detail` the same in a sentence. `kid` is the key id that its
     header names; `genuine` tells whether that key signed it, and `signs` whether it is the one that signs now. `claims`
-    are as they stand in it, proven or not; None if they cannot be read.
+    are as they stand in it, proven or not; None if they cannot be read. `purpose` is what it is for, None if it is not
+    known to be for anything; `elsewhere` that it was looked at by the keys of the issuer in the settings.
     """
 
     why: str | None
@@ -39,6 +54,8 @@ class TokenReport:
     kid: str | None
     signs: bool
     claims: Mapping[str, Any] | None
+    purpose: Purpose | None = None
+    elsewhere: bool = False
 
     @property
     def valid(self) -> bool:
@@ -56,12 +73,16 @@ class TokenReport:
                 "kid": self.kid,
                 "signs": self.signs,
                 "claims": self.claims,
+                "purpose": self.purpose,
+                "elsewhere": self.elsewhere,
             }
         )
 
     def lines(self) -> list[str]:
         """Return it line by line. What strangers wrote is in JSON, so it cannot write to the terminal."""
-        key = f"{json.dumps(self.kid)}, {'which signs now' if self.signs else 'still accepted'}"
+        ours = "which signs now" if self.signs else "still accepted"
+        whose = "of the issuer in the settings" if self.elsewhere else ours
+        key = f"{json.dumps(self.kid)}, {whose}"
         told = [
             f"valid now  {'yes' if self.valid else f'no: {self.why} ({self.detail})'}",
             f"signed by  {key if self.genuine else f'nobody we know; it names the key {json.dumps(self.kid)}'}",
@@ -72,32 +93,60 @@ class TokenReport:
         return told + [f"  {_safe(name)}  {_shown(name, value)}" for name, value in self.claims.items()]
 
 
-def report(token: str, keys: Mapping[str, bytes], *, now: float) -> TokenReport:
-    """Say of a session token what there is to say.
+def report(
+    token: str, keys: Mapping[str, bytes], *, now: float, elsewhere: IssuerVerifier | None = None
+) -> TokenReport:
+    """Say of a token what there is to say.
 
     Args:
         token: any text.
-        keys: secret by key id; the first one signs.
+        keys: our own, secret by key id; the first one signs.
         now: Unix time in seconds.
+        elsewhere: verifies what another issuer signed; None: there is none.
 
     Guaranteed: the signature and the token as a whole are no part of it.
     """
     header, payload = _readable(token, 0), _readable(token, 1)
-    kid = header.get("kid") if isinstance(header, dict) else None
+    header = header if isinstance(header, dict) else {}
+    kid = header.get("kid")
     kid = kid if isinstance(kid, str) else None
     claims = payload if isinstance(payload, dict) else None
-    opened = TokenVerifier(keys).open(token)
-    signs = kid == next(iter(keys))
+    # As at the door (`relay/entitlements.py`): by the algorithm, before anything else.
+    foreign = elsewhere is not None and header.get("alg") in ALGORITHMS
+    if elsewhere is not None and foreign:
+        opened, purpose = elsewhere.open(token), Purpose.ENTITLEMENT
+    else:
+        opened, purpose = _opened(token, keys)
+    signs = not foreign and kid == next(iter(keys))
     if isinstance(opened, Flaw):
-        genuine = opened in (Flaw.BAD_CLAIMS, Flaw.WRONG_PURPOSE)
-        fault = claims_fault(from_base64url(token.split(".")[1].encode()) or b"") if opened is Flaw.BAD_CLAIMS else ""
-        detail = f"{REMEDIES[opened]}: {fault}" if fault else REMEDIES[opened]
-        return TokenReport(str(opened), detail, genuine, kid, genuine and signs, claims)
+        genuine = opened in (Flaw.BAD_CLAIMS, Flaw.WRONG_PURPOSE, Flaw.WRONG_ISSUER)
+        remedy = (ELSEWHERE if foreign else REMEDIES)[opened]
+        fault = _fault(token, claims, elsewhere if foreign else None) if opened is Flaw.BAD_CLAIMS else ""
+        detail = f"{remedy}: {fault}" if fault else remedy
+        return TokenReport(str(opened), detail, genuine, kid, genuine and signs, claims, elsewhere=foreign)
     said = opened.claims
     # Of its own showing, and for any scope that it has: what else it is asked for is the request's affair.
     reason = said.reason_at(now, said.event_id, min(said.scopes, default=""))
-    detail = f"this token does not admit: {reason}" if reason else "it admits to its showing"
-    return TokenReport(reason and str(reason), detail, genuine=True, kid=kid, signs=signs, claims=claims)
+    good = "it admits to its showing" if purpose is Purpose.SESSION else "it begins a session at its showing's playlist"
+    detail = f"this token does not admit: {reason}" if reason else good
+    return TokenReport(
+        reason and str(reason), detail, genuine=True, kid=kid, signs=signs, claims=claims, purpose=purpose,
+        elsewhere=foreign,
+    )  # fmt: skip
+
+
+def _opened(token: str, keys: Mapping[str, bytes]) -> tuple[Verified | Flaw, Purpose]:
+    opened = TokenVerifier(keys).open(token)
+    if opened is not Flaw.WRONG_PURPOSE:
+        return opened, Purpose.SESSION
+    return TokenVerifier(keys, Purpose.ENTITLEMENT).open(token), Purpose.ENTITLEMENT
+
+
+def _fault(token: str, claims: Mapping[str, Any] | None, elsewhere: IssuerVerifier | None) -> str:
+    """Return which claim is wrong, naming no value of it."""
+    if elsewhere is None:
+        return claims_fault(from_base64url(token.split(".")[1].encode()) or b"")
+    return ", ".join(claims_faults(claims, elsewhere.issuer.names)) if claims is not None else "no JSON object"
 
 
 def _readable(token: str, part: int) -> Any:

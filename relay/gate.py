@@ -13,6 +13,7 @@ from kernel.decisions import Decision, Scope, Verdict
 from kernel.histogram import Histogram
 from kernel.revocation import RevocationIndex
 from kernel.tokens import Claims, Reason
+from relay.entitlements import Entitlements
 from relay.running import RunningSessions
 from relay.token_cache import TokenCache
 
@@ -39,6 +40,7 @@ class Gate:
     Args:
         tokens: what verifies tokens. That it remembers one says nothing of admission: that is decided here, each time.
         revocations: what is known to be revoked.
+        entitlements: opens tokens that are exchanged for a session; None: those are strangers'.
         lag_s: how old that knowledge may be, in seconds.
         limits: how old it may be at most.
         clock: tells how long decisions take, in seconds.
@@ -49,12 +51,14 @@ class Gate:
         tokens: TokenCache,
         revocations: RevocationIndex,
         *,
+        entitlements: Entitlements | None = None,
         lag_s: Callable[[], float] = lambda: 0.0,
         limits: StaleLimits | None = None,
         clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._tokens = tokens
         self._revocations = revocations
+        self._entitlements = entitlements
         self._lag_s = lag_s
         self._limits = limits or StaleLimits()
         self._running = RunningSessions()
@@ -82,8 +86,23 @@ class Gate:
             return _refused(Reason.MISSING_TOKEN, None)
         claims = self._tokens.verify(token, now=now)
         if claims is None:
-            return _refused(Reason.BAD_TOKEN, None)
+            return self._exchange(token, event_id, scope, now)
         return self.decide(claims, event_id, scope, now=now)
+
+    def _exchange(self, token: str, event_id: str, scope: Scope, now: float) -> Decision:
+        """Decide on what is no session's token: an entitlement that admits is told to begin a session first."""
+        claims = None if self._entitlements is None else self._entitlements.open(token, now=now)
+        if claims is None:
+            return _refused(Reason.BAD_TOKEN, None)
+        reason = claims.reason_at(now, event_id, scope)
+        if reason is None and self._revocations.covers(claims, now):
+            reason = Reason.REVOKED
+        if reason is None and self._lag_s() > self._limits.admission_s:
+            # Who begins a session is new.
+            reason = Reason.STALE
+        if reason is not None:
+            return _refused(reason, claims)
+        return Decision(Verdict.REDIRECT, Reason.WRONG_PURPOSE, may_watch=False, may_wager=False, claims=claims)
 
     def decide(self, claims: Claims, event_id: str, scope: Scope, *, now: float) -> Decision:
         """Judge claims that are known to be genuine, as for a request, and for a body between two steps."""

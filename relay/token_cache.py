@@ -16,11 +16,11 @@ event, scope and revocation are asked anew each time, so nothing here needs to k
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from sys import getsizeof
+from typing import Protocol
 
 from kernel.tokens import Claims
-from relay.token_verifier import TokenVerifier, Verified, VerifyingKey
+from relay.token_verifier import Flaw, SigningParty, Verified
 
 MAX_ENTRIES = 65_536
 """More viewers than one process can send video to."""
@@ -35,10 +35,18 @@ _ENTRY_BYTES = 700
 """What an entry takes beside its texts: `Claims`, integers, window, set, and its place in the order, measured."""
 
 
+class Opener(Protocol):
+    """What verifies a token: `TokenVerifier`, or that of another issuer's."""
+
+    def open(self, token: str) -> Verified | Flaw:
+        """Return what a token says and under which key, or its flaw."""
+        ...
+
+
 class _Entry:
     __slots__ = ("bytes", "claims", "ends", "key", "used")
 
-    def __init__(self, claims: Claims, ends: int, key: VerifyingKey, n_bytes: int) -> None:
+    def __init__(self, claims: Claims, ends: int, key: SigningParty, n_bytes: int) -> None:
         self.claims = claims
         self.ends = ends
         self.key = key
@@ -55,7 +63,7 @@ class TokenCache:
         max_bytes: how much memory they may take.
     """
 
-    def __init__(self, verifier: TokenVerifier, *, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, verifier: Opener, *, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
         self._verifier = verifier
         self._max_entries = max_entries
         self._max_bytes = max_bytes
@@ -81,10 +89,6 @@ class TokenCache:
             entry.used = True
             return entry.claims
         return self._cold(token, entry, now)
-
-    def rotate(self, keys: Mapping[str, bytes]) -> None:
-        """Accept `keys` from now on, and no others; see `TokenVerifier.rotate`."""
-        self._verifier.rotate(keys)
 
     def _cold(self, token: str, entry: _Entry | None, now: float) -> Claims | None:
         if entry is not None:
@@ -135,6 +139,7 @@ def _weight(token: str, claims: Claims) -> int:
         claims.purchase,
         claims.geo,
         claims.fingerprint,
+        *(claims.binding or ()),
     )
     return (
         _ENTRY_BYTES

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lockstep.admission import issuer_verifier
 from lockstep.settings import load_settings
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
@@ -21,6 +22,7 @@ def check(config: ConfigFile = None) -> None:
     settings = load_settings(config)
     showings = settings.to_showings()
     settings.to_proxies()
+    issuer_verifier(settings)
     typer.echo(f"ok: {len(showings)} showing(s), data in {settings.data_dir}")
 
 

@@ -1,4 +1,4 @@
-"""`lockstep token`: issue a session token; check or sign any; rotate the keys that sign them."""
+"""`lockstep token`: issue a session or an entitlement token; check or sign any; rotate the keys that sign them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from kernel.errors import DecodeError, SettingsError
 from kernel.io.system_time import new_id, wall
 from kernel.showings import EVENT_ID
 from kernel.strict_json import CLIENT_LIMITS, decode
-from kernel.tokens import MAX_TOKEN_CHARS, Claims
+from kernel.tokens import MAX_TOKEN_CHARS, Claims, Purpose
+from lockstep.admission import issuer_verifier
 from lockstep.keys import read_keys, rotate_keys
-from lockstep.settings import load_settings
+from lockstep.settings import Settings, load_settings
 from lockstep.token_report import report
 
 MAX_TTL_S = 30 * 86_400
@@ -38,10 +39,13 @@ def token(
     account: Annotated[str, typer.Option(help="Account it belongs to.")] = "",
     scope: Annotated[str, typer.Option(help="Comma-separated: watch, wager, server, trading.")] = "watch,wager",
     ttl: Annotated[int, typer.Option(help="Seconds until it expires.")] = 3600,
+    purpose: Annotated[
+        Purpose, typer.Option(help="`entitlement`: exchanged for a session at the top playlist, and nothing else.")
+    ] = Purpose.SESSION,
     config: Config = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print a session token, and nothing else; or check one, sign claims of your own, rotate the keys."""
+    """Print a token, and nothing else; or check one, sign claims of your own, rotate the keys."""
     if context.invoked_subcommand is not None:
         return
     if not event or not account:
@@ -70,7 +74,7 @@ def token(
         session=new_id(),
         scopes=scopes,
     )
-    typer.echo(read_keys(_folder(config, data_dir)).keyring().issue(claims))
+    typer.echo(read_keys(_folder(config, data_dir)).keyring().issue(claims, purpose))
 
 
 @commands.command()
@@ -85,7 +89,8 @@ def check(
     if text == "-":
         # A little more than fits, so that one that is too long is seen to be.
         text = sys.stdin.read(2 * MAX_TOKEN_CHARS).strip()
-    told = report(text, read_keys(_folder(config, data_dir)).signing, now=wall())
+    settings = _settings(config, data_dir)
+    told = report(text, read_keys(settings.data_dir).signing, now=wall(), elsewhere=issuer_verifier(settings))
     typer.echo(told.to_json() if as_json else "\n".join(told.lines()))
     if not told.valid:
         raise typer.Exit(1)
@@ -136,7 +141,11 @@ def rotate(
 
 
 def _folder(config: Path | None, data_dir: Path | None) -> Path:
-    return load_settings(config, {"data_dir": data_dir} if data_dir else None).data_dir
+    return _settings(config, data_dir).data_dir
+
+
+def _settings(config: Path | None, data_dir: Path | None) -> Settings:
+    return load_settings(config, {"data_dir": data_dir} if data_dir else None)
 
 
 def _content(name: str) -> bytes:

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from kernel.decisions import Decision
+from kernel.decisions import Decision, Verdict, Whence
 from kernel.decisions import Scope as Purpose
 from kernel.errors import DecodeError, OriginError, OriginMissing
 from kernel.io.cut import connection_of
@@ -25,6 +25,7 @@ from kernel.io.http import bearer_token, problem
 from kernel.io.origin import Fetcher
 from kernel.strict_json import VENDOR_LIMITS, decode, encode
 from kernel.tokens import Reason
+from relay.entitlements import Entitlements
 from relay.gate import Gate
 from relay.io.body import GrantedBody
 from relay.io.driver import StreamRelay
@@ -67,14 +68,22 @@ class Hls:
         gate: decides on requests, and again on bodies under way.
         fetcher: the process's only one.
         wall: the time of day in Unix seconds.
+        entitlements: begins sessions for those that the gate knows; None: it knows none.
 
     `flights` are the connections with what is on its way: revocations end them.
     """
 
     def __init__(
-        self, relays: Mapping[str, StreamRelay], *, gate: Gate, fetcher: Fetcher, wall: Callable[[], float]
+        self,
+        relays: Mapping[str, StreamRelay],
+        *,
+        gate: Gate,
+        fetcher: Fetcher,
+        wall: Callable[[], float],
+        entitlements: Entitlements | None = None,
     ) -> None:
         self._relays = relays
+        self._entitlements = entitlements
         self.flights = Flights()
         self._gate = gate
         self._fetcher = fetcher
@@ -117,6 +126,8 @@ class Hls:
         decision = self._gate(token, named.event_id, Purpose.WATCH, now=self._wall())
         self._bind(request, decision)
         if not decision.admitted:
+            if decision.verdict is Verdict.REDIRECT and named.kind == "playlist" and named.rendition is None:
+                return self._begun(request, decision)
             return _refusal(decision)
         relay = self._relays.get(named.event_id)
         if relay is None:
@@ -143,6 +154,19 @@ class Hls:
         asset = Asset(listed.ref, listed.segment.byte_range)
         whose = (decision.claims.jti, rendition, listed.key)
         return await self._media(request, asset, listed.key.generation, granted, partial(relay.sent, whose))
+
+    def _begun(self, request: Request, decision: Decision) -> Response:
+        """Send the holder of an entitlement to a session of its own: relative URIs inherit its token."""
+        assert self._entitlements is not None
+        assert decision.claims is not None
+        address = request.client.host if request.client else ""
+        whence = Whence(address, request.headers.get("user-agent", ""))
+        token = self._entitlements.begin(decision.claims, whence, now=self._wall())
+        if token is None:
+            return problem(403, "Forbidden", reason=Reason.WRONG_PURPOSE, detail="its claims do not fit into a session")
+        # RFC 9110, 15.4.3. Another GET begins another session, so nobody may keep the answer.
+        location = f"/hls/{token}/{decision.claims.event_id}/index.m3u8"
+        return Response(status_code=302, headers={"Location": location, "Cache-Control": "no-store"})
 
     def _bind(self, request: Request, decision: Decision) -> None:
         connection = connection_of(request.scope)

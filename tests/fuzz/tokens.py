@@ -16,9 +16,10 @@ import jwt
 
 from kernel.errors import DecodeError
 from kernel.strict_json import CLIENT_LIMITS, decode
-from kernel.tokens import MAX_TOKEN_CHARS, Claims
+from kernel.tokens import MAX_TOKEN_CHARS, Binding, Claims
 from relay.token_verifier import TokenVerifier, Verified
 
+OPTIONAL = ("pid", "geo", "fph", "net", "dev", "ent")
 KEYS = {"new": b"n" * 32, "old": b"o" * 40}
 STRANGER = b"s" * 32
 
@@ -45,7 +46,8 @@ _JUNK = (
 _HEADER = (("alg", '"HS256"'), ("typ", '"JWT"'), ("kid", '"new"'))
 _PAYLOAD = (
     ("typ", '"session"'), ("jti", '"j"'), ("sub", '"a"'), ("evt", '"g"'), ("nbf", "10"), ("exp", "20"),
-    ("win", "[11,19]"), ("sid", '"s"'), ("scp", '["watch"]'), ("pid", '"p"'), ("geo", '"us"'),
+    ("win", "[11,19]"), ("sid", '"s"'), ("scp", '["watch"]'), ("pid", '"p"'), ("geo", '"us"'), ("net", '"n"'),
+    ("dev", '"tv"'), ("ent", '"e"'),
 )  # fmt: skip
 _NAMES = (
     *(name for name, _ in _HEADER), *(name for name, _ in _PAYLOAD), "fph", "crit", "b64", "jku", "jwk", "x5u", "zip",
@@ -77,7 +79,7 @@ class Mutator:
 
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
-        self._good = [self._signed(_HEADER, _PAYLOAD[:n], KEYS["new"]) for n in (9, 10, 11)]
+        self._good = [self._signed(_HEADER, _PAYLOAD[:n], KEYS["new"]) for n in (9, 10, 11, 14)]
         self._good.append(self._signed((*_HEADER[:2], ("kid", '"old"')), _PAYLOAD, KEYS["old"]))
 
     def token(self) -> str:
@@ -131,7 +133,7 @@ class Mutator:
     def _rewritten(self) -> str:
         """Say something else, and sign it: somebody with a key."""
         draw = self._random
-        header, payload = list(_HEADER), list(_PAYLOAD[: draw.randrange(8, 12)])
+        header, payload = list(_HEADER), list(_PAYLOAD[: draw.randrange(8, 15)])
         kid = draw.choice(("new", "new", "old"))
         header[2] = ("kid", f'"{kid}"')
         key = KEYS[kid] if draw.random() < 0.95 else draw.choice((*KEYS.values(), STRANGER))
@@ -256,7 +258,7 @@ def _claims_fit(payload: Mapping[str, Any]) -> bool:
     window, scopes = payload.get("win"), payload.get("scp")
     return (
         all(isinstance(payload.get(name), str) for name in ("typ", "jti", "sub", "evt", "sid"))
-        and all(payload.get(name) is None or isinstance(payload[name], str) for name in ("pid", "geo", "fph"))
+        and all(payload.get(name) is None or isinstance(payload[name], str) for name in OPTIONAL)
         and time(payload.get("nbf"))
         and time(payload.get("exp"))
         and isinstance(window, list)
@@ -283,6 +285,7 @@ def compare(token: str, verifier: TokenVerifier) -> str:
         assert not isinstance(ours, Verified), f"taken against rules {rules}: {token!r}"
         return f"we refuse by rule {min(rules)}"
     assert isinstance(ours, Verified), f"refused as {ours}, but by no rule: {token!r}"
+    binding = Binding(payload.get("net"), payload.get("dev"), payload.get("ent"))
     assert ours.claims == Claims(
         jti=payload["jti"],
         account=payload["sub"],
@@ -295,6 +298,7 @@ def compare(token: str, verifier: TokenVerifier) -> str:
         purchase=payload.get("pid"),
         geo=payload.get("geo"),
         fingerprint=payload.get("fph"),
+        binding=None if binding == Binding() else binding,
     ), token
     assert ours.claims.kid == header["kid"], token
     return "both take"

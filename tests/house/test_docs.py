@@ -12,6 +12,7 @@ from lockstep.cli import app
 from lockstep.settings import (
     AddressSettings,
     BusSettings,
+    IssuerSettings,
     LimitsSettings,
     OperatorSettings,
     Settings,
@@ -34,7 +35,8 @@ def test_a_link_leads_somewhere(page: Path) -> None:
 def test_every_setting_is_documented() -> None:
     text = (ROOT / "docs" / "settings.md").read_text("utf-8")
     for model in (
-        Settings, AddressSettings, BusSettings, LimitsSettings, OperatorSettings, ShowingSettings, SourceSettings,
+        Settings, AddressSettings, BusSettings, IssuerSettings, LimitsSettings, OperatorSettings, ShowingSettings,
+        SourceSettings,
     ):  # fmt: skip
         for name in model.model_fields:
             assert f"`{name}`" in text, f"docs/settings.md does not speak of {name}"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from kernel.grants import Grants
 from kernel.revocation import Subject, SubjectKind
-from kernel.tokens import Claims
+from kernel.tokens import Binding, Claims
 from tests.support.tokens import claims
 
 VALUES = ["a", "b", "c"]
@@ -16,10 +16,16 @@ SUBJECTS = [Subject(kind, value) for kind in SubjectKind for value in VALUES] + 
 ]
 names = st.sampled_from(VALUES)
 held = st.builds(
-    lambda jti, account, event, session, kid: replace(
-        claims(), jti=jti, account=account, event_id=event, session=session, kid=kid
+    lambda jti, account, event, session, kid, made_of: replace(
+        claims(),
+        jti=jti,
+        account=account,
+        event_id=event,
+        session=session,
+        kid=kid,
+        binding=made_of and Binding("n", "tv", made_of),
     ),
-    names, names, names, names, names,
+    names, names, names, names, names, st.none() | names,
 )  # fmt: skip
 
 
@@ -44,6 +50,17 @@ def test_new_claims_replace_the_old() -> None:
     assert grants.find(Subject(SubjectKind.TOKEN, "old")) == []
     assert grants.find(Subject(SubjectKind.TOKEN, "new")) == ["c"]
     assert grants.find(Subject(SubjectKind.SESSION, "session-1")) == ["c"]
+
+
+def test_sessions_are_found_by_the_entitlement_they_were_made_of() -> None:
+    grants: Grants[str] = Grants()
+    for name in "abc":
+        grants.add(name, replace(claims(jti=name), binding=Binding("n", "tv", "bought")))
+    grants.add("alone", claims(jti="d"))
+    assert grants.find(Subject(SubjectKind.TOKEN, "bought")) == ["a", "b", "c"]
+    grants.remove("b")
+    assert grants.find(Subject(SubjectKind.TOKEN, "bought")) == ["a", "c"]
+    assert grants.find(Subject(SubjectKind.TOKEN, "a")) == ["a"]
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.none() | held), max_size=40))

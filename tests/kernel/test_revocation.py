@@ -16,10 +16,10 @@ from kernel.revocation import (
     Subject,
     SubjectKind,
 )
-from kernel.tokens import Claims
+from kernel.tokens import Binding, Claims
 from tests.support.tokens import NOW, claims
 
-KEYED = replace(claims(), kid="k1")
+KEYED = replace(claims(), kid="k1", binding=Binding("n", "tv", "entitlement-1"))
 
 
 def revocation(subject: Subject, expires: int | None = None) -> Revocation:
@@ -31,6 +31,11 @@ def revocation(subject: Subject, expires: int | None = None) -> Revocation:
     [
         (Subject(SubjectKind.TOKEN, "token-1"), True),
         (Subject(SubjectKind.TOKEN, "session-1"), False),
+        # What the session was made of ends it; what it is tied to is nobody's name.
+        (Subject(SubjectKind.TOKEN, "entitlement-1"), True),
+        (Subject(SubjectKind.SESSION, "entitlement-1"), False),
+        (Subject(SubjectKind.TOKEN, "n"), False),
+        (Subject(SubjectKind.TOKEN, "tv"), False),
         (Subject(SubjectKind.SESSION, "session-1"), True),
         (Subject(SubjectKind.SESSION, "token-1"), False),
         (Subject(SubjectKind.ACCOUNT, "ann"), True),

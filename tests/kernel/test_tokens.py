@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from kernel.errors import SettingsError
-from kernel.tokens import Keyring, Reason
+from kernel.tokens import Binding, Keyring, Purpose, Reason
 from tests.support.tokens import CLAIMS
 
 KEY, OTHER = b"k" * 32, b"o" * 32
@@ -32,7 +32,14 @@ def test_what_is_issued() -> None:
 def test_optional_claims_are_there_or_not() -> None:
     ring = Keyring({"k": KEY})
     assert read(ring.issue(replace(CLAIMS, geo="g", fingerprint="f")), 1).items() >= {"geo": "g", "fph": "f"}.items()
-    assert not read(ring.issue(replace(CLAIMS, purchase=None)), 1).keys() & {"pid", "geo", "fph"}
+    assert not read(ring.issue(replace(CLAIMS, purchase=None)), 1).keys() & {"pid", "geo", "fph", "net", "dev", "ent"}
+    bound = replace(CLAIMS, binding=Binding("n", "tv", "e"))
+    assert read(ring.issue(bound), 1).items() >= {"net": "n", "dev": "tv", "ent": "e"}.items()
+    assert read(ring.issue(replace(CLAIMS, binding=Binding(device="tv"))), 1).keys() & {"net", "dev", "ent"} == {"dev"}
+
+
+def test_an_entitlement_says_what_it_is_for() -> None:
+    assert read(Keyring({"k": KEY}).issue(CLAIMS, Purpose.ENTITLEMENT), 1)["typ"] == "entitlement"
 
 
 def test_the_key_is_no_claim() -> None:

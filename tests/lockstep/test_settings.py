@@ -10,7 +10,8 @@ from kernel.errors import SettingsError
 from kernel.io.origin import FetchLimits
 from kernel.showings import Source
 from lockstep.allowances import AddressLimits
-from lockstep.settings import AddressSettings, LimitsSettings, load_settings
+from lockstep.settings import AddressSettings, LimitsSettings, Settings, load_settings
+from relay.issuer_verifier import ClaimNames, Issuer
 from tests.support.origins import write_list
 
 CONFIG = """
@@ -181,3 +182,30 @@ def test_the_bus_keeps_its_password_to_itself(config: Path, monkeypatch: pytest.
     assert load_settings(config, {"bus": {"prefix": "two"}}).bus.prefix == "two"
     with pytest.raises(SettingsError, match=r"bus\.prefix"):
         load_settings(config, {"bus": {"prefix": "a:b"}})
+
+
+def test_another_issuer_is_named_whole_or_not_at_all(tmp_path: Path) -> None:
+    assert Settings().to_issuer() is None
+    path = tmp_path / "lockstep.toml"
+    path.write_text(
+        '[issuer]\njwks = "keys/jwks.json"\nname = "https://shop.example"\naudience = "lockstep"\n'
+        'algorithms = ["ES256"]\nevent_claim = "event"\n',
+        "utf-8",
+    )
+    settings = load_settings(path)
+    # Relative to the file, as the data folder is.
+    assert settings.issuer.jwks == tmp_path / "keys" / "jwks.json"
+    assert settings.to_issuer() == Issuer(
+        "https://shop.example", "lockstep", ("ES256",), ClaimNames("sub", "event", "win", "scp")
+    )
+    for half in ({"name": "a", "audience": "b"}, {"jwks": "k", "name": "a"}, {"jwks": "k", "audience": "b"}):
+        with pytest.raises(SettingsError, match="issuer: "):
+            Settings.model_validate({"issuer": half}).to_issuer()
+
+
+@pytest.mark.parametrize("algorithms", ['["HS256"]', '["none"]', "[]", '["RS512"]', '"RS256"'])
+def test_only_signatures_with_public_keys_are_for_another_issuer(tmp_path: Path, algorithms: str) -> None:
+    path = tmp_path / "lockstep.toml"
+    path.write_text(f"[issuer]\nalgorithms = {algorithms}\n", "utf-8")
+    with pytest.raises(SettingsError, match=r"issuer\.algorithms"):
+        load_settings(path)

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from kernel.tokens import Keyring
-from lockstep.token_report import REMEDIES, report
+from kernel.tokens import Keyring, Purpose
+from lockstep.token_report import ELSEWHERE, REMEDIES, report
 from relay.token_verifier import Flaw
+from tests.support.issuer import KIDS, payload, signed, verifier
 from tests.support.tokens import KEYS, NOW, claims, token
 
 BOTH = {"k2": b"n" * 32, **KEYS}
@@ -30,6 +31,8 @@ def test_a_valid_one() -> None:
             "typ": "session", "jti": "token-1", "sub": "ann", "evt": "game", "nbf": NOW - 10, "exp": NOW + 3600,
             "win": [NOW - 10, NOW + 3600], "sid": "session-1", "scp": ["wager", "watch"],
         },
+        "purpose": "session",
+        "elsewhere": False,
     }  # fmt: skip
     assert report(token(), KEYS, now=NOW).lines() == [
         "valid now  yes",
@@ -82,7 +85,8 @@ def test_every_flaw_has_a_sentence() -> None:
         ring.sign({"typ": "session"}): Flaw.BAD_CLAIMS,
         ring.sign({**told(token())["claims"], "typ": "other"}): Flaw.WRONG_PURPOSE,
     }
-    assert set(cases.values()) == set(Flaw) == REMEDIES.keys()
+    assert set(cases.values()) == set(Flaw) - {Flaw.WRONG_ISSUER}
+    assert set(Flaw) == REMEDIES.keys() == ELSEWHERE.keys()
     for text, flaw in cases.items():
         answer = told(text)
         assert (answer["valid"], answer["why"]) == (False, flaw), text
@@ -120,3 +124,46 @@ def test_a_stranger_cannot_write_to_the_terminal() -> None:
     assert "x1b" not in ascii(shown)
     assert shown.isascii()
     assert "\r" not in shown
+
+
+def test_an_entitlement_of_ours() -> None:
+    text = Keyring(KEYS).issue(claims(), Purpose.ENTITLEMENT)
+    answer = told(text)
+    assert (answer["valid"], answer["purpose"], answer["elsewhere"]) == (True, "entitlement", False)
+    assert "begins a session" in answer["detail"]
+    assert told(text, now=NOW + 3600)["why"] == "expired"
+
+
+@pytest.mark.parametrize("alg", KIDS)
+def test_one_from_elsewhere(alg: str) -> None:
+    told = report(signed(alg), KEYS, now=NOW, elsewhere=verifier())
+    assert (told.valid, told.genuine, told.signs, told.kid) == (True, True, False, KIDS[alg])
+    assert told.purpose is Purpose.ENTITLEMENT
+    assert told.lines()[1] == f'signed by  "{KIDS[alg]}", of the issuer in the settings'
+    assert report(signed(alg), KEYS, now=NOW + 3600, elsewhere=verifier()).why == "expired"
+    # Without the issuer in the settings nobody can say.
+    alone = report(signed(alg), KEYS, now=NOW)
+    assert (alone.why, alone.genuine, alone.elsewhere) == ("bad_header", False, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "why", "told", "genuine"),
+    [
+        (signed("EdDSA", payload(evt="a/b", exp="soon")), "bad_claims", "another type: evt, exp", True),
+        (signed("EdDSA", payload(aud="x")), "wrong_issuer", "iss or aud", True),
+        (signed("EdDSA", payload(typ="session")), "wrong_purpose", "entitlement", True),
+        (signed("EdDSA", b"[]"), "bad_claims", "no JSON object", True),
+        (signed("EdDSA", None, {"kid": "x"}), "unknown_key", "issuer's file", False),
+        (signed("EdDSA", None, {"kid": "rsa-1"}), "bad_header", "issuer's algorithms", False),
+        (signed("EdDSA", name="eve"), "bad_signature", "did not sign", False),
+    ],
+    ids=["claims", "audience", "purpose", "list", "kid", "other kid", "another key"],
+)
+def test_what_is_wrong_with_one_from_elsewhere(text: str, why: str, told: str, genuine: bool) -> None:
+    found = report(text, KEYS, now=NOW, elsewhere=verifier())
+    assert (found.why, found.genuine, found.elsewhere) == (why, genuine, True)
+    assert told in found.detail
+
+
+def test_ours_are_ours_beside_an_issuer() -> None:
+    assert report(token(), KEYS, now=NOW, elsewhere=verifier()) == report(token(), KEYS, now=NOW)

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kernel.decisions import Scope, Verdict
 from kernel.revocation import Reinstatement, Revocation, RevocationIndex, Subject, SubjectKind
-from kernel.tokens import Keyring, Reason
+from kernel.tokens import Keyring, Purpose, Reason
+from relay.entitlements import Entitlements
 from relay.gate import Gate, StaleLimits
+from relay.token_cache import TokenCache
+from relay.token_verifier import TokenVerifier
+from tests.support.issuer import KIDS, signed, verifier
 from tests.support.tokens import KEYS, NOW, cache, claims, token
 
 GATE = Gate(cache(), RevocationIndex())
@@ -77,12 +83,12 @@ def test_a_remembered_token_is_judged_anew_each_time() -> None:
 
 
 def test_a_key_that_is_dropped_ends_what_it_signed() -> None:
-    tokens = cache()
-    gate = Gate(tokens, RevocationIndex())
+    verifier = TokenVerifier(KEYS)
+    gate = Gate(TokenCache(verifier), RevocationIndex())
     assert gate(token(), "game", Scope.WATCH, now=NOW).admitted
-    tokens.rotate({"k2": b"n" * 32, **KEYS})
+    verifier.rotate({"k2": b"n" * 32, **KEYS})
     assert gate(token(), "game", Scope.WATCH, now=NOW).admitted
-    tokens.rotate({"k3": b"m" * 32, "k2": b"n" * 32})
+    verifier.rotate({"k3": b"m" * 32, "k2": b"n" * 32})
     decision = gate(token(), "game", Scope.WATCH, now=NOW)
     assert (decision.reason, decision.claims) == (Reason.BAD_TOKEN, None)
 
@@ -167,3 +173,70 @@ def test_decisions_are_counted_by_reason_and_timed() -> None:
     # A look at a body that is on its way is no request.
     gate.decide(claims(), "game", Scope.WATCH, now=NOW)
     assert gate.took.count == 3
+
+
+# Entitlements
+
+
+def exchange(index: RevocationIndex | None = None, **settings: Any) -> Gate:
+    entitlements = Entitlements(KEYS, verifier(), new_id=lambda: "id")
+    return Gate(cache(), index or RevocationIndex(), entitlements=entitlements, **settings)
+
+
+def entitlement(**changes: Any) -> str:
+    return Keyring(KEYS).issue(claims(**changes), Purpose.ENTITLEMENT)
+
+
+@pytest.mark.parametrize("text", [entitlement(), *map(signed, KIDS)], ids=["HS256", *KIDS])
+@pytest.mark.parametrize("scope", [Scope.WATCH, Scope.WAGER])
+def test_an_entitlement_is_exchanged_and_admits_to_nothing(text: str, scope: Scope) -> None:
+    gate = exchange()
+    decision = gate(text, "game", scope, now=NOW)
+    assert (decision.verdict, decision.reason) == (Verdict.REDIRECT, Reason.WRONG_PURPOSE)
+    assert (decision.admitted, decision.may_watch, decision.may_wager) == (False, False, False)
+    assert decision.claims is not None
+    assert decision.claims.account == "ann"
+    assert gate.decisions[scope][Reason.WRONG_PURPOSE] == 1
+    # Where nobody exchanges them they are strangers'.
+    assert GATE(text, "game", scope, now=NOW).reason is Reason.BAD_TOKEN
+
+
+@pytest.mark.parametrize(
+    ("event_id", "scope", "now", "reason"),
+    [
+        ("other", Scope.WATCH, NOW, Reason.WRONG_EVENT),
+        ("game", Scope.SERVER, NOW, Reason.SCOPE_MISSING),
+        ("game", Scope.WATCH, NOW - 11, Reason.NOT_YET_VALID),
+        ("game", Scope.WATCH, NOW + 3000, Reason.OUTSIDE_WINDOW),
+        ("game", Scope.WATCH, NOW + 3600, Reason.EXPIRED),
+    ],
+)
+def test_one_that_does_not_admit_is_not_exchanged(event_id: str, scope: Scope, now: float, reason: Reason) -> None:
+    for text in (signed("EdDSA"), entitlement(window=(NOW - 10, NOW + 3000))):
+        decision = exchange()(text, event_id, scope, now=now)
+        assert (decision.verdict, decision.reason) == (Verdict.REFUSE, reason)
+        assert decision.claims is not None
+
+
+def test_one_that_is_revoked_is_not_exchanged() -> None:
+    index = RevocationIndex()
+    index.apply(Revocation("r", Subject(SubjectKind.TOKEN, "order-7"), "", NOW, None, "op"))
+    assert exchange(index)(signed("EdDSA"), "game", Scope.WATCH, now=NOW).reason is Reason.REVOKED
+
+
+def test_no_session_begins_while_revocations_may_be_missed() -> None:
+    lag_s = 0.0
+    gate = exchange(lag_s=lambda: lag_s)
+    assert gate(signed("EdDSA"), "game", Scope.WATCH, now=NOW).verdict is Verdict.REDIRECT
+    lag_s = 6.0
+    assert gate(signed("EdDSA"), "game", Scope.WATCH, now=NOW).reason is Reason.STALE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [signed("EdDSA")[:-2], signed("EdDSA", name="eve"), entitlement()[:-2], "a.b.c"],
+    ids=["cut", "another key", "ours cut", "none"],
+)
+def test_a_strangers_entitlement_yields_no_claims(text: str) -> None:
+    decision = exchange()(text, "game", Scope.WATCH, now=NOW)
+    assert (decision.reason, decision.claims) == (Reason.BAD_TOKEN, None)

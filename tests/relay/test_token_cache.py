@@ -86,22 +86,22 @@ def test_what_a_dropped_key_signed_is_a_strangers() -> None:
     old = Keyring(OLD).issue(claims())
     for text in (old, token()):
         assert cache.verify(text, now=NOW) is not None
-    cache.rotate(KEYS)
+    verifier.rotate(KEYS)
     assert cache.verify(old, now=NOW) is None
     assert verifier.asked == 3
     assert cache.verify(token(), now=NOW) == claims()
     assert (verifier.asked, len(cache)) == (3, 1)
     # The same id with another secret brings nothing back; the secret itself does.
-    cache.rotate({**KEYS, "old": b"x" * 32})
+    verifier.rotate({**KEYS, "old": b"x" * 32})
     assert cache.verify(old, now=NOW) is None
-    cache.rotate({**KEYS, **OLD})
+    verifier.rotate({**KEYS, **OLD})
     assert cache.verify(old, now=NOW) == claims()
 
 
 def test_a_key_that_stays_keeps_what_is_remembered() -> None:
     cache, verifier = made()
     cache.verify(token(), now=NOW)
-    cache.rotate({"new": b"n" * 32, **KEYS})
+    verifier.rotate({"new": b"n" * 32, **KEYS})
     assert cache.verify(token(), now=NOW) == claims()
     assert verifier.asked == 1
 
@@ -140,10 +140,10 @@ def test_what_has_ended_makes_room_unasked() -> None:
 
 
 def test_what_a_dropped_key_signed_makes_room_unasked() -> None:
-    cache, _ = made()
+    cache, verifier = made()
     for n in range(3):
         cache.verify(Keyring(OLD).issue(claims(jti=f"t{n}")), now=NOW)
-    cache.rotate(KEYS)
+    verifier.rotate(KEYS)
     cache.verify(token(), now=NOW)
     assert len(cache) == 1
 
@@ -188,7 +188,7 @@ def test_bytes_are_counted_honestly() -> None:
     )
 )
 def test_it_never_answers_otherwise_than_the_verifier(steps: list[tuple[int, int, str]]) -> None:
-    cache, _ = made(max_entries=5, max_bytes=8_000)
+    cache, verifier = made(max_entries=5, max_bytes=8_000)
     keys = {**KEYS, **OLD}
     for n, at, action in steps:
         ring = Keyring(OLD) if n % 2 else Keyring(KEYS)
@@ -197,7 +197,7 @@ def test_it_never_answers_otherwise_than_the_verifier(steps: list[tuple[int, int
             text = text[:-2] + "AA"
         elif action != "ask":
             keys = {**KEYS, **OLD} if action == "with old" else dict(KEYS)
-            cache.rotate(keys)
+            verifier.rotate(keys)
         expected: Claims | None = TokenVerifier(keys).verify(text)
         assert cache.verify(text, now=NOW + at) == expected
         assert len(cache) <= 5

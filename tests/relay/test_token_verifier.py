@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.errors import SettingsError
-from kernel.tokens import MAX_TOKEN_CHARS, Keyring, Purpose
+from kernel.tokens import MAX_TOKEN_CHARS, Binding, Keyring, Purpose
 from relay.token_verifier import MAX_HEADERS, Flaw, TokenVerifier, Verified, claims_fault, from_base64url
 from tests.support.tokens import CLAIMS
 
@@ -55,6 +55,33 @@ def test_geo_and_fingerprint_are_kept() -> None:
     assert VERIFIER.verify(signed(HEADER, {**PAYLOAD, "geo": None, "fph": None, "pid": None})) == replace(
         CLAIMS, purchase=None
     )
+
+
+@pytest.mark.parametrize(
+    "binding", [Binding("n", "tv", "e"), Binding("n"), Binding(None, "tv"), Binding(None, None, "e")]
+)
+def test_a_binding_is_kept(binding: Binding) -> None:
+    bound = replace(CLAIMS, binding=binding)
+    assert VERIFIER.verify(RING.issue(bound)) == bound
+    said = {"net": binding.network, "dev": binding.device, "ent": binding.entitlement, "fph": None}
+    assert VERIFIER.verify(signed(HEADER, {**PAYLOAD, **said})) == bound
+    for name in ("net", "dev", "ent"):
+        assert VERIFIER.open(signed(HEADER, {**PAYLOAD, **said, name: 7})) is Flaw.BAD_CLAIMS
+        text = json.dumps({**PAYLOAD, "net": "n", "dev": "tv", "ent": "e"}).replace(
+            f'"{name}"', f'"{name}": "x", "{name}"'
+        )
+        assert VERIFIER.open(signed(HEADER, text.encode())) is Flaw.BAD_CLAIMS
+    assert VERIFIER.verify(signed(HEADER, {**PAYLOAD, "net": None, "dev": None, "ent": None})) == CLAIMS
+
+
+def test_one_purpose_is_nothing_where_the_other_is_asked_for() -> None:
+    entitlements = TokenVerifier(KEYS, Purpose.ENTITLEMENT)
+    for purpose, mine, other in (
+        (Purpose.SESSION, VERIFIER, entitlements),
+        (Purpose.ENTITLEMENT, entitlements, VERIFIER),
+    ):
+        assert mine.verify(RING.issue(CLAIMS, purpose)) == CLAIMS
+        assert other.open(RING.issue(CLAIMS, purpose)) is Flaw.WRONG_PURPOSE
 
 
 def test_either_key_verifies() -> None:

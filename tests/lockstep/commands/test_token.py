@@ -8,10 +8,11 @@ from typer.testing import CliRunner, Result
 
 from kernel.errors import SettingsError
 from kernel.io.system_time import wall
-from kernel.tokens import Claims
+from kernel.tokens import Claims, Purpose
 from lockstep.cli import app
 from lockstep.keys import ensure_keys, read_keys
 from relay.token_verifier import TokenVerifier
+from tests.support.issuer import ISSUER, jwks, payload, signed
 
 
 def run(folder: Path, *arguments: str, text: str | None = None) -> Result:
@@ -160,3 +161,29 @@ def test_rotate_makes_a_new_key_and_drops_the_oldest(folder: Path) -> None:
         assert key.hex() not in answer.stdout
     assert run(folder, "check", token).exit_code == 1
     assert run(folder, "check", issue(folder)).exit_code == 0
+
+
+def test_an_entitlement_is_for_nothing_but_the_exchange(folder: Path) -> None:
+    text = issue(folder, "--purpose", "entitlement")
+    assert verified(folder, text) is None
+    assert TokenVerifier(read_keys(folder).signing, Purpose.ENTITLEMENT).verify(text) is not None
+    told = json.loads(run(folder, "check", text, "--json").stdout)
+    assert (told["valid"], told["purpose"], told["claims"]["typ"]) == (True, "entitlement", "entitlement")
+
+
+def test_a_token_from_elsewhere_is_checked_by_the_settings(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "jwks.json").write_bytes(jwks())
+    config = tmp_path / "lockstep.toml"
+    config.write_text(
+        f'[issuer]\njwks = "jwks.json"\nname = "{ISSUER.name}"\naudience = "{ISSUER.audience}"\n', "utf-8"
+    )
+    now = int(wall())
+    text = signed("ES256", payload(nbf=now - 1, exp=now + 600, win=None))
+    answer = run(folder, "check", text, "--config", str(config))
+    assert answer.exit_code == 0
+    assert 'signed by  "ec-1", of the issuer in the settings' in answer.stdout
+    assert run(folder, "check", text).exit_code == 1
+    assert run(folder, "check", signed("ES256", name="eve"), "--config", str(config)).exit_code == 1
+    (tmp_path / "jwks.json").write_bytes(b"{")
+    with pytest.raises(SettingsError, match=r"jwks\.json"):
+        run(folder, "check", text, "--config", str(config))

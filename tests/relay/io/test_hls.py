@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from starlette.applications import Starlette
 
 from kernel.bus import served_signal
+from kernel.decisions import Scope as Scopes
+from kernel.decisions import Whence
 from kernel.io.cut import EXTENSION, Connection
 from kernel.io.http import exception_handlers
 from kernel.io.memory_bus import MemoryBus
@@ -18,13 +21,16 @@ from kernel.marks import ReleaseMark, Served
 from kernel.playlist import parse_media_playlist
 from kernel.revocation import Revocation, RevocationIndex, Subject, SubjectKind
 from kernel.showings import Showing
+from kernel.tokens import MAX_TOKEN_CHARS, Purpose, Reason
+from relay.entitlements import Entitlements
 from relay.gate import Gate
 from relay.io.driver import StreamRelay
 from relay.io.headers import PLAYLIST_TYPE
 from relay.io.hls import Hls
+from tests.support.issuer import KIDS, signed, verifier
 from tests.support.origins import write_list
 from tests.support.playlists import timing
-from tests.support.tokens import NOW, cache, token
+from tests.support.tokens import KEYRING, KEYS, NOW, cache, claims, token
 
 TOKEN = token()
 MAIN = f"/hls/{TOKEN}/game"
@@ -45,8 +51,16 @@ class Site:
         self.wall = float(NOW)
         self.revocations = RevocationIndex()
         self.lag_s = 0.0
-        self.gate = Gate(cache(), self.revocations, lag_s=lambda: self.lag_s)
-        self.hls = Hls({"game": self.relay}, gate=self.gate, fetcher=self.fetcher, wall=lambda: self.wall)
+        numbers = count(1)
+        self.entitlements = Entitlements(KEYS, verifier(), new_id=lambda: f"id-{next(numbers)}")
+        self.gate = Gate(cache(), self.revocations, entitlements=self.entitlements, lag_s=lambda: self.lag_s)
+        self.hls = Hls(
+            {"game": self.relay},
+            gate=self.gate,
+            fetcher=self.fetcher,
+            wall=lambda: self.wall,
+            entitlements=self.entitlements,
+        )
         self.app = Starlette(routes=self.hls.routes(), exception_handlers=exception_handlers)
         self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app), base_url="http://relay.test")
         copy = parse_media_playlist(Path(path).read_text("utf-8"))
@@ -299,3 +313,92 @@ async def test_the_hub_is_told_who_has_half_of_a_segment(site: Site) -> None:
     await site.http.get(url, headers={"If-None-Match": answer.headers["etag"]})
     await site.http.get(f"{MAIN}/index.m3u8")
     assert len(site.served) == 2
+
+
+# Entitlements
+
+OWN_ENTITLEMENT = KEYRING.issue(claims(jti="bought"), Purpose.ENTITLEMENT)
+ENTITLEMENTS = [OWN_ENTITLEMENT, *map(signed, KIDS)]
+
+
+@pytest.mark.parametrize("text", ENTITLEMENTS, ids=["HS256", *KIDS])
+async def test_an_entitlement_is_sent_to_a_session_of_its_own(site: Site, text: str) -> None:
+    by_path = await site.http.get(f"/hls/{text}/game/index.m3u8")
+    by_header = await site.http.get("/hls/game/index.m3u8", headers={"Authorization": f"Bearer {text}"})
+    by_cookie = await site.http.get("/hls/game/index.m3u8", headers={"Cookie": f"lockstep_token={text}"})
+    head = await site.http.head(f"/hls/{text}/game/index.m3u8")
+    sessions = set()
+    for answer in (by_path, by_header, by_cookie, head):
+        assert (answer.status_code, answer.headers["cache-control"], answer.content) == (302, "no-store", b"")
+        # A page of another origin must be let through to follow.
+        assert answer.headers["access-control-allow-origin"] == "*"
+        location = answer.headers["location"]
+        assert location.startswith("/hls/ey")
+        assert location.endswith("/game/index.m3u8")
+        assert text not in location
+        session = site.gate(location.split("/")[2], "game", Scopes.WATCH, now=NOW).claims
+        assert session is not None
+        assert session.binding is not None
+        assert session.binding.entitlement in ("bought", "order-7")
+        sessions.add(session.session)
+        playlist = await site.http.get(location)
+        assert (playlist.status_code, "main/0-0.ts" in playlist.text) == (200, True)
+        assert (await site.http.get(location.replace("index.m3u8", "main/0-0.ts"))).status_code == 200
+    assert len(sessions) == 4
+
+
+@pytest.mark.parametrize("text", ENTITLEMENTS, ids=["HS256", *KIDS])
+@pytest.mark.parametrize("what", ["main/index.m3u8", "main/0-0.ts", "main/key-0123456789abcdef.bin", "v0/index.m3u8"])
+async def test_an_entitlement_opens_nothing_else(site: Site, text: str, what: str) -> None:
+    for path, headers in (
+        (f"/hls/{text}/game/{what}", {}),
+        (f"/hls/game/{what}", {"Authorization": f"Bearer {text}"}),
+    ):
+        answer = await site.http.get(path, headers=headers)
+        assert (answer.status_code, answer.json()["reason"]) == (403, "wrong_purpose")
+        assert answer.headers["cache-control"] == "no-store"
+        assert "location" not in answer.headers
+
+
+async def test_an_entitlement_that_does_not_admit_is_told_why(site: Site) -> None:
+    other = await site.http.get(f"/hls/{OWN_ENTITLEMENT}/other/index.m3u8")
+    assert (other.status_code, other.json()["reason"]) == (403, "wrong_event")
+    site.wall = NOW + 3600.0
+    late = await site.http.get(f"/hls/{signed('RS256')}/game/index.m3u8")
+    assert (late.status_code, late.json()["reason"]) == (403, "expired")
+    forged = await site.http.get(f"/hls/{signed('RS256', name='eve')}/game/index.m3u8")
+    assert (forged.status_code, "reason" in forged.json()) == (401, False)
+
+
+async def test_who_revokes_the_entitlement_ends_its_sessions(site: Site) -> None:
+    location = (await site.http.get(f"/hls/{OWN_ENTITLEMENT}/game/index.m3u8")).headers["location"]
+    bought = Subject(SubjectKind.TOKEN, "bought")
+    line = Line()
+    await ask_over(site, line, location)
+    site.revocations.apply(Revocation("r", bought, "", NOW, None, "ops"))
+    site.hls.flights.revoke(bought)
+    assert line.cuts == 1
+    for path in (location, f"/hls/{OWN_ENTITLEMENT}/game/index.m3u8"):
+        answer = await site.http.get(path)
+        assert (answer.status_code, answer.json()["reason"]) == (403, "revoked")
+
+
+async def test_one_whose_claims_do_not_fit_is_refused(site: Site) -> None:
+    room = (MAX_TOKEN_CHARS - len(KEYRING.issue(claims(jti=""), Purpose.ENTITLEMENT))) * 3 // 4 - 3
+    text = KEYRING.issue(claims(jti="j" * room), Purpose.ENTITLEMENT)
+    answer = await site.http.get(f"/hls/{text}/game/index.m3u8")
+    assert (answer.status_code, answer.json()["reason"]) == (403, "wrong_purpose")
+
+
+async def test_a_session_is_tied_to_who_began_it(site: Site) -> None:
+    headers = {"User-Agent": "AppleCoreMedia/1.0.0 (Apple TV; U; CPU OS 18_5 like Mac OS X; en_us)"}
+    location = (await site.http.get(f"/hls/{OWN_ENTITLEMENT}/game/index.m3u8", headers=headers)).headers["location"]
+    session = site.gate(location.split("/")[2], "game", Scopes.WATCH, now=NOW).claims
+    assert session is not None
+    assert session.binding is not None
+    assert session.binding.device == "tv"
+    breach = site.entitlements.binder.breach
+    # httpx2's transport says that it comes from there.
+    assert breach(session, Whence("127.0.0.1", headers["User-Agent"])) is None
+    assert breach(session, Whence("198.51.100.1", headers["User-Agent"])) is Reason.NETWORK_CHANGED
+    assert breach(session, Whence("127.0.0.1", "curl/8.5.0")) is Reason.DEVICE_CHANGED

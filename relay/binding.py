@@ -1,0 +1,99 @@
+"""What a session is tied to: the network and the class of device by which its entitlement was brought.
+
+A network is an IPv4 /24 or an IPv6 /48: a phone that gets a new address from its cell, or a home from its line, stays
+in it; a link that is handed on does not. In the token stands a hash of 64 bits, keyed with a secret that is derived
+from the key that signs the token: whoever reads a token learns no address, and cannot try all of them out either.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+from collections.abc import Mapping
+from functools import lru_cache
+
+from kernel.decisions import Whence
+from kernel.tokens import Claims, Reason, checked_keys
+from relay.devices import device_of
+
+IPV4_PREFIX = 24
+IPV6_PREFIX = 48
+"""What a site is given (RFC 6177), and what a carrier moves a phone about in."""
+
+MAX_KEPT = 16_384
+"""Digests that are remembered: one for each address that is watching, and its key."""
+
+_DIGEST_BYTES = 8
+_LABEL = b"lockstep: networks of sessions"
+
+
+class Binder:
+    """Tie sessions to where they were begun, and tell when they are somewhere else.
+
+    Args:
+        keys: secret by key id, as tokens are signed with; the first one signs.
+
+    Raises:
+        SettingsError: the keys are none that tokens may be signed with.
+    """
+
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
+        self._secrets: dict[str, bytes] = {}
+        self._signing = ""
+        self._digest = lru_cache(maxsize=MAX_KEPT)(self._made)
+        self.rotate(keys)
+
+    def rotate(self, keys: Mapping[str, bytes]) -> None:
+        """Go on with `keys`, as tokens do. What a key tied that is kept stays tied.
+
+        Raises:
+            SettingsError: the keys are none that tokens may be signed with; the former ones stay.
+        """
+        known = checked_keys(keys)
+        self._secrets = {kid: hmac.digest(secret, _LABEL, "sha256") for kid, secret in known.items()}
+        self._signing = next(iter(known))
+        self._digest.cache_clear()
+
+    def bind(self, whence: Whence) -> tuple[str, str]:
+        """Return the claims `net` and `dev` for a session that is begun from there, under the key that signs now."""
+        return self._digest(self._signing, whence.address), str(device_of(whence.agent))
+
+    def breach(self, claims: Claims, whence: Whence) -> Reason | None:
+        """Return what of a session's binding does not hold for a request from there, or None.
+
+        Claims that are tied to nothing hold anywhere.
+        """
+        binding = claims.binding
+        if binding is None:
+            return None
+        network, device, _ = binding
+        # A key that is gone tied what nobody can check any more; its tokens are strangers' as well.
+        if network is not None and (
+            claims.kid not in self._secrets or network != self._digest(claims.kid, whence.address)
+        ):
+            return Reason.NETWORK_CHANGED
+        if device is not None and device != device_of(whence.agent):
+            return Reason.DEVICE_CHANGED
+        return None
+
+    def _made(self, kid: str, address: str) -> str:
+        digest = hashlib.blake2b(
+            network_of(address).encode(), key=self._secrets[kid], digest_size=_DIGEST_BYTES
+        ).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def network_of(address: str) -> str:
+    """Return the network that counts for an address, empty where there is none: what is no address is one place."""
+    try:
+        known = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(known, ipaddress.IPv6Address):
+        if known.ipv4_mapped is None:
+            return str(ipaddress.ip_network((known, IPV6_PREFIX), strict=False))
+        # RFC 4291, 2.5.5.2: a socket for both families writes IPv4 so.
+        known = known.ipv4_mapped
+    return str(ipaddress.ip_network((known, IPV4_PREFIX), strict=False))

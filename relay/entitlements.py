@@ -1,0 +1,105 @@
+"""Entitlement tokens: what was bought, before there is a session. They admit to nothing but the exchange for a session.
+
+Two kinds, two verifiers, chosen by the header's `alg` before anything else is done: those that our own keys signed
+(HS256), and those of one other issuer (RS256, ES256, EdDSA), if one is configured. Neither verifier knows the keys of
+the other (RFC 8725, 3.1).
+
+A signature of another issuer takes 30 to 200 us to check, so what held is remembered within bounds. What did not hold
+is not: it is counted against its address at the door (`lockstep/allowances.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from kernel.decisions import Whence
+from kernel.tokens import MAX_TOKEN_CHARS, Binding, Claims, Keyring, Purpose
+from relay.binding import Binder
+from relay.issuer_verifier import IssuerVerifier, readable
+from relay.token_cache import TokenCache
+from relay.token_verifier import TokenVerifier
+
+MAX_ENTRIES, MAX_BYTES = 8_192, 16 << 20
+"""Each is asked for once or twice, at the beginning of a session."""
+
+SKEW_S = 30
+"""How far the clock of whoever verifies a session's token may be behind ours; as `lockstep token` has it."""
+
+
+class Entitlements:
+    """Open entitlement tokens, and begin sessions by them.
+
+    Args:
+        keys: our own, secret by key id; the first one signs.
+        elsewhere: verifies the tokens of another issuer; None: there is none.
+        new_id: makes unguessable ids of 128 bits.
+
+    Raises:
+        SettingsError: the keys are none that tokens may be signed with.
+    """
+
+    def __init__(
+        self, keys: Mapping[str, bytes], elsewhere: IssuerVerifier | None = None, *, new_id: Callable[[], str]
+    ) -> None:
+        self._verifier = TokenVerifier(keys, Purpose.ENTITLEMENT)
+        self._own = TokenCache(self._verifier, max_entries=MAX_ENTRIES, max_bytes=MAX_BYTES)
+        self._elsewhere = (
+            None if elsewhere is None else TokenCache(elsewhere, max_entries=MAX_ENTRIES, max_bytes=MAX_BYTES)
+        )
+        self._ring = Keyring(keys)
+        self.binder = Binder(keys)
+        self._new_id = new_id
+
+    def rotate(self, keys: Mapping[str, bytes]) -> None:
+        """Open by `keys` and sign with the first of them from now on.
+
+        Raises:
+            SettingsError: the keys are none that tokens may be signed with; the former ones stay.
+        """
+        ring = Keyring(keys)
+        self._verifier.rotate(keys)
+        self.binder.rotate(keys)
+        self._ring = ring
+
+    def open(self, token: str, *, now: float) -> Claims | None:
+        """Return the claims of an entitlement token whose signature holds, or None. `now` is Unix time in seconds.
+
+        Whether it admits is not judged here: `Claims.reason_at`, revocations.
+        """
+        if algorithm_of(token) == "HS256":
+            return self._own.verify(token, now=now)
+        return None if self._elsewhere is None else self._elsewhere.verify(token, now=now)
+
+    def begin(self, entitlement: Claims, whence: Whence, *, now: float) -> str | None:
+        """Return the token of a new session, tied to where it is begun; None if it would be too long.
+
+        It grants what the entitlement grants, for as long as that does, and ends with it when it is revoked.
+        """
+        network, device = self.binder.bind(whence)
+        started = int(now) - SKEW_S
+        token = self._ring.issue(
+            Claims(
+                jti=self._new_id(),
+                account=entitlement.account,
+                event_id=entitlement.event_id,
+                not_before=max(started, entitlement.not_before),
+                expires=entitlement.ends,
+                window=entitlement.window,
+                session=self._new_id(),
+                scopes=entitlement.scopes,
+                purchase=entitlement.purchase,
+                geo=entitlement.geo,
+                fingerprint=entitlement.fingerprint,
+                binding=Binding(network, device, entitlement.jti),
+            )
+        )
+        return token if len(token) <= MAX_TOKEN_CHARS else None
+
+
+def algorithm_of(token: str) -> str:
+    """Return the algorithm that a token's header names, empty where it cannot be read."""
+    if len(token) > MAX_TOKEN_CHARS or not token.isascii() or token.count(".") != 2:
+        return ""
+    header = readable(token.partition(".")[0].encode())
+    named = "" if header is None else header.get("alg")
+    return named if isinstance(named, str) else ""
