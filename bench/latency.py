@@ -32,7 +32,7 @@ from kernel.pts import TICKS_PER_S
 VIEWERS = 1_000
 SUSPENDED = 2_000
 FROZEN = VIEWERS // 10
-TURNS = (False, True, True, False, True, False, False, True, False, True)
+TURNS = (False, True, True, False, True, False, False, True, False, True, True, False, True, False, False, True)
 ROUND_S = 6
 SECONDS = 16
 """How long a run without turns goes on: `bench.beside`."""
