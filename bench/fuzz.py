@@ -1,7 +1,8 @@
 """Fuzz for longer than the suite does: `python -m bench.fuzz [EXAMPLES]`, 20,000 of each target unless told.
 
 The targets are those of `tests/fuzz/test_readers.py`; a fault ends it with hypothesis's account of the shortest input.
-Then 50 times as many tokens, a million, are held against PyJWT as in `tests/fuzz/test_tokens.py`, from another seed.
+Then 50 times as many tokens, a million, are held against PyJWT as in `tests/fuzz/test_tokens.py`, from another seed;
+and as many points in polygons against shapely, as in `tests/fuzz/test_polygons.py`.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feeds.fmp4_init import parse_init
-from tests.fuzz import corpus, tokens
+from tests.fuzz import corpus, polygons, tokens
 
 EXAMPLES = 20_000
 TOKENS_PER_EXAMPLE = 50
+POINTS_PER_EXAMPLE = 50
 SEED = 8725
 
 
@@ -55,6 +57,8 @@ def fuzz(arguments: list[str]) -> int:
     print(f"tokens: {seen.total()} examples, our verifier and PyJWT agree but for the written rules")
     for what, count in seen.most_common():
         print(f"  {count:>8} {what}")
+    seen = polygons.fuzz(examples * POINTS_PER_EXAMPLE, SEED)
+    print(f"polygons: {seen['points']} points in {seen['polygons']} polygons, our answers are shapely's")
     return 0
 
 
