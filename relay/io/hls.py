@@ -21,7 +21,7 @@ from kernel.decisions import Decision, Verdict, Whence
 from kernel.decisions import Scope as Purpose
 from kernel.errors import DecodeError, OriginError, OriginMissing
 from kernel.io.cut import connection_of
-from kernel.io.http import bearer_token, problem
+from kernel.io.http import bearer_token, peer_address, problem
 from kernel.io.origin import Fetcher
 from kernel.strict_json import VENDOR_LIMITS, decode, encode
 from kernel.tokens import Reason
@@ -159,8 +159,7 @@ class Hls:
         """Send the holder of an entitlement to a session of its own: relative URIs inherit its token."""
         assert self._entitlements is not None
         assert decision.claims is not None
-        address = request.client.host if request.client else ""
-        whence = Whence(address, request.headers.get("user-agent", ""))
+        whence = Whence(peer_address(request.scope), request.headers.get("user-agent", ""))
         token = self._entitlements.begin(decision.claims, whence, now=self._wall())
         if token is None:
             return problem(403, "Forbidden", reason=Reason.WRONG_PURPOSE, detail="its claims do not fit into a session")

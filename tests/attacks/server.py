@@ -15,6 +15,7 @@ from typing import Any
 
 from kernel.io.system_time import wall
 from lockstep.keys import ensure_keys
+from tests.support.issuer import jwks
 from tests.support.tokens import claims
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +36,11 @@ requests_per_s = 1
 request_burst = 40
 refused_tokens_per_s = 0.01
 refused_token_burst = 10
+
+[issuer]
+jwks = "issuer.json"
+name = "https://shop.example"
+audience = "lockstep"
 
 [showings.game]
 origin = "{origin}"
@@ -71,6 +77,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         config = folder / "lockstep.toml"
         config.write_text(CONFIG.format(origin=FIXTURES / "plain"), "utf-8")
+        (folder / "issuer.json").write_bytes(jwks())
         self.keys = ensure_keys(folder / "data", ["desk"])
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lockstep", "serve", "--config", str(config), "--data-dir", str(folder / "data")],
