@@ -16,14 +16,14 @@ from functools import lru_cache
 
 from kernel.decisions import Whence
 from kernel.tokens import Claims, Reason, checked_keys
-from relay.devices import device_of
+from relay.devices import MAX_AGENT_CHARS, device_of
 
 IPV4_PREFIX = 24
 IPV6_PREFIX = 48
 """What a site is given (RFC 6177), and what a carrier moves a phone about in."""
 
 MAX_KEPT = 16_384
-"""Digests that are remembered: one for each address that is watching, and its key."""
+"""How many of those who are watching are remembered: key id, address and User-Agent, 1.5 kB each at most."""
 
 _DIGEST_BYTES = 8
 _LABEL = b"lockstep: networks of sessions"
@@ -42,7 +42,7 @@ class Binder:
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         self._secrets: dict[str, bytes] = {}
         self._signing = ""
-        self._digest = lru_cache(maxsize=MAX_KEPT)(self._made)
+        self._known = lru_cache(maxsize=MAX_KEPT)(self._made)
         self.rotate(keys)
 
     def rotate(self, keys: Mapping[str, bytes]) -> None:
@@ -54,11 +54,11 @@ class Binder:
         known = checked_keys(keys)
         self._secrets = {kid: hmac.digest(secret, _LABEL, "sha256") for kid, secret in known.items()}
         self._signing = next(iter(known))
-        self._digest.cache_clear()
+        self._known.cache_clear()
 
     def bind(self, whence: Whence) -> tuple[str, str]:
         """Return the claims `net` and `dev` for a session that is begun from there, under the key that signs now."""
-        return self._digest(self._signing, whence.address), str(device_of(whence.agent))
+        return self._known(self._signing, whence.address, whence.agent[:MAX_AGENT_CHARS])
 
     def breach(self, claims: Claims, whence: Whence) -> Reason | None:
         """Return what of a session's binding does not hold for a request from there, or None.
@@ -68,21 +68,20 @@ class Binder:
         binding = claims.binding
         if binding is None:
             return None
-        network, device, _ = binding
-        # A key that is gone tied what nobody can check any more; its tokens are strangers' as well.
-        if network is not None and (
-            claims.kid not in self._secrets or network != self._digest(claims.kid, whence.address)
-        ):
+        here = self._known(claims.kid, whence.address, whence.agent[:MAX_AGENT_CHARS])
+        if binding.network is not None and binding.network != here[0]:
             return Reason.NETWORK_CHANGED
-        if device is not None and device != device_of(whence.agent):
+        if binding.device is not None and binding.device != here[1]:
             return Reason.DEVICE_CHANGED
         return None
 
-    def _made(self, kid: str, address: str) -> str:
-        digest = hashlib.blake2b(
-            network_of(address).encode(), key=self._secrets[kid], digest_size=_DIGEST_BYTES
-        ).digest()
-        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    def _made(self, kid: str, address: str, agent: str) -> tuple[str, str]:
+        device, secret = str(device_of(agent)), self._secrets.get(kid)
+        if secret is None:
+            # What a key tied that is gone nobody can check any more: no hash is empty. Its tokens are strangers' too.
+            return "", device
+        digest = hashlib.blake2b(network_of(address).encode(), key=secret, digest_size=_DIGEST_BYTES).digest()
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), device
 
 
 def network_of(address: str) -> str:
