@@ -38,6 +38,7 @@ from lockstep.loop_watch import LoopWatch
 from lockstep.measures.feeds import feeds_readings
 from lockstep.measures.hub import hub_readings
 from lockstep.measures.measure import Reading
+from lockstep.measures.place import place_readings
 from lockstep.measures.process import bus_readings, door_readings, gate_readings, loop_readings, origin_readings
 from lockstep.measures.relay import relay_readings
 from lockstep.metrics import metrics_route
@@ -45,6 +46,7 @@ from lockstep.openapi import openapi_route
 from lockstep.settings import Settings
 from relay.gate import Gate, StaleLimits
 from relay.io.at_once import PlaylistsAtOnce
+from relay.io.locator import Locator, PlaceFiles
 from relay.io.operator_door import OperatorDoor
 from relay.io.repeats import Repeats
 from relay.io.revocation_store import RevocationStore
@@ -101,7 +103,7 @@ class Deployment:
 
     def __init__(
         self, settings: Settings, showings: dict[str, Showing], keys: Keys, *, houses: tuple[House, ...],
-        bus: MemoryBus | RedisBus, disk: Disk | None, admission: Admission,
+        bus: MemoryBus | RedisBus, disk: Disk | None, admission: Admission, locator: Locator,
     ) -> None:  # fmt: skip
         loop = asyncio.get_running_loop()
         apart = isinstance(bus, RedisBus)
@@ -126,6 +128,7 @@ class Deployment:
             limits=limits, clock=monotonic,
         )  # fmt: skip
         self._disk = disk
+        self.locator = locator
         self._feeds = self._relay = self._hub = self._desk = self._door = None
         if disk is not None:
             lead_s = LEAD_S if apart else 0.0
@@ -171,6 +174,7 @@ class Deployment:
         yield from gate_readings(self._gate, len(self._index))
         yield from origin_readings(self._fetcher.counts)
         yield from bus_readings(self.bus)
+        yield from place_readings(self.locator, wall())
         if self._feeds is not None and self._disk is not None:
             files = {
                 "journal": self._disk.journal.writes,
@@ -210,10 +214,13 @@ class Deployment:
         Raises:
             JournalError: the journal cannot be opened or read.
             LogHeld: another process writes the log.
-            SettingsError: a key, the bus URL or the issuer of entitlements is wrong.
+            SettingsError: a key, the bus URL, the issuer of entitlements, or what says where addresses are is wrong.
         """
         loop = asyncio.get_running_loop()
         admission = await Admission.open(settings, keys)
+        # Whoever admits nobody needs to know nobody's place.
+        admits = "relay" in houses or "hub" in houses
+        locator = Locator(settings.place.to_files() if admits else PlaceFiles(), reload_s=settings.place.reload_s)
         bus = _redis_bus(bus_url, settings.bus.prefix) if bus_url else MemoryBus(loop.time)
         disk = await Disk.open(settings.data_dir) if "feeds" in houses else None
         try:
@@ -221,9 +228,13 @@ class Deployment:
                 await bus.open(FeedsHouse.topics(showings), journal=await disk.journal.name(new_id))
             elif isinstance(bus, RedisBus):
                 await bus.open()
-            deployment = cls(settings, showings, keys, houses=houses, bus=bus, disk=disk, admission=admission)
+            await asyncio.to_thread(locator.open)
+            deployment = cls(
+                settings, showings, keys, houses=houses, bus=bus, disk=disk, admission=admission, locator=locator
+            )
             await deployment._begin()
         except BaseException:
+            locator.close()
             if isinstance(bus, RedisBus):
                 await bus.aclose()
             if disk is not None:
@@ -234,7 +245,9 @@ class Deployment:
     async def _begin(self) -> None:
         # Nobody is admitted before it is known who is not to be.
         self._enforcement.start()
-        parts: dict[str, Run] = {"keys": self._key_watch.run, "enforcement": self._enforcement.run}
+        parts: dict[str, Run] = {
+            "keys": self._key_watch.run, "enforcement": self._enforcement.run, "place": self.locator.run
+        }  # fmt: skip
         parts |= self._admission.parts()
         if self._desk is not None:
             await self._desk.refill()
@@ -294,6 +307,7 @@ class Deployment:
         if self._feeds is not None:
             await self._feeds.aclose()
         await self._fetcher.aclose()
+        self.locator.close()
         if isinstance(self.bus, RedisBus):
             await self.bus.aclose()
 

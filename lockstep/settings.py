@@ -21,7 +21,10 @@ from kernel.io.origin import FetchLimits, playlist_ref
 from kernel.showings import Showing, Source
 from lockstep.allowances import AddressLimits
 from lockstep.peers import MAX_HOPS, ProxyHeader, TrustedProxies
+from relay.io.geo_databases import DatabaseKind
+from relay.io.locator import RELOAD_S, PlaceFiles
 from relay.issuer_verifier import ClaimNames, Issuer
+from relay.place.model import NetworkClass
 from relay.quota import QuotaLimits
 
 _FETCH = FetchLimits()
@@ -193,6 +196,35 @@ class IssuerSettings(BaseModel):
     scopes_claim: str = Field(default="scp", min_length=1, description="The claim that holds the scopes.")
 
 
+class PlaceSettings(BaseModel):
+    """What says where addresses are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    city_database: Path | None = Field(
+        default=None, description="City database (.mmdb) of MaxMind or DB-IP; unset: addresses have no place."
+    )
+    asn_database: Path | None = Field(default=None, description="Database of autonomous systems (.mmdb).")
+    anonymous_database: Path | None = Field(
+        default=None, description="Database of networks that hide their users (.mmdb): MaxMind's Anonymous-IP or -Plus."
+    )
+    lists: dict[NetworkClass, list[Path]] = Field(
+        default_factory=dict, description="Lists of networks (CIDR) by the class whose members they name."
+    )
+    reload_s: float = Field(
+        default=RELOAD_S, ge=0.05, le=3_600, description="Seconds between two looks at these files."
+    )
+
+    def to_files(self) -> PlaceFiles:
+        """Return the files as the locator knows them."""
+        paths = {
+            DatabaseKind.CITY: self.city_database,
+            DatabaseKind.ASN: self.asn_database,
+            DatabaseKind.ANONYMOUS: self.anonymous_database,
+        }
+        return PlaceFiles({kind: path for kind, path in paths.items() if path is not None}, self.lists)
+
+
 class BusSettings(BaseModel):
     """What the houses share when they run apart."""
 
@@ -247,6 +279,7 @@ class Settings(BaseSettings):
     per_address: AddressSettings = Field(default_factory=AddressSettings, description="What one client address may do.")
     per_operator: OperatorSettings = Field(default_factory=OperatorSettings, description="What one operator may ask.")
     issuer: IssuerSettings = Field(default_factory=IssuerSettings, description="Who else issues entitlement tokens.")
+    place: PlaceSettings = Field(default_factory=PlaceSettings, description="What says where addresses are.")
     showings: dict[str, ShowingSettings] = Field(default_factory=dict, description="What is shown, by event id.")
 
     def to_proxies(self) -> TrustedProxies:
@@ -322,6 +355,26 @@ def _local_dir(event_id: str, origin: str, folder: str | None) -> str | None:
     return str(Path(folder).absolute())
 
 
+def _resolve(content: dict[str, Any], folder: Path) -> None:
+    """Take paths from the file's folder, not from where the command happens to be started."""
+    if isinstance(content.get("data_dir"), str):
+        content["data_dir"] = folder / content["data_dir"]
+    issuer = content.get("issuer")
+    if isinstance(issuer, dict) and isinstance(issuer.get("jwks"), str):
+        issuer["jwks"] = folder / issuer["jwks"]
+    place = content.get("place")
+    if not isinstance(place, dict):
+        return
+    for name in ("city_database", "asn_database", "anonymous_database"):
+        if isinstance(place.get(name), str):
+            place[name] = folder / place[name]
+    lists = place.get("lists")
+    if isinstance(lists, dict):
+        for member, paths in lists.items():
+            if isinstance(paths, list):
+                lists[member] = [folder / path if isinstance(path, str) else path for path in paths]
+
+
 def load_settings(config: Path | None, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read the settings of `config` (a TOML file), the environment, and `overrides` from the command line.
 
@@ -336,12 +389,7 @@ def load_settings(config: Path | None, overrides: Mapping[str, Any] | None = Non
             raise SettingsError(f"settings file {config}: {error.strerror or error}") from error
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise SettingsError(f"settings file {config} is no valid TOML: {error}") from error
-        if isinstance(content.get("data_dir"), str):
-            # Relative to the file, not to where the command happens to be started.
-            content["data_dir"] = config.parent / content["data_dir"]
-        issuer = content.get("issuer")
-        if isinstance(issuer, dict) and isinstance(issuer.get("jwks"), str):
-            issuer["jwks"] = config.parent / issuer["jwks"]
+        _resolve(content, config.parent)
 
     class Layered(Settings):
         @classmethod

@@ -10,6 +10,7 @@ import typer
 
 from lockstep.admission import issuer_verifier
 from lockstep.settings import load_settings
+from relay.io.locator import Locator
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
 
@@ -23,6 +24,9 @@ def check(config: ConfigFile = None) -> None:
     showings = settings.to_showings()
     settings.to_proxies()
     issuer_verifier(settings)
+    locator = Locator(settings.place.to_files())
+    locator.open()
+    locator.close()
     typer.echo(f"ok: {len(showings)} showing(s), data in {settings.data_dir}")
 
 

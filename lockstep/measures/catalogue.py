@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from lockstep.measures import feeds, hub, process, relay
+from lockstep.measures import feeds, hub, place, process, relay
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lockstep.measures.measure import Measure
 
 ALL: Mapping[str, tuple[Measure, ...]] = {
-    "Every process": process.MEASURES,
+    "Every process": (*process.MEASURES, *place.MEASURES),
     "Feeds: `serve`, `ingest`": feeds.MEASURES,
     "Relay: `serve`, `relay`": relay.MEASURES,
     "Hub: `serve`, `hub`": hub.MEASURES,

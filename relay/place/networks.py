@@ -97,7 +97,7 @@ class Networks:
         return [part.tobytes() for part in self._parts()]
 
     @classmethod
-    def unpack(cls, pieces: Iterable[bytes]) -> Networks:
+    def unpack(cls, pieces: Iterable[bytes | bytearray]) -> Networks:
         """Return the networks of which these are the pieces.
 
         Raises:

@@ -15,6 +15,7 @@ from lockstep.settings import (
     IssuerSettings,
     LimitsSettings,
     OperatorSettings,
+    PlaceSettings,
     Settings,
     ShowingSettings,
     SourceSettings,
@@ -35,8 +36,8 @@ def test_a_link_leads_somewhere(page: Path) -> None:
 def test_every_setting_is_documented() -> None:
     text = (ROOT / "docs" / "settings.md").read_text("utf-8")
     for model in (
-        Settings, AddressSettings, BusSettings, IssuerSettings, LimitsSettings, OperatorSettings, ShowingSettings,
-        SourceSettings,
+        Settings, AddressSettings, BusSettings, IssuerSettings, LimitsSettings, OperatorSettings, PlaceSettings,
+        ShowingSettings, SourceSettings,
     ):  # fmt: skip
         for name in model.model_fields:
             assert f"`{name}`" in text, f"docs/settings.md does not speak of {name}"

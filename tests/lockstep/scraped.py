@@ -11,21 +11,30 @@ import httpx2
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from fixtures.places import make_city, make_lists
 from kernel.showings import Showing, Source
 from lockstep.compose import ALL_HOUSES, Deployment, House
 from lockstep.keys import ensure_keys
-from lockstep.settings import Settings
+from lockstep.settings import PlaceSettings, Settings
+from relay.place.model import NetworkClass
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "out"
 Samples = dict[tuple[object, ...], float]
+
+
+def placed(folder: Path) -> PlaceSettings:
+    """Return settings of which every process has something to measure."""
+    lists = {NetworkClass.VPN: [make_lists(folder) / "vpn.txt"]}
+    return PlaceSettings(city_database=make_city(folder), lists=lists)
 
 
 @asynccontextmanager
 async def deployed(
     folder: Path, *, houses: tuple[House, ...] = ALL_HOUSES, bus_url: str | None = None
 ) -> AsyncIterator[Deployment]:
-    """Run a deployment of the showing `game` with the source `desk`."""
-    settings = await asyncio.to_thread(Settings, data_dir=folder / "data")
+    """Run a deployment of the showing `game` with the source `desk`; it knows some places."""
+    place = await asyncio.to_thread(placed, folder)
+    settings = await asyncio.to_thread(Settings, data_dir=folder / "data", place=place)
     origin = (FIXTURES / "plain" / "index.m3u8").as_uri()
     showings = {"game": Showing("game", origin, (Source("desk", "lockstep"),))}
     keys = await asyncio.to_thread(ensure_keys, settings.data_dir, ["desk"])

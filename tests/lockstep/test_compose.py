@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import httpx2
 import pytest
 
-from kernel.errors import JournalError
+from fixtures.places import make_city
+from kernel.errors import JournalError, SettingsError
 from kernel.io import system_time
 from kernel.showings import Showing, Source
 from kernel.tokens import Claims
 from lockstep.compose import Deployment
 from lockstep.keys import Keys, ensure_keys
-from lockstep.settings import Settings
+from lockstep.settings import PlaceSettings, Settings
+from relay.place.model import NetworkClass
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "out"
 
@@ -62,3 +65,39 @@ async def test_a_journal_that_is_held_by_another_process_stops_the_start(
             await Deployment.start(settings, showings, keys)
     finally:
         await deployment.stop()
+
+
+async def test_places_are_known_and_taken_up_anew(
+    parts: tuple[Settings, dict[str, Showing], Keys], tmp_path: Path
+) -> None:
+    settings, showings, keys = parts
+    city = await asyncio.to_thread(make_city, tmp_path)
+    tor = tmp_path / "tor.txt"
+    await asyncio.to_thread(tor.write_text, "45.16.2.1\n", "utf-8")
+    place = PlaceSettings(city_database=city, lists={NetworkClass.TOR: [tor]}, reload_s=0.05)
+    settings = settings.model_copy(update={"place": place})
+    deployment = await Deployment.start(settings, showings, keys)
+    try:
+        locator = deployment.locator
+        assert (locator.locate("45.16.2.9").city, locator.locate("45.16.2.9").classes) == ("Pasadena", frozenset())
+        changed = asyncio.Event()
+        locator.on_change(changed.set)
+        await asyncio.to_thread(tor.write_text, "45.16.2.9\n", "utf-8")
+        async with asyncio.timeout(60):
+            await changed.wait()
+        assert locator.locate("45.16.2.9").classes == {NetworkClass.TOR}
+    finally:
+        await deployment.stop()
+
+
+async def test_what_says_no_place_stops_the_start(
+    parts: tuple[Settings, dict[str, Showing], Keys], tmp_path: Path
+) -> None:
+    settings, showings, keys = parts
+    wrong = PlaceSettings(city_database=tmp_path / "none.mmdb")
+    settings = settings.model_copy(update={"place": wrong})
+    with pytest.raises(SettingsError, match=r"place: city .*none\.mmdb: No such file"):
+        await Deployment.start(settings, showings, keys)
+    # Nothing is held: another try finds the log free.
+    deployment = await Deployment.start(settings.model_copy(update={"place": PlaceSettings()}), showings, keys)
+    await deployment.stop()

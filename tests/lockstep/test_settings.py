@@ -11,7 +11,10 @@ from kernel.io.origin import FetchLimits
 from kernel.showings import Source
 from lockstep.allowances import AddressLimits
 from lockstep.settings import AddressSettings, LimitsSettings, Settings, load_settings
+from relay.io.geo_databases import DatabaseKind
+from relay.io.locator import PlaceFiles
 from relay.issuer_verifier import ClaimNames, Issuer
+from relay.place.model import NetworkClass
 from tests.support.origins import write_list
 
 CONFIG = """
@@ -208,4 +211,57 @@ def test_only_signatures_with_public_keys_are_for_another_issuer(tmp_path: Path,
     path = tmp_path / "lockstep.toml"
     path.write_text(f"[issuer]\nalgorithms = {algorithms}\n", "utf-8")
     with pytest.raises(SettingsError, match=r"issuer\.algorithms"):
+        load_settings(path)
+
+
+PLACE = """
+[place]
+city_database = "geo/city.mmdb"
+asn_database = "/srv/asn.mmdb"
+reload_s = 1.5
+[place.lists]
+vpn = ["vpn.txt", "/srv/own.txt"]
+private_relay = ["egress.csv"]
+"""
+
+
+def test_what_says_where_addresses_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "lockstep.toml"
+    path.write_text(PLACE, "utf-8")
+    monkeypatch.setenv("LOCKSTEP_PLACE__ANONYMOUS_DATABASE", "here.mmdb")
+    place = load_settings(path).place
+    assert place.reload_s == 1.5
+    files = place.to_files()
+    # Relative to the file where the file says so, and as it is written elsewhere.
+    assert files.databases == {
+        DatabaseKind.CITY: tmp_path / "geo" / "city.mmdb",
+        DatabaseKind.ASN: Path("/srv/asn.mmdb"),
+        DatabaseKind.ANONYMOUS: Path("here.mmdb"),
+    }
+    assert files.lists == {
+        NetworkClass.VPN: [tmp_path / "vpn.txt", Path("/srv/own.txt")],
+        NetworkClass.PRIVATE_RELAY: [tmp_path / "egress.csv"],
+    }
+
+
+def test_without_any_nothing_is_read() -> None:
+    assert load_settings(None).place.to_files() == PlaceFiles()
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[place]\ncity = 'x'", r"place\.city: "),
+        ("[place.lists]\nmoon = ['x']", r"place\.lists\.moon"),
+        ("[place.lists]\nvpn = 'x'", r"place\.lists\.vpn: "),
+        ("[place.lists]\nvpn = [7]", r"place\.lists\.vpn\.0: "),
+        ("[place]\nlists = 7", r"place\.lists: "),
+        ("place = 7", r"place: "),
+        ("[place]\nreload_s = 0", r"place\.reload_s: "),
+    ],
+)
+def test_what_is_wrong_with_places_is_named(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "lockstep.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(SettingsError, match=why):
         load_settings(path)

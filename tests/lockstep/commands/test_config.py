@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from fixtures.places import make_city
 from kernel.errors import SettingsError
 from lockstep.cli import app
 from tests.support.origins import write_list
@@ -24,6 +25,17 @@ def test_check_names_what_is_wrong(tmp_path: Path) -> None:
     config = tmp_path / "lockstep.toml"
     config.write_text('[showings.game]\norigin = "none"\n', "utf-8")
     with pytest.raises(SettingsError):
+        CliRunner().invoke(app, ["config", "check", "--config", str(config)], catch_exceptions=False)
+
+
+def test_check_tries_what_says_where_addresses_are(tmp_path: Path) -> None:
+    config = tmp_path / "lockstep.toml"
+    make_city(tmp_path)
+    config.write_text('[place]\ncity_database = "city.mmdb"\n', "utf-8")
+    answer = CliRunner().invoke(app, ["config", "check", "--config", str(config)], catch_exceptions=False)
+    assert answer.exit_code == 0
+    config.write_text('[place]\nasn_database = "city.mmdb"\n', "utf-8")
+    with pytest.raises(SettingsError, match="for asn_database one is wanted of ASN, ISP"):
         CliRunner().invoke(app, ["config", "check", "--config", str(config)], catch_exceptions=False)
 
 

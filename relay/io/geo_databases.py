@@ -1,0 +1,236 @@
+"""Place databases: what they say of an address, from memory; the owner of maxminddb.
+
+* The C extension maps files into memory, and in pure Python a look-up takes fifty times as long: without the extension
+  nothing starts. It cannot read from memory, so it is handed a copy that has no name and lives in memory alone
+  (memfd). The file itself may then be deleted, truncated or overwritten at any moment, which would end a process that
+  has it mapped (SIGBUS), and no look-up on the loop ever waits for the disk. It costs as much memory as the file is
+  large, twice that while one follows another.
+* A database is tried before it is used: its type must be of the kind wanted, and a thousand addresses all over the
+  Internet must be answered by records, or by nothing. What is corrupt beyond that turns up as a fault of a look-up,
+  which is counted and means: unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+import maxminddb
+import structlog
+
+from kernel.errors import DecodeError, SettingsError
+from relay.io.kept_files import KeptFile
+
+try:
+    from maxminddb.extension import Reader
+except ImportError:
+    Reader = None  # type: ignore[assignment, misc]
+
+log = structlog.get_logger("place")
+
+MAX_BYTES = 2 << 30
+"""City databases have 60 to 150 MB, MaxMind's Enterprise 500."""
+
+_PROBES = 1_024
+_COPY_BYTES = 8 << 20
+
+
+class DatabaseKind(StrEnum):
+    """What a database is asked for."""
+
+    CITY = "city"
+    ASN = "asn"
+    ANONYMOUS = "anonymous"
+
+
+_TYPES: Mapping[DatabaseKind, tuple[str, ...]] = {
+    # DB-IP: DBIP-City-Lite, DBIP-Location (compat=City), DBIP-Location-ISP (compat=Enterprise)
+    DatabaseKind.CITY: ("City", "Enterprise", "Country", "Location"),
+    # DB-IP: DBIP-ASN-Lite (compat=GeoLite2-ASN), DBIP-ISP (compat=Enterprise)
+    DatabaseKind.ASN: ("ASN", "ISP"),
+    # Others that call themselves anonymous have other fields, and would silently say nothing.
+    DatabaseKind.ANONYMOUS: ("Anonymous-IP", "Anonymous-Plus"),
+}
+"""A database's type contains one of these."""
+
+
+class GeoDatabase:
+    """One database, in memory. Make it with `open_database`.
+
+    Args:
+        kind: what it is asked for.
+        reader: of the copy.
+        copy: the copy's file descriptor; closed by us.
+    """
+
+    def __init__(self, kind: DatabaseKind, reader: maxminddb.Reader, copy: int) -> None:
+        metadata = reader.metadata()
+        self.kind = kind
+        self.database_type = str(metadata.database_type)
+        self.built_at = int(metadata.build_epoch)
+        self.with_districts = self.database_type.startswith("DBIP")
+        self.faults = 0
+        self._reader = reader
+        self._get = reader.get
+        self._copy = copy
+        self._holds_ipv6 = metadata.ip_version == 6
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.database_type}@{self.built_at}"
+
+    def get(self, address: str) -> object:
+        """Return the record of a canonical address, None if it has none, or it is corrupt there."""
+        try:
+            return self._get(address)
+        except maxminddb.InvalidDatabaseError as error:
+            self._count(error)
+        except ValueError as error:
+            # An IPv6 address and a database of IPv4 alone; whatever else, it is no reason to fail.
+            if self._holds_ipv6 or ":" not in address:
+                self._count(error)
+        return None
+
+    def close(self) -> None:
+        """Let go of the memory: from now on every address is unknown."""
+        self._reader.close()
+        if self._copy >= 0:
+            os.close(self._copy)
+            self._copy = -1
+
+    def _count(self, error: Exception) -> None:
+        if not self.faults:
+            # Once: there may be thousands a second.
+            log.error("place.database_corrupt", database=str(self), error=str(error))
+        self.faults += 1
+
+
+def open_database(path: Path, kind: DatabaseKind) -> GeoDatabase:
+    """Copy a database into memory, open it and try it.
+
+    Raises:
+        DecodeError: it is none, another, or corrupt.
+        OSError: the file cannot be read, or the memory is not there.
+    """
+    copy = os.memfd_create(f"lockstep-{kind}", os.MFD_CLOEXEC)
+    reader: maxminddb.Reader | None = None
+    try:
+        _copy_into(copy, path)
+        # By its number: it has no other name.
+        reader = maxminddb.open_database(f"/proc/self/fd/{copy}", maxminddb.MODE_MMAP_EXT)
+        database = GeoDatabase(kind, reader, copy)
+        _try_out(database, reader, path)
+    except maxminddb.InvalidDatabaseError:
+        _drop(reader, copy)
+        raise DecodeError(f"{path} is no place database, or is cut short: put a whole .mmdb file there") from None
+    except BaseException:
+        _drop(reader, copy)
+        raise
+    return database
+
+
+def _drop(reader: maxminddb.Reader | None, copy: int) -> None:
+    if reader is not None:
+        reader.close()
+    os.close(copy)
+
+
+def _copy_into(copy: int, path: Path) -> None:
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > MAX_BYTES:
+            raise DecodeError(f"{path} has {size} bytes: {MAX_BYTES} are read")
+        # The kernel copies, and the interpreter goes on meanwhile.
+        while os.sendfile(copy, file.fileno(), None, _COPY_BYTES):
+            if os.fstat(copy).st_size > MAX_BYTES:
+                raise DecodeError(f"{path} grows beyond {MAX_BYTES} bytes while it is read")
+
+
+def _try_out(database: GeoDatabase, reader: maxminddb.Reader, path: Path) -> None:
+    wanted = _TYPES[database.kind]
+    if not any(part in database.database_type for part in wanted):
+        raise DecodeError(
+            f"{path} is a database of type {database.database_type[:60]!a}:"
+            f" for {database.kind}_database one is wanted of {', '.join(wanted)}"
+        )
+    for probe in _probes(with_ipv6=reader.metadata().ip_version == 6):
+        try:
+            record = reader.get(probe)
+        except (maxminddb.InvalidDatabaseError, ValueError) as error:
+            raise DecodeError(f"{path} is corrupt: {probe}: {str(error)[:200]}") from None
+        if record is not None and not isinstance(record, dict):
+            raise DecodeError(f"{path} is corrupt: what it says of {probe} is no map")
+
+
+def _probes(*, with_ipv6: bool) -> list[str]:
+    """Return addresses all over the Internet, the same each time. The stride is odd, so they end differently, too."""
+    step = (1 << 32) // _PROBES + 0x10107
+    found = [number * step & 0xFFFF_FFFF for number in range(_PROBES)]
+    texts = [f"{at >> 24}.{at >> 16 & 255}.{at >> 8 & 255}.{at & 255}" for at in found]
+    # 2000::/3, where all of IPv6 is.
+    return texts + [f"{0x2000 | at >> 19:x}:{at >> 3 & 0xFFFF:x}::1" for at in found] if with_ipv6 else texts
+
+
+class GeoDatabases:
+    """The databases of a process: open them at the start, look after them while it runs.
+
+    Args:
+        paths: of those that are set, by kind.
+
+    Raises:
+        SettingsError: there are some, and maxminddb came without its C extension.
+    """
+
+    def __init__(self, paths: Mapping[DatabaseKind, Path]) -> None:
+        if paths and Reader is None:
+            raise SettingsError(
+                "place: maxminddb came without its C extension, and would take 100 us for each look-up:"
+                " install its wheel for this platform, or a C compiler"
+            )
+        self.files = {kind: _kept(kind, path) for kind, path in paths.items()}
+        self._past_faults = 0
+
+    def open(self) -> None:
+        """Open all of them, waiting for the disk.
+
+        Raises:
+            SettingsError: one cannot be read, or is not what it should be.
+        """
+        for file in self.files.values():
+            file.open()
+
+    async def look(self) -> list[GeoDatabase]:
+        """Take up those whose files have changed; return those that are no longer in use, to be closed."""
+        looked = [await file.look() for file in self.files.values()]
+        replaced = [database for database in looked if database is not None]
+        self._past_faults += sum(database.faults for database in replaced)
+        return replaced
+
+    @property
+    def faults(self) -> int:
+        """Return how many look-ups found a database corrupt."""
+        return self._past_faults + sum(file.value.faults for file in self.files.values() if file.is_open)
+
+    def in_use(self, kind: DatabaseKind) -> GeoDatabase | None:
+        """Return the database in use, None where none is set, or none is open yet."""
+        file = self.files.get(kind)
+        return file.value if file is not None and file.is_open else None
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        for file in self.files.values():
+            if file.is_open:
+                file.value.close()
+
+
+def _kept(kind: DatabaseKind, path: Path) -> KeptFile[GeoDatabase]:
+    def read(path: Path) -> GeoDatabase:
+        return open_database(path, kind)
+
+    async def reread(path: Path) -> GeoDatabase:
+        # In a thread: the kernel copies, the tries take some milliseconds.
+        return await asyncio.to_thread(open_database, path, kind)
+
+    return KeptFile(str(kind), path, read, reread)
