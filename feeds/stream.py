@@ -50,7 +50,7 @@ class StreamFeed:
 
     def __init__(self, showing: Showing, *, next_offset: int = 0, lead_s: float = 0.0) -> None:
         self.stream = showing.event_id
-        self._follower = PlaylistFollower(hold_s=showing.hold_s)
+        self._follower = PlaylistFollower(hold_s=showing.hold_s, max_older=MAX_TIMED_SEGMENTS)
         self._tracker: TimelineTracker | None = None
         self._utc = UtcModel(program_delay_ms=showing.program_delay_ms or 0)
         self.map = TimelineMap(due_sigma=showing.due_sigma)
@@ -72,6 +72,10 @@ class StreamFeed:
         self._boundary = False
         self._boundary_before = False
         self._last_placed: SegmentKey | None = None
+
+    def unseen(self, playlist: MediaPlaylist) -> int:
+        """Return how many segments of a copy may be new to us."""
+        return self._follower.unseen(playlist)
 
     def observe(self, playlist: MediaPlaylist, refs: list[str], *, now: float) -> list[Found]:
         """Take in a copy of the playlist and return the segments to be fetched and timed, in that order."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import accumulate, islice
 from urllib.parse import urlsplit
 
 from kernel.playlist import MediaPlaylist, PlaylistSegment
@@ -27,9 +28,6 @@ REMEMBERED_SEGMENTS = 10_000
 FORMER_S = 60.0
 """How long after a rewind a copy from before it may still come: caches keep a live list for some target durations, and
 answer with what they have while its origin is restarted. After that, numbers and URIs may be used again."""
-
-MAX_TOGETHER = 1_000
-"""Segments first seen in one copy whose arrivals are told apart; of more it does not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +54,12 @@ class PlaylistFollower:
 
     Args:
         hold_s: the constant delay of the picture, in seconds: segments younger than that do not go out at once.
+        max_older: how many segments are found at most of those that lie before the first; None: all.
     """
 
-    def __init__(self, *, hold_s: float = 0.0) -> None:
+    def __init__(self, *, hold_s: float = 0.0, max_older: int | None = None) -> None:
         self._hold_s = hold_s
+        self._max_older = max_older
         self.generation = 0
         self._offset = 0
         self._uris: dict[int, str] = {}
@@ -74,6 +74,14 @@ class PlaylistFollower:
     def last(self) -> SegmentKey | None:
         """Return the newest segment's key, None before the first playlist."""
         return None if self._last is None else SegmentKey(self.generation, self._last)
+
+    def unseen(self, playlist: MediaPlaylist) -> int:
+        """Return how many segments of a copy `observe` may find new, at most: what it will cost."""
+        listed = playlist.segments
+        if not listed or self._last is None:
+            return len(listed)
+        ahead = listed[-1].msn + self._offset - self._last
+        return len(listed) if ahead < 0 else min(ahead, len(listed))
 
     def origin_msn(self, msn: int) -> int:
         """Return the origin's media sequence number for ours, within the present generation."""
@@ -114,50 +122,41 @@ class PlaylistFollower:
             forced = True
         else:
             forced = False
+        # Numbers in a list are consecutive (6.2.2): what is new is its end.
+        first = max(0, self._last + 1 - self._offset - listed[0].msn)
+        behind = _behind(listed, first)
         found = []
-        for index, (segment, ref) in enumerate(zip(listed, refs, strict=True)):
-            msn = segment.msn + self._offset
-            if msn <= self._last:
-                continue
-            self._remember(msn, ref)
+        for index in range(first, len(listed)):
+            segment = listed[index]
+            key, arrived = SegmentKey(self.generation, segment.msn + self._offset), now - behind[index - first]
+            boundary, seen = segment.discontinuity or forced, index == len(listed) - 1
             # What is first seen together came one after the other, each when the one after it began.
-            behind = (
-                sum(later.duration_s for later in listed[index + 1 :]) if len(listed) - index < MAX_TOGETHER else 0.0
-            )
-            found.append(
-                Found(
-                    SegmentKey(self.generation, msn),
-                    segment,
-                    ref,
-                    now - behind,
-                    seen=index == len(listed) - 1,
-                    older=False,
-                    boundary=segment.discontinuity or forced,
-                )
-            )
+            found.append(Found(key, segment, refs[index], arrived, seen=seen, older=False, boundary=boundary))
             forced = False
+        self._remember_all(listed, refs, first)
         return found
 
     def _start(self, listed: tuple[PlaylistSegment, ...], refs: list[str], now: float, *, hold_s: float) -> list[Found]:
         """Return the first copy's segments: the newest that may go out at once, those behind it, those before it."""
-        behind = [0.0] * len(listed)
-        for index in range(len(listed) - 2, -1, -1):
-            behind[index] = behind[index + 1] + listed[index + 1].duration_s
-        first = max((index for index in range(len(listed)) if behind[index] >= hold_s), default=0)
+        behind = _behind(listed, 0)
+        # What lies behind grows towards the start: the last one that has enough of it is found from the end.
+        first = next((index for index in range(len(listed) - 1, -1, -1) if behind[index] >= hold_s), 0)
+        oldest = 0 if self._max_older is None else max(0, first - self._max_older)
         found = []
-        for index in (*range(first, len(listed)), *range(first - 1, -1, -1)):
+        for index in (*range(first, len(listed)), *range(first - 1, oldest - 1, -1)):
             segment, older = listed[index], index < first
             # Working backwards, the boundary between this one and the next is the next one's tag.
             boundary = listed[index + 1].discontinuity if older else segment.discontinuity
             key, arrived = SegmentKey(0, segment.msn), now - behind[index]
             found.append(Found(key, segment, refs[index], arrived, seen=False, older=older, boundary=boundary))
-        for segment, ref in zip(listed, refs, strict=True):
-            self._remember(segment.msn, ref)
+        self._remember_all(listed, refs, 0)
         return found
 
     def _is_rewound(self, listed: tuple[PlaylistSegment, ...], refs: list[str]) -> bool:
         overlap = False
-        for segment, ref in zip(listed, refs, strict=True):
+        # Only those are looked at that may be remembered: of a long list the end.
+        start = max(0, self._numbers[0] - self._offset - listed[0].msn) if self._numbers else 0
+        for segment, ref in islice(zip(listed, refs, strict=True), start, None):
             known = self._uris.get(segment.msn + self._offset)
             if known is not None:
                 overlap = True
@@ -188,6 +187,11 @@ class PlaylistFollower:
             for segment, ref in zip(listed, refs, strict=True)
         )
 
+    def _remember_all(self, listed: tuple[PlaylistSegment, ...], refs: list[str], first: int) -> None:
+        """Remember the segments of a copy from index `first` on, of many the newest."""
+        for index in range(max(first, len(listed) - REMEMBERED_SEGMENTS), len(listed)):
+            self._remember(listed[index].msn + self._offset, refs[index])
+
     def _remember(self, msn: int, uri: str) -> None:
         self._uris[msn] = uri
         self._numbers.append(msn)
@@ -196,6 +200,19 @@ class PlaylistFollower:
             self._uris.pop(self._numbers.popleft(), None)
 
 
+def _behind(listed: tuple[PlaylistSegment, ...], first: int) -> list[float]:
+    """Return for each segment from index `first` on how long all that follow it last, in seconds."""
+    later = (listed[index].duration_s for index in range(len(listed) - 1, first, -1))
+    behind = list(accumulate(later, initial=0.0))
+    behind.reverse()
+    return behind
+
+
 def is_same_segment(known_ref: str, ref: str, uri: str) -> bool:
     """Return whether a segment, listed as `uri` and now at `ref`, is the one that was at `known_ref`."""
-    return known_ref == ref or urlsplit(known_ref).path.endswith("/" + urlsplit(uri).path.lstrip("/"))
+    return known_ref == ref or urlsplit(known_ref).path.endswith(tail_of(uri))
+
+
+def tail_of(uri: str) -> str:
+    """Return how the path of a segment ends that is listed as `uri`, wherever it is."""
+    return "/" + urlsplit(uri).path.lstrip("/")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from math import inf
 
 from kernel.playlist import PlaylistSegment
 
@@ -73,6 +74,9 @@ class LeadAxis:
         self._axis = PlaylistAxis()
         self._places: list[Place] = []
         self._starts: list[float] = []
+        # Dates rise, as a rule: then they are searched, not walked through.
+        self._walls: list[float] = []
+        self._rising = True
         self._regions: dict[int, float] = {}
         self._by_msn: dict[int, float] = {}
 
@@ -90,12 +94,16 @@ class LeadAxis:
         place = self._axis.add(segment, restarted=restarted)
         self._places.append(place)
         self._starts.append(place.at)
+        wall = place.wall
+        self._rising = self._rising and wall is not None and wall >= (self._walls[-1] if self._walls else -inf)
+        self._walls.append(-inf if wall is None else wall)
         self._by_msn[segment.msn] = place.at
         if place.since == 0.0:
             self._regions[place.region] = place.at
         if len(self._places) > 2 * MAX_PLACES:
             del self._places[:MAX_PLACES]
             del self._starts[:MAX_PLACES]
+            del self._walls[:MAX_PLACES]
             self._by_msn = dict(list(self._by_msn.items())[-MAX_PLACES:])
         return place
 
@@ -105,6 +113,12 @@ class LeadAxis:
         A date within a gap of the lead's stands at the end of what lies before it; one before all of the lead's, as far
         ahead of the first as it says.
         """
+        if self._rising:
+            index = bisect_right(self._walls, wall + SLACK_S) - 1
+            if index < 0:
+                return self._places[0].at - (self._walls[0] - wall) if self._places else None
+            place, inside = self._places[index], wall - self._walls[index]
+            return place.at + (inside if index == len(self._places) - 1 else min(inside, place.duration_s))
         newest, earliest = True, None
         for place in reversed(self._places):
             if place.wall is not None and place.wall <= wall + SLACK_S:

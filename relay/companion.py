@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from kernel.follow import PlaylistFollower
@@ -42,7 +43,7 @@ class Companion:
         self._lead = lead
         self._follower = PlaylistFollower()
         self._axis = PlaylistAxis()
-        self._waiting: list[Waiting] = []
+        self._waiting: deque[Waiting] = deque()
         self._shift: float | None = None
         self._last_at = 0.0
         self._spans: dict[SegmentKey, tuple[float, float]] = {}
@@ -60,6 +61,15 @@ class Companion:
         if self.ended or self._lead.listing.last is None:
             return False
         return not self._waiting or self._lead.ended
+
+    @property
+    def n_waiting(self) -> int:
+        """Return how many segments are known and not out."""
+        return len(self._waiting)
+
+    def unseen(self, playlist: MediaPlaylist) -> int:
+        """Return how many segments of a copy may be new to us."""
+        return self._follower.unseen(playlist)
 
     def observe(self, playlist: MediaPlaylist, refs: list[str], resolve: Resolve, *, now: float) -> None:
         """Take in a copy of the origin's playlist; arguments as for `Window.observe`."""
@@ -88,7 +98,7 @@ class Companion:
             at = find(self._lead.axis, waiting.place, self._shift or 0.0)
             if at + waiting.place.duration_s > limit and not self._lead.ended:
                 break
-            self._waiting.pop(0)
+            self._waiting.popleft()
             self._list(waiting, at)
         self.listing.trim()
         while self._spans and self.listing.find(oldest := next(iter(self._spans))) is None:
@@ -102,6 +112,10 @@ class Companion:
     def text(self) -> str | None:
         """Return the playlist as it stands, None as long as nothing is out."""
         return self.listing.text(ended=self.ended and self._lead.ended)
+
+    def hold(self) -> None:
+        """Have `text` say what it says now until the listing is released."""
+        self.listing.hold(ended=self.ended and self._lead.ended)
 
     def _aligned(self, playlist: MediaPlaylist) -> float:
         """Return the shift onto the lead's axis where neither dates nor discontinuities tell."""

@@ -29,6 +29,15 @@ class Listing:
         self._head: Head | None = None
         self._text: str | None = None
         self._ended = False
+        self._origin_s = 0.0
+        self._n_shown: int | None = None
+        self._held = False
+        self._told: str | None = None
+
+    @property
+    def is_out(self) -> bool:
+        """Return whether there is a text."""
+        return self._told is not None if self._held else bool(self._items)
 
     @property
     def origin(self) -> MediaPlaylist | None:
@@ -43,6 +52,8 @@ class Listing:
     def take(self, origin: MediaPlaylist) -> None:
         """Take in a copy of the origin's playlist; its playlist-level tags count at first sight (RFC 8216, 6.2.1)."""
         self._origin = origin
+        self._origin_s = sum([segment.duration_s for segment in origin.segments])
+        self._n_shown = None
         if self._head is None:
             self._head = head_of(origin)
 
@@ -57,7 +68,19 @@ class Listing:
         self._assets.update(item.assets)
         # 4.3.3.1 outweighs 6.2.1: the target duration rises for a segment that is longer, and for nothing else.
         self._head.target_s = max(self._head.target_s, int(item.segment.duration_s + 0.5))
-        self._text = None
+        self._text = self._n_shown = None
+
+    def hold(self, *, ended: bool) -> None:
+        """Have `text` say what it says now until `release`: a thread is about to list a great many.
+
+        Args:
+            ended: as for `text`.
+        """
+        self._told, self._held = self.text(ended=ended), True
+
+    def release(self) -> None:
+        """Say what is listed again."""
+        self._told, self._held = None, False
 
     def find(self, key: tuple[int, int]) -> Listed | None:
         """Return a segment by generation and number that is out and still kept, or None."""
@@ -73,6 +96,8 @@ class Listing:
         Args:
             ended: whether nothing will be added any more. Once it was True the text stays what it then was (6.2.1).
         """
+        if self._held:
+            return self._told
         if self._head is None or not self._items:
             return None
         if self._text is None or (ended and not self._ended):
@@ -99,20 +124,20 @@ class Listing:
         # 6.2.2: a segment stays available, after it left the list, as long as the list is plus its own duration.
         keep = 2 * self._count_shown() + 2
         if len(self._items) > keep:
-            for item in self._items[:-keep]:
+            gone = self._items[:-keep]
+            for item in gone:
                 del self._by_key[item.key]
             del self._items[:-keep]
             del self._texts[:-keep]
-            self._assets = dict(pair for item in self._items for pair in item.assets)
+            if any(item.assets for item in gone):
+                self._assets = dict(pair for item in self._items for pair in item.assets)
 
     def _count_shown(self) -> int:
         """Return how many segments the list has; the first of them never goes back."""
-        assert self._origin is not None
+        if self._n_shown is not None:
+            return self._n_shown
         assert self._head is not None
-        wanted_s = max(
-            MIN_WINDOW_TARGETS * self._head.target_s,
-            sum(segment.duration_s for segment in self._origin.segments),
-        )
+        wanted_s = max(MIN_WINDOW_TARGETS * self._head.target_s, self._origin_s)
         count, length_s = 0, 0.0
         for item in reversed(self._items):
             enough = length_s >= wanted_s and not self._head.whole
@@ -124,4 +149,5 @@ class Listing:
             if item.broken:
                 break
         self._first_shown = self._items[-count].key
+        self._n_shown = count
         return count

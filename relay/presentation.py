@@ -56,6 +56,27 @@ class Presentation:
         """Take in a copy of a companion's media playlist; arguments as for `Window.observe`."""
         self._companions[rendition].observe(playlist, refs, resolve, now=now)
 
+    def hold(self) -> None:
+        """Have every text stay what it is until `release`: a thread is about to change a great deal."""
+        self.window.listing.hold(ended=self.window.ended)
+        for companion in self._companions.values():
+            companion.hold()
+
+    def release(self) -> None:
+        """Let the texts say what is out again."""
+        self.window.listing.release()
+        for companion in self._companions.values():
+            companion.listing.release()
+
+    @property
+    def n_waiting(self) -> int:
+        """Return how many segments are known and not out, of the rendition that has most."""
+        return max([self.window.n_waiting, *(one.n_waiting for one in self._companions.values())])
+
+    def unseen(self, rendition: str, playlist: MediaPlaylist) -> int:
+        """Return how many segments of a companion's copy may be new."""
+        return self._companions[rendition].unseen(playlist)
+
     def is_behind(self, rendition: str) -> bool:
         """Return whether the lead is out further than a companion is known."""
         return self._companions[rendition].behind
@@ -75,7 +96,7 @@ class Presentation:
             if self._variants is None:
                 return self.window.text()
             # Players take a missing media playlist for the end: the top one comes when the lead is out.
-            return self._variants.text() if self.window.listing.last is not None else None
+            return self._variants.text() if self.window.listing.is_out else None
         if self._variants is None:
             return None
         if rendition == self._lead_name:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from kernel.follow import PlaylistFollower, is_same_segment
+from kernel.follow import PlaylistFollower, is_same_segment, tail_of
 from kernel.histogram import Histogram
 from kernel.marks import Opened, ReleaseMark
 from kernel.playlist import MediaPlaylist, PlaylistSegment
@@ -37,10 +38,14 @@ LATE_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5
 
 @dataclass(slots=True)
 class Block:
-    """A segment of the origin's list that is not out. `own` is the number that our own following gives it."""
+    """A segment of the origin's list that is not out.
+
+    `own` is the number that our own following gives it; `tail` is how its path ends, by which feeds' timings find it.
+    """
 
     own: SegmentKey
     ref: str
+    tail: str
     segment: PlaylistSegment
     seen_at: float
     resolve: Resolve
@@ -98,6 +103,15 @@ class Window:
         """Return whether feeds speaks of segments that no copy of the playlist has shown us yet."""
         return bool(self._unmatched)
 
+    @property
+    def n_waiting(self) -> int:
+        """Return how many segments are known and not out."""
+        return len(self._waiting)
+
+    def unseen(self, playlist: MediaPlaylist) -> int:
+        """Return how many segments of a copy may be new to us."""
+        return self._follower.unseen(playlist)
+
     def observe(self, playlist: MediaPlaylist, refs: list[str], resolve: Resolve, *, now: float) -> None:
         """Take in a copy of the origin's playlist.
 
@@ -115,7 +129,9 @@ class Window:
             restarted = item.key.generation != generation
             generation = item.key.generation
             place = self.axis.add(item.segment, restarted=restarted)
-            self._waiting[item.key] = Block(item.key, item.ref, item.segment, now, resolve, place)
+            self._waiting[item.key] = Block(
+                item.key, item.ref, tail_of(item.segment.uri), item.segment, now, resolve, place
+            )  # fmt: skip
         unmatched, self._unmatched = self._unmatched, []
         for timing in unmatched:
             self.on_timing(timing)
@@ -140,8 +156,10 @@ class Window:
         ):
             return  # as nearly always: where a hundred thousand wait, not all of them are looked at
         newest: Block | None = None
+        path = urlsplit(timing.uri).path
         for block in self._waiting.values():
-            if is_same_segment(timing.uri, block.ref, block.segment.uri):
+            # As `is_same_segment` has it, with nothing done anew for each.
+            if timing.uri == block.ref or path.endswith(block.tail):
                 if self._key_of(block) == timing.key:
                     return
                 newest = block if newest is None or block.own > newest.own else newest
@@ -206,7 +224,12 @@ class Window:
         last = self.listing.last
         if last is not None and mark.key <= last.key:
             return True
-        # The newest first: at a start-up it is the one that is marked.
+        if not self._waiting:
+            return False
+        newest = next(reversed(self._waiting.values()))
+        if newest.own.generation == next(iter(self._waiting)).generation:
+            # Of one life of the origin's the numbers rise, feeds' as ours: not all of a hundred thousand are asked.
+            return self._key_of(newest) >= mark.key
         return any(self._key_of(block) >= mark.key for block in reversed(self._waiting.values()))
 
     def _oldest_unmarked(self) -> Block | None:

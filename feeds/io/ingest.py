@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import structlog
@@ -31,6 +32,7 @@ from kernel.bus import Bus, marks_topic, state_signal, timings_topic
 from kernel.errors import JournalError, MediaError, OriginError, OriginMissing
 from kernel.follow import Found
 from kernel.histogram import Histogram
+from kernel.io.aside import MANY, aside
 from kernel.io.origin import Fetcher
 from kernel.io.playlists import OriginReader
 from kernel.marks import ReleaseMark
@@ -190,7 +192,9 @@ class StreamIngest:
         found: list[Found] = []
         if copy is not None:
             self._base_ref = copy.ref
-            found = self.feed.observe(copy.playlist, copy.refs, now=self._bus.now())
+            observe = partial(self.feed.observe, copy.playlist, copy.refs, now=self._bus.now())
+            # Nobody else looks at what that changes before we go on.
+            found = await aside(observe) if self.feed.unseen(copy.playlist) > MANY else observe()
             for item in found:
                 # What lies further back than a client may resume is listed, but nothing is pinned to it.
                 if not item.older:

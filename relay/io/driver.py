@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
 from kernel.bus import Bus, Cancel, epoch_signal, marks_topic, opened_signal, served_signal, timings_topic
+from kernel.io.aside import MANY, aside
 from kernel.io.origin import Fetcher
 from kernel.io.playlists import TOP_REFRESH_S, OriginReader, PlaylistReader
-from kernel.marks import ReleaseMark, Served
+from kernel.marks import Opened, ReleaseMark, Served
 from kernel.showings import Showing
 from kernel.timeline import SegmentTiming
 from kernel.variables import Variables
 from relay.presentation import Presentation
 from relay.served import Tally, Whose
 
+T = TypeVar("T")
 log = structlog.get_logger("relay")
 
 FIRST_POLL_S = 0.5
@@ -55,9 +60,14 @@ class StreamRelay:
         self._companion_pokes: dict[str, asyncio.Event] = {}
         self._seen_at = float("-inf")
         self._epoch: str | None = None
+        # Held while a thread has the presentation; what is said meanwhile is heard afterwards.
+        self._changing = asyncio.Lock()
+        self._said: list[Callable[[], None]] = []
 
     def sent(self, whose: Whose, start: int, stop: int, length: int) -> None:
         """Take note that bytes of a segment went to a session; tell the hub once they cover half of it."""
+        if self._later(partial(self.sent, whose, start, stop, length)):
+            return
         if self._tally.add(whose, start, stop, length):
             session, rendition, key = whose
             if (shown := self.presentation.shown_in(rendition, key)) is not None:
@@ -78,7 +88,7 @@ class StreamRelay:
                 cancels.append(self._bus.subscribe(marks_topic(stream), self._on_mark))
                 while True:
                     await self._follow(group)
-                    self._open()
+                    self._tell(await self._change(self._open, self.presentation.n_waiting))
                     await self._wait()
             finally:
                 for cancel in cancels:
@@ -88,7 +98,8 @@ class StreamRelay:
         """Read the origin's playlists if it is time, from the shared copies if those are new enough."""
         top = await self._reader.read_top(max_age_s=FIRST_POLL_S)
         if top is not None and top.playlist is not None:
-            for rendition in self.presentation.observe_top(top.playlist, top.resolve):
+            observe_top = partial(self.presentation.observe_top, top.playlist, top.resolve)
+            for rendition in await self._change(observe_top, 0):
                 if not rendition.lead and rendition.name not in self._companion_pokes:
                     self._companion_pokes[rendition.name] = asyncio.Event()
                     group.create_task(self._accompany(rendition.name, rendition.ref, top.variables))
@@ -98,7 +109,8 @@ class StreamRelay:
         self._seen_at = now
         copy = await self._reader.read_lead(max_age_s=poll_s)
         if copy is not None:
-            self._window.observe(copy.playlist, copy.refs, copy.resolve, now=self._bus.now())
+            observe = partial(self._window.observe, copy.playlist, copy.refs, copy.resolve, now=self._bus.now())
+            await self._change(observe, self._window.unseen(copy.playlist))
 
     def _poll_s(self) -> float:
         if self._window.wants_playlist:
@@ -125,7 +137,10 @@ class StreamRelay:
         while True:
             copy = await reader.read(ref, max_age_s=MIN_REFRESH_S, variables=variables)
             if copy is not None:
-                self.presentation.observe(name, copy.playlist, copy.refs, copy.resolve, now=self._bus.now())
+                observe = partial(
+                    self.presentation.observe, name, copy.playlist, copy.refs, copy.resolve, now=self._bus.now()
+                )
+                await self._change(observe, self.presentation.unseen(name, copy.playlist))
             target_s = self._window.target_duration_s
             behind = self.presentation.is_behind(name) or target_s is None
             poke.clear()
@@ -133,29 +148,71 @@ class StreamRelay:
                 async with asyncio.timeout(CATCH_UP_S if behind else target_s):
                     await poke.wait()
 
+    async def _change(self, change: Callable[[], T], n_segments: int) -> T:
+        """Change the presentation: at once, or, where many segments are concerned, in a thread.
+
+        Others see it as it was until it is done, and what the bus says meanwhile is heard then: as if the loop had
+        stood still, but for all else that is on it.
+        """
+        async with self._changing:
+            if n_segments <= MANY:
+                return change()
+            self.presentation.hold()
+            try:
+                return await aside(change)
+            finally:
+                self.presentation.release()
+                # Behind the lock, which is free when they are called.
+                asyncio.get_running_loop().call_soon(self._hear)
+
+    def _later(self, heard: Callable[[], None]) -> bool:
+        """Tell whether something must wait; it is then heard in its turn, behind all that was said before."""
+        waits = self._changing.locked() or bool(self._said)
+        if waits:
+            self._said.append(heard)
+        return waits
+
+    def _hear(self) -> None:
+        """Hear what was said while a thread had the presentation."""
+        said, self._said = self._said, []
+        for heard in said:
+            heard()
+
     def _on_epoch(self, epoch: str) -> None:
+        if self._later(partial(self._on_epoch, epoch)):
+            return
         if self._epoch not in (None, epoch):
             log.warning("epoch.changed", event_id=self.showing.event_id)
             self._window.begin_epoch()
         self._epoch = epoch
 
-    def _on_timing(self, _: int, timing: SegmentTiming) -> None:
+    def _on_timing(self, number: int, timing: SegmentTiming) -> None:
+        if self._later(partial(self._on_timing, number, timing)):
+            return
         self._window.on_timing(timing)
         if self._window.wants_playlist:
             # Feeds has seen a newer copy than ours: it lies in the fetcher's cache.
             self._seen_at = min(self._seen_at, self._bus.now() - MIN_REFRESH_S)
             self._poke.set()
 
-    def _on_mark(self, _: int, mark: ReleaseMark) -> None:
+    def _on_mark(self, number: int, mark: ReleaseMark) -> None:
+        if self._later(partial(self._on_mark, number, mark)):
+            return
         self._window.on_mark(mark)
-        self._open()
+        if self.presentation.n_waiting <= MANY:
+            self._tell(self._open())
         self._poke.set()
 
-    def _open(self) -> None:
-        first = self._window.listing.last is None
+    def _open(self) -> tuple[bool, list[Opened]]:
+        """Open what is due; return whether it is the first, and what to tell."""
+        first = not self._window.listing.is_out
         opened = self._window.handle_timer(now=self._bus.now())
         if opened:
             self.presentation.open_companions()
+        return first, opened
+
+    def _tell(self, what: tuple[bool, list[Opened]]) -> None:
+        first, opened = what
         for one in opened:
             if first and self._window.listing.last is not None:
                 first = False

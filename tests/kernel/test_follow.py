@@ -144,3 +144,44 @@ def test_a_list_that_moves_is_the_same_list() -> None:
     moved = playlist(["w/a.ts", "w/b.ts"])
     assert len(follower.observe(moved, ["https://one/x/w/a.ts", "https://one/x/w/b.ts"], 2.0)) == 2
     assert follower.generation == 1
+
+
+def test_of_what_lies_before_the_first_only_so_much_is_found() -> None:
+    copy = playlist(["a", "b", "c", "d", "e"], discontinuities=[1])
+    found = PlaylistFollower(hold_s=3.0, max_older=1).observe(copy, refs(copy), 100.0)
+    assert [(item.key.msn, item.older) for item in found] == [(2, False), (3, False), (4, False), (1, True)]
+    # It is known all the same: nothing is found twice, and nothing is taken for a rewind.
+    follower = PlaylistFollower(max_older=0)
+    assert observe(follower, ["a", "b", "c"]) == [(0, 2)]
+    assert observe(follower, ["b", "c", "d"], first=1) == [(0, 3)]
+
+
+def test_a_copy_with_a_great_many_is_followed_like_any_other() -> None:
+    count = REMEMBERED_SEGMENTS + 1_000
+    names = [f"s{number}" for number in range(2 * count + 1)]
+    follower = PlaylistFollower()
+    assert follower.unseen(playlist(names[:count])) == count
+    assert len(observe(follower, names[:count])) == count
+    later = playlist(names[1 : count + 3], first=1)
+    assert follower.unseen(later) == 3
+    found = follower.observe(later, refs(later), 100.0)
+    assert [(item.key.msn, item.arrived, item.seen) for item in found] == [
+        (count, 96.0, False), (count + 1, 98.0, False), (count + 2, 100.0, True)
+    ]  # fmt: skip
+    # An older copy finds nothing; one with other names under the newest numbers is a rewind.
+    assert observe(follower, names[:count]) == []
+    assert follower.unseen(playlist(names[:count])) == count
+    more = observe(follower, names[: 2 * count])
+    assert [key.msn for key in (more[0], more[-1])] == [count + 3, 2 * count - 1]
+    assert observe(follower, [*names[count : 2 * count - 1], "x"], first=count)[0] == (1, 2 * count)
+
+
+def test_how_many_may_be_new() -> None:
+    follower = PlaylistFollower()
+    assert follower.unseen(playlist([])) == 0
+    observe(follower, ["a", "b", "c"], first=5)
+    assert follower.unseen(playlist(["b", "c"], first=6)) == 0
+    assert follower.unseen(playlist(["c", "d"], first=7)) == 1
+    # It may have begun anew.
+    assert follower.unseen(playlist(["a", "b"], first=5)) == 2
+    assert follower.unseen(playlist(["x", "y"], first=90)) == 2

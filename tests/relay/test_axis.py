@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kernel.playlist import MediaPlaylist, parse_media_playlist
 from relay import axis as module
@@ -91,3 +93,26 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(lead._places) <= 20
     assert len(lead._by_msn) <= 20
     assert lead.end == 95
+
+
+@given(st.lists(st.tuples(st.sampled_from([0, 1, 2, 5]), st.booleans()), max_size=12), st.integers(-5, 60))
+def test_dates_that_rise_are_searched_as_they_are_walked_through(steps: list[tuple[int, bool]], second: int) -> None:
+    body, at = "", 10
+    for step, broken in steps:
+        at += step
+        body += ("#EXT-X-DISCONTINUITY\n" if broken else "") + f"{dated(at)}#EXTINF:2,\na\n"
+    searched, walked = laid(body), laid(body)
+    assert searched._rising
+    walked._rising = False
+    start = segments(f"{dated(0)}#EXTINF:2,\na\n").segments[0].pdt
+    assert start is not None
+    assert searched.of_wall(start + second) == walked.of_wall(start + second)
+
+
+def test_dates_that_fall_or_are_missing_are_walked_through() -> None:
+    lead = laid(f"{dated(30)}#EXTINF:2,\na\n#EXT-X-DISCONTINUITY\n{dated(10)}#EXTINF:2,\nb\n")
+    start = segments(f"{dated(10)}#EXTINF:2,\na\n").segments[0].pdt
+    assert start is not None
+    assert lead.of_wall(start + 21) == pytest.approx(2 + 21)
+    undated = laid(f"#EXTINF:2,\na\n#EXT-X-DISCONTINUITY\n{dated(10)}#EXTINF:2,\nb\n")
+    assert undated.of_wall(start + 1) == pytest.approx(3)

@@ -80,3 +80,28 @@ def test_what_left_stays_available_for_a_while() -> None:
     assert listing.find((0, 32)) is not None
     assert listing.find((0, 20)) is None
     assert listing.asset("key-0000000000000000.bin") is None
+
+
+def test_while_it_is_held_it_says_what_it_said() -> None:
+    listing, copy = Listing(), playlist(["a.ts", "b.ts", "c.ts"], ended=True, kind="VOD")
+    listing.hold(ended=False)
+    grow(listing, copy, upto=1)
+    assert listing.text(ended=False) is None
+    assert not listing.is_out
+    grow(listing, copy, upto=2)
+    listing.release()
+    assert listing.is_out
+    whole = listing.text(ended=True)
+    # Nobody has seen a part of it, so it is still a VOD.
+    assert whole is not None
+    assert "#EXT-X-PLAYLIST-TYPE:VOD" in whole
+    live, other = Listing(), Listing()
+    for one in (live, other):
+        grow(one, playlist(["a.ts", "b.ts", "c.ts"]), upto=0)
+    live.hold(ended=False)
+    grow(live, playlist(["a.ts", "b.ts", "c.ts"]), upto=2)
+    assert live.is_out
+    assert live.text(ended=True) == other.text(ended=False)
+    live.release()
+    grow(other, playlist(["a.ts", "b.ts", "c.ts"]), upto=2)
+    assert live.text(ended=False) == other.text(ended=False)

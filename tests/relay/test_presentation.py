@@ -70,3 +70,19 @@ def test_only_what_carries_the_picture_shows_segments_of_the_lead() -> None:
 def test_a_programme_without_pictures_is_what_its_lead_is() -> None:
     presentation = Presentation(Showing("game", "http://origin.test/x.m3u8"))
     assert presentation.shown_in("main", SegmentKey(0, 4)) == (4, 4)
+
+
+def test_while_it_is_held_all_of_it_says_what_it_said() -> None:
+    presentation = Presentation(Showing("game", "http://origin.test/x.m3u8"))
+    presentation.observe_top(parse_multivariant(TOP), resolve)
+    lead, audio = playlist(["a.ts", "b.ts"]), playlist(["a.aac", "b.aac"])
+    presentation.window.observe(lead, refs(lead), lambda uri: BASE + uri, now=0.0)
+    presentation.observe("a0", audio, refs(audio), lambda uri: BASE + uri, now=0.0)
+    assert presentation.n_waiting == 2
+    assert presentation.unseen("a0", playlist(["b.aac", "c.aac"], first=1)) == 1
+    presentation.hold()
+    open_lead(presentation, 0)
+    assert [presentation.text(name) for name in (None, "v0", "a0")] == [None, None, None]
+    presentation.release()
+    assert None not in [presentation.text(name) for name in (None, "v0", "a0")]
+    assert presentation.n_waiting == 1

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from kernel.bus import epoch_signal, marks_topic, opened_signal, timings_topic
+from kernel.io.aside import MANY
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.origin import Fetcher
 from kernel.marks import Opened, ReleaseMark
@@ -109,3 +111,45 @@ async def test_it_says_in_which_epoch_it_opens(stage: Stage) -> None:
     assert stage.relay.presentation.window.next_deadline() != 1e12
     stage.bus.publish(marks_topic("game"), 2, ReleaseMark("game", 0, 1, None, timing(1, "b.ts").upto, 0.0))
     assert (await stage.opened.get()).epoch == "e2"
+
+
+async def test_a_great_many_segments_open_as_few_do(tmp_path: Path) -> None:
+    names = [f"s{number}.ts" for number in range(MANY + 200)]
+    write_list(tmp_path, names, size=1)
+    stage = Stage(tmp_path)
+    running = asyncio.create_task(stage.relay.run())
+    stage.release(len(names) - 2, names[-2])
+    opened = await stage.opened.get()
+    assert opened.msn == len(names) - 2
+    text = stage.relay.presentation.text(None) or ""
+    assert [line for line in text.splitlines() if not line.startswith("#")] == [
+        f"main/0-{number}.ts" for number in range(len(names) - 1)
+    ]
+    stage.release(len(names) - 1, names[-1])
+    assert stage.opened.get_nowait().msn == len(names) - 1
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await stage.fetcher.aclose()
+
+
+async def test_what_is_said_while_a_thread_is_at_work_is_heard_afterwards_in_its_order(stage: Stage) -> None:
+    stage.release(0, "a.ts")
+    await stage.opened.get()
+    text = stage.relay.presentation.text(None)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        go_on.wait()
+
+    changing = asyncio.create_task(stage.relay._change(work, MANY + 1))
+    await asyncio.to_thread(begun.wait)
+    stage.release(1, "b.ts")
+    write_list(stage.folder, ["a.ts", "b.ts", "c.ts"])
+    assert stage.opened.empty()
+    assert stage.relay.presentation.text(None) is text
+    go_on.set()
+    await changing
+    stage.release(2, "c.ts")
+    assert [(await stage.opened.get()).msn for _ in range(2)] == [1, 2]
+    assert "main/0-2.ts" in (stage.relay.presentation.text(None) or "")
