@@ -5,6 +5,8 @@
   (memfd). The file itself may then be deleted, truncated or overwritten at any moment, which would end a process that
   has it mapped (SIGBUS), and no look-up on the loop ever waits for the disk. It costs as much memory as the file is
   large, twice that while one follows another.
+* Where a city database's record lies is found by a search of our own (`relay.place.geo_tree`), and what was made of it
+  is remembered: decoding its names takes five times as long.
 * A database is tried before it is used: its type must be of the kind wanted, and a thousand addresses all over the
   Internet must be answered by records, or by nothing. What is corrupt beyond that turns up as a fault of a look-up,
   which is counted and means: unknown.
@@ -13,7 +15,9 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
+import struct
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +27,9 @@ import structlog
 
 from kernel.errors import DecodeError, SettingsError
 from relay.io.kept_files import KeptFile
+from relay.place.addresses import Address, read_address
+from relay.place.geo_records import UNKNOWN, CityFacts, city_facts
+from relay.place.geo_tree import SearchTree
 
 try:
     from maxminddb.extension import Reader
@@ -33,6 +40,9 @@ log = structlog.get_logger("place")
 
 MAX_BYTES = 2 << 30
 """City databases have 60 to 150 MB, MaxMind's Enterprise 500."""
+
+MAX_FACTS = 65_536
+"""Records whose facts are remembered, some 400 bytes each."""
 
 _PROBES = 1_024
 _COPY_BYTES = 8 << 20
@@ -64,6 +74,9 @@ class GeoDatabase:
         kind: what it is asked for.
         reader: of the copy.
         copy: the copy's file descriptor; closed by us.
+
+    Raises:
+        ValueError: its search tree is none.
     """
 
     def __init__(self, kind: DatabaseKind, reader: maxminddb.Reader, copy: int) -> None:
@@ -77,6 +90,12 @@ class GeoDatabase:
         self._get = reader.get
         self._copy = copy
         self._holds_ipv6 = metadata.ip_version == 6
+        self._mapped = mmap.mmap(copy, 0, access=mmap.ACCESS_READ)
+        self._body = memoryview(self._mapped)
+        self._tree = SearchTree(
+            self._body, n_nodes=metadata.node_count, record_bits=metadata.record_size, holds_ipv6=self._holds_ipv6
+        )
+        self._facts: dict[int, CityFacts] = {}
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.database_type}@{self.built_at}"
@@ -93,9 +112,42 @@ class GeoDatabase:
                 self._count(error)
         return None
 
+    def city(self, address: Address) -> CityFacts:
+        """Return what is said of where an address is.
+
+        Guaranteed: what `city_facts` makes of `get`. It is made once of each record, and remembered within bounds.
+        """
+        try:
+            record = self._tree.record(address)
+        except (struct.error, ValueError):
+            # The tree is corrupt there, or all is closed: let `get` say so.
+            return self._city(address)
+        if record is None:
+            return UNKNOWN
+        facts = self._facts.get(record)
+        if facts is None:
+            facts = self._city(address)
+            if len(self._facts) >= MAX_FACTS:
+                self._facts.clear()
+            self._facts[record] = facts
+        return facts
+
+    def agrees(self, address: Address) -> bool:
+        """Return whether our search finds a record where the library's does."""
+        try:
+            return (self._tree.record(address) is None) == (self._reader.get(address.text) is None)
+        except struct.error:
+            return False
+
+    def _city(self, address: Address) -> CityFacts:
+        return city_facts(self.get(address.text), with_districts=self.with_districts)
+
     def close(self) -> None:
         """Let go of the memory: from now on every address is unknown."""
         self._reader.close()
+        self._facts.clear()
+        self._body.release()
+        self._mapped.close()
         if self._copy >= 0:
             os.close(self._copy)
             self._copy = -1
@@ -122,7 +174,7 @@ def open_database(path: Path, kind: DatabaseKind) -> GeoDatabase:
         reader = maxminddb.open_database(f"/proc/self/fd/{copy}", maxminddb.MODE_MMAP_EXT)
         database = GeoDatabase(kind, reader, copy)
         _try_out(database, reader, path)
-    except maxminddb.InvalidDatabaseError:
+    except (maxminddb.InvalidDatabaseError, struct.error, ValueError):
         _drop(reader, copy)
         raise DecodeError(f"{path} is no place database, or is cut short: put a whole .mmdb file there") from None
     except BaseException:
@@ -162,6 +214,9 @@ def _try_out(database: GeoDatabase, reader: maxminddb.Reader, path: Path) -> Non
             raise DecodeError(f"{path} is corrupt: {probe}: {str(error)[:200]}") from None
         if record is not None and not isinstance(record, dict):
             raise DecodeError(f"{path} is corrupt: what it says of {probe} is no map")
+        address = read_address(probe)
+        if address is not None and address.text == probe and not database.agrees(address):
+            raise DecodeError(f"{path} is corrupt: {probe} is found in it by one search, and not by another")
 
 
 def _probes(*, with_ipv6: bool) -> list[str]:

@@ -22,7 +22,7 @@ import structlog
 from relay.io.geo_databases import DatabaseKind, GeoDatabases
 from relay.io.place_lists import PlaceLists
 from relay.place.addresses import MAX_CHARS, read_address
-from relay.place.geo_records import UNKNOWN, CityFacts, asn_of, city_facts, classes_of
+from relay.place.geo_records import UNKNOWN, CityFacts, asn_of, classes_of
 from relay.place.model import IpPlace, NetworkClass
 from relay.place.networks import Networks
 
@@ -146,7 +146,7 @@ class Locator:
     def _remember(self, text: str) -> IpPlace:
         place = self._old.get(text)
         if place is None:
-            place = self._locate(text)
+            place = self.look_up(text)
             if len(text) > MAX_CHARS:
                 # No address, and as long as whoever wrote it likes.
                 return place
@@ -155,7 +155,8 @@ class Locator:
         self._young[text] = place
         return place
 
-    def _locate(self, text: str) -> IpPlace:
+    def look_up(self, text: str) -> IpPlace:
+        """Return the same as `locate`, whatever is remembered; nothing is."""
         self.cold += 1
         address = read_address(text)
         if address is None:
@@ -164,7 +165,7 @@ class Locator:
             return IpPlace(address.text, is_public=False)
         facts, asn, classes = UNKNOWN, None, _NO_CLASS
         if self._city is not None:
-            facts = city_facts(self._city.get(address.text), with_districts=self._city.with_districts)
+            facts = self._city.city(address)
         if self._asn is not None:
             asn = asn_of(self._asn.get(address.text))
         if self._anonymous is not None:

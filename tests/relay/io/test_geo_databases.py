@@ -10,11 +10,13 @@ import maxminddb
 import pytest
 
 from fixtures.mmdb import BUILT_AT, write_database
-from fixtures.places import make_anonymous, make_asn, make_city, make_dbip
+from fixtures.places import SPOTS, make_anonymous, make_asn, make_city, make_dbip
 from kernel.errors import DecodeError, SettingsError
 from relay.io import geo_databases as module
 from relay.io.geo_databases import DatabaseKind, GeoDatabase, GeoDatabases, open_database
-from relay.place.geo_records import city_facts, classes_of
+from relay.place.addresses import read_address
+from relay.place.geo_records import UNKNOWN, city_facts, classes_of
+from relay.place.geo_tree import SearchTree
 from relay.place.model import NetworkClass, Point
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "mmdb"
@@ -149,6 +151,35 @@ def test_what_is_in_use_survives_whatever_becomes_of_its_file(city: Path, harm: 
     assert town(database, "45.16.2.9") == "Pasadena"
     assert town(database, "2600:6c50:1::1") == "Los Angeles"
     database.close()
+
+
+def test_what_is_made_of_a_record_is_remembered(city: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_FACTS", 4)
+    database = open_database(city, CITY)
+    for _ in range(2):
+        for spot in SPOTS:
+            address = read_address(spot.network.split("/")[0])
+            assert address is not None
+            assert database.city(address) == city_facts(database.get(address.text))
+            # All that share a record share what was made of it.
+            assert database.city(address) is database.city(address)
+            assert len(database._facts) <= 4
+    elsewhere = read_address("9.9.9.9")
+    assert elsewhere is not None
+    assert database.city(elsewhere) == UNKNOWN
+    database.close()
+    pasadena = read_address("45.16.2.9")
+    assert pasadena is not None
+    assert database.city(pasadena) == UNKNOWN
+    database.close()
+
+
+def test_two_searches_must_agree(city: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SearchTree, "record", lambda *_: 7)
+    before = n_open_files()
+    with pytest.raises(DecodeError, match="is found in it by one search, and not by another"):
+        open_database(city, CITY)
+    assert n_open_files() == before
 
 
 def test_a_database_of_ipv4_alone_knows_no_ipv6(city: Path) -> None:
