@@ -158,7 +158,8 @@ def entitled(said: Mapping[str, Any], issuer: Issuer, kid: str) -> Claims | Flaw
     audience = said.get("aud")
     # RFC 7519, 4.1.3: a text, or a list of them.
     audiences = audience if isinstance(audience, list) else [audience]
-    if said.get("iss") != issuer.name or issuer.audience not in audiences:
+    ours = issuer.audience in audiences and all(isinstance(one, str) for one in audiences)
+    if said.get("iss") != issuer.name or not ours:
         return Flaw.WRONG_ISSUER
     return Flaw.BAD_CLAIMS if claims_faults(said, issuer.names) else _claims(said, issuer.names, kid)
 

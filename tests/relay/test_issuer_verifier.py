@@ -100,6 +100,7 @@ def test_claims_under_other_names() -> None:
         ({"aud": None}, Flaw.WRONG_ISSUER),
         ({"aud": "lockstep2"}, Flaw.WRONG_ISSUER),
         ({"aud": []}, Flaw.WRONG_ISSUER),
+        ({"aud": ["lockstep", 1]}, Flaw.WRONG_ISSUER),
         ({"aud": [["lockstep"]]}, Flaw.WRONG_ISSUER),
         ({"aud": {"lockstep": 1}}, Flaw.WRONG_ISSUER),
         ({"typ": "session"}, Flaw.WRONG_PURPOSE),
