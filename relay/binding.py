@@ -1,8 +1,9 @@
 """What a session is tied to: the network and the class of device by which its entitlement was brought.
 
 A network is an IPv4 /24 or an IPv6 /48: a phone that gets a new address from its cell, or a home from its line, stays
-in it; a link that is handed on does not. In the token stands a hash of 64 bits, keyed with a secret that is derived
-from the key that signs the token: whoever reads a token learns no address, and cannot try all of them out either.
+in it; a link that is handed on does not. Where IPv6 carries an IPv4, that one counts (`relay/place/addresses.py`). In
+the token stands a hash of 64 bits, keyed with a secret that is derived from the key that signs the token: whoever reads
+a token learns no address, and cannot try all of them out either.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Mapping
 from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
 
 from kernel.decisions import Whence
 from kernel.tokens import Claims, Reason, checked_keys
 from relay.devices import MAX_AGENT_CHARS, device_of
+from relay.place.addresses import read_address
 
 IPV4_PREFIX = 24
 IPV6_PREFIX = 48
@@ -86,13 +88,9 @@ class Binder:
 
 def network_of(address: str) -> str:
     """Return the network that counts for an address, empty where there is none: what is no address is one place."""
-    try:
-        known = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
+    known = read_address(address)
+    if known is None:
         return ""
-    if isinstance(known, ipaddress.IPv6Address):
-        if known.ipv4_mapped is None:
-            return str(ipaddress.ip_network((known, IPV6_PREFIX), strict=False))
-        # RFC 4291, 2.5.5.2: a socket for both families writes IPv4 so.
-        known = known.ipv4_mapped
-    return str(ipaddress.ip_network((known, IPV4_PREFIX), strict=False))
+    if known.is_ipv4:
+        return f"{IPv4Address(known.number >> 32 - IPV4_PREFIX << 32 - IPV4_PREFIX)}/{IPV4_PREFIX}"
+    return f"{IPv6Address(known.number >> 128 - IPV6_PREFIX << 128 - IPV6_PREFIX)}/{IPV6_PREFIX}"

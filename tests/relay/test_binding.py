@@ -33,6 +33,9 @@ def tied(binder: Binder, whence: Whence = HOME, kid: str = "k1") -> Claims:
         ("2001:db8:2::1", "2001:db8:2::/48"),
         # RFC 4291, 2.5.5.2
         ("::ffff:203.0.113.7", "203.0.113.0/24"),
+        # RFC 6052, 2.1: who is behind one NAT64 is not in one place
+        ("64:ff9b::203.0.113.7", "203.0.113.0/24"),
+        ("64:ff9b::cb00:7207", "203.0.114.0/24"),
         ("fe80::1%eth0", "fe80::/48"),
         ("", ""),
         ("unix:", ""),
