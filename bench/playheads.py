@@ -19,7 +19,7 @@ from hub.settings import HubSettings
 from hub.stream import Stream
 from hub.subscriber import Subscriber
 from kernel.cues import Cue, CueClass, CueType, Entry, Op
-from kernel.decisions import Decision, Scope, Verdict
+from kernel.decisions import NOWHERE, Decision, Scope, Verdict, Whence
 from kernel.marks import Opened, Served
 from kernel.pts import TICKS_PER_S, Ticks
 from kernel.showings import Showing
@@ -38,7 +38,7 @@ EVENT = "bench"
 FIGURE = 1.0
 
 
-def _admit(token: str | None, event_id: str, scope: Scope, *, now: float) -> Decision:
+def _admit(token: str | None, event_id: str, scope: Scope, *, now: float, whence: Whence = NOWHERE) -> Decision:
     scopes = frozenset({Scope.WATCH, Scope.WAGER})
     claims = Claims(token or "", "ann", event_id, 0, 1 << 40, (0, 1 << 40), "s", scopes)
     return Decision(Verdict.ADMIT, None, may_watch=True, may_wager=True, claims=claims)

@@ -103,7 +103,10 @@ async def serve(kind: str, redis: str | None) -> None:
     gate = Gate(TokenCache(TokenVerifier(KEYS)), index, lag_s=bus.lag_s, limits=StaleLimits())
     flights = AbortingFlights() if kind == "abort" else Flights()
     operators = Operators([Operator("bench", digest_of(OPERATOR), frozenset(OperatorScope))])
-    Enforcement(bus, index, [flights], wall=wall, max_stale_running_s=60).start()
+    Enforcement(
+        bus, index, [flights], judge=lambda claims, whence, scope: gate.decide(claims, "bench", scope, now=wall()),
+        wall=wall, max_stale_running_s=60,
+    ).start()  # fmt: skip
 
     async def media(request: Request) -> Response:
         decision = gate(request.path_params["token"], "bench", Scope.WATCH, now=wall())
@@ -274,7 +277,11 @@ def weigh(kind: str) -> None:
         print(weight, (time.process_time_ns() - begun) / LOOKUPS, 0)
         return
     bus, index = MemoryBus(time.monotonic), RevocationIndex()
-    Enforcement(bus, index, [Flights()], wall=wall, max_stale_running_s=60).start()
+    gate = Gate(TokenCache(TokenVerifier(KEYS)), index)
+    Enforcement(
+        bus, index, [Flights()], judge=lambda claims, whence, scope: gate.decide(claims, "bench", scope, now=wall()),
+        wall=wall, max_stale_running_s=60,
+    ).start()  # fmt: skip
     longest = 0
     for number in range(LIVE):
         expires = now + 60 * (1 + number % (30 * 1_440))

@@ -28,7 +28,7 @@ from websockets.frames import Frame, Opcode
 from hub.io.driver import Hub
 from hub.settings import HubSettings
 from kernel.bus import epoch_signal, state_signal
-from kernel.decisions import Decision, Scope, Verdict
+from kernel.decisions import NOWHERE, Decision, Scope, Verdict, Whence
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.system_time import monotonic, new_id, wall
 from kernel.showings import Showing
@@ -56,7 +56,7 @@ async def _serve_hub() -> None:
     bus = MemoryBus(asyncio.get_running_loop().time)
     tokens = TokenCache(TokenVerifier(KEYS))
 
-    def admit(token: str | None, event_id: str, scope: Scope, *, now: float) -> Decision:
+    def admit(token: str | None, event_id: str, scope: Scope, *, now: float, whence: Whence = NOWHERE) -> Decision:
         claims = tokens.verify(token or "", now=now)
         reason = claims.reason_at(now, event_id, scope) if claims is not None else None
         verdict = Verdict.ADMIT if claims is not None and reason is None else Verdict.REFUSE

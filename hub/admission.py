@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hub.close_codes import Bye, CloseCode, code_of
-from kernel.decisions import Admit, Decision, Scope
+from kernel.decisions import Admit, Decision, Judge, Scope, Whence
 from kernel.grants import Grants
 from kernel.tokens import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container
 
     from hub.subscriber import Subscriber
 
@@ -35,7 +35,7 @@ class Admission:
 
     def refusal(self, subscriber: Subscriber, token: str, wall: float) -> Bye | None:
         """Admit a subscriber by its token, or return why not. `wall` is Unix time in seconds."""
-        decision = self._decide(token, subscriber.event_id, wall)
+        decision = self._decide(token, subscriber, wall)
         claims = decision.claims
         if claims is None:
             return Bye(CloseCode.UNAUTHORIZED)
@@ -51,9 +51,37 @@ class Admission:
         self.grants.add(subscriber.number, claims)
         return None
 
-    def _decide(self, token: str, event_id: str, wall: float) -> Decision:
-        decision = self._admit(token, event_id, _SCOPES[0], now=wall)
-        for scope in _SCOPES[1:]:
-            if decision.reason is Reason.SCOPE_MISSING:
-                decision = self._admit(token, event_id, scope, now=wall)
-        return decision
+    def review(self, subscriber: Subscriber, judge: Judge) -> Bye | None:
+        """Ask again about a subscriber that is in; return why it must go."""
+        claims = self.grants.of(subscriber.number)
+        if claims is None:
+            return None
+        # Of the device it is the video's requests that tell: a socket may be another library's.
+        whence = Whence(subscriber.address, None)
+        decision = _first(lambda scope: judge(claims, whence, scope))
+        if not decision.admitted:
+            return Bye(code_of(decision.reason), str(decision.reason))
+        subscriber.may_wager = decision.may_wager
+        return None
+
+    def _decide(self, token: str, subscriber: Subscriber, wall: float) -> Decision:
+        event_id, whence = subscriber.event_id, Whence(subscriber.address, None)
+        return _first(lambda scope: self._admit(token, event_id, scope, now=wall, whence=whence))
+
+
+def _first(decide: Callable[[Scope], Decision]) -> Decision:
+    """Return the decision for the first scope that opens the socket, else the first that says why not."""
+    first = decision = decide(_SCOPES[0])
+    for scope in _SCOPES[1:]:
+        reason = decision.reason
+        # Where watching is refused for the place, wagering may be allowed.
+        if decision.admitted or not (reason is Reason.SCOPE_MISSING or _is_of_place(reason)):
+            return decision
+        if first.reason is Reason.SCOPE_MISSING:
+            first = decision
+        decision = decide(scope)
+    return decision if decision.admitted else first if first.reason is not Reason.SCOPE_MISSING else decision
+
+
+def _is_of_place(reason: Reason | None) -> bool:
+    return reason is not None and (reason.is_geo or reason.is_network)

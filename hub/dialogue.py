@@ -15,7 +15,7 @@ from hub.messages import VERSION
 from hub.playhead import MAX_INTERVAL_S, MAX_LEAD_MS, MIN_INTERVAL_S, Playhead, Report
 from hub.requests import Auth, Fault, Ping, Pos, Sub, Unsub, Update, Wish, default_wish, parse, revised
 from hub.subscriber import Filter, Phase, Subscriber
-from kernel.decisions import Admit, Scope
+from kernel.decisions import Admit, Judge, Scope
 from kernel.errors import DecodeError
 from kernel.feed_state import Health
 from kernel.tokens import Reason
@@ -122,6 +122,10 @@ class Dialogue:
         if isinstance(message, Update):
             return self._update(subscriber, stream, message, now, wall)
         return self._subscribe(subscriber, stream, message, now, wall)
+
+    def review(self, subscriber: Subscriber, judge: Judge) -> Bye | None:
+        """Ask again about a subscriber that has been admitted; return why it must go."""
+        return self._admission.review(subscriber, judge)
 
     def heartbeat(
         self, subscriber: Subscriber, *, now: float, wall: float, hashed: bool = False, ahead: bool = False

@@ -101,6 +101,7 @@ class Subscriber:
 
     __slots__ = (
         "account",
+        "address",
         "ahead",
         "based",
         "beat_at",
@@ -150,6 +151,7 @@ class Subscriber:
         self.phase = Phase.GREETED
         self.write: Callable[[bytes], None] = _nowhere
         # Admission
+        self.address = ""
         self.account: str | None = None
         self.origin_refused = False
         self.scopes: frozenset[str] = frozenset()

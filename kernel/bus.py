@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from kernel.cues import Entry
 from kernel.feed_state import FeedProgress, FeedState
@@ -166,6 +166,14 @@ def feeds_signal(stream: str) -> Signal[tuple[FeedState, ...]]:
 def progress_signal(stream: str) -> Signal[FeedProgress]:
     """Return the signal by which feeds says how far a source's data is known complete."""
     return Signal(f"{stream}/progress")
+
+
+def fixes_signal() -> Signal[list[Any]]:
+    """Return the signal by which it is told what a device says of where it is.
+
+    A record is `[session, lon, lat, accuracy_m, at]`: degrees, metres, Unix seconds.
+    """
+    return Signal("fixes")
 
 
 def revocations_topic() -> Topic[RevocationChange]:

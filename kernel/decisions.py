@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -32,11 +33,11 @@ class Whence(NamedTuple):
 
     Args:
         address: the client's, behind trusted proxies; empty where it is not known.
-        agent: the User-Agent field, empty without one.
+        agent: the User-Agent field, empty without one; None where it says nothing of the device that plays.
     """
 
     address: str = ""
-    agent: str = ""
+    agent: str | None = ""
 
 
 NOWHERE = Whence()
@@ -68,6 +69,12 @@ class Admit(Protocol):
     Guaranteed: no store, no bus and no lookup outside the process; it does not block.
     """
 
-    def __call__(self, token: str | None, event_id: str, scope: Scope, *, now: float) -> Decision:
+    def __call__(
+        self, token: str | None, event_id: str, scope: Scope, *, now: float, whence: Whence = NOWHERE
+    ) -> Decision:
         """Decide whether the bearer of `token` may use `event_id` for `scope` at `now`, in Unix seconds."""
         ...
+
+
+Judge = Callable[[Claims, Whence, Scope], Decision]
+"""Decide, as of now, on claims that were found genuine before; made by the composition root of `relay.gate`."""

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from feeds.io.journal import Journal
 from hub.io.socket import Socket
+from kernel.decisions import Decision, Scope, Whence
 from kernel.io.http import AccessLog, exception_handlers
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.origin import Fetcher
@@ -25,6 +26,7 @@ from kernel.io.redis_bus import RedisBus
 from kernel.io.system_time import monotonic, new_id, wall
 from kernel.revocation import RevocationIndex
 from kernel.showings import Showing
+from kernel.tokens import Claims
 from lockstep.admission import Admission
 from lockstep.allowances import Allowances
 from lockstep.answers import AnswerCounts
@@ -151,7 +153,9 @@ class Deployment:
         enforcers: list[Enforcer] = []
         enforcers += [self._relay.hls.flights] if self._relay else []
         enforcers += [self._hub.hub] if self._hub else []
-        self._enforcement = Enforcement(bus, self._index, enforcers, wall=wall, max_stale_running_s=stale_s)
+        self._enforcement = Enforcement(
+            bus, self._index, enforcers, judge=self._judge, wall=wall, max_stale_running_s=stale_s
+        )
         self._watch: LoopWatch | None = None
         self._part_failures: dict[str, int] = {}
         self.app: ASGIApp = AccessLog(self._application(), now=loop.time, tell=self.answers)
@@ -246,8 +250,11 @@ class Deployment:
         # Nobody is admitted before it is known who is not to be.
         self._enforcement.start()
         parts: dict[str, Run] = {
-            "keys": self._key_watch.run, "enforcement": self._enforcement.run, "place": self.locator.run
-        }  # fmt: skip
+            "keys": self._key_watch.run,
+            "enforcement": self._enforcement.run,
+            "review": self._enforcement.review,
+            "place": self.locator.run,
+        }
         parts |= self._admission.parts()
         if self._desk is not None:
             await self._desk.refill()
@@ -272,6 +279,9 @@ class Deployment:
     def reread_keys(self) -> None:
         """Take up changed signing keys at once, without waiting for the next look at the file."""
         self._key_watch.look()
+
+    def _judge(self, claims: Claims, whence: Whence, scope: Scope) -> Decision:
+        return self._gate.decide(claims, claims.event_id, scope, now=wall(), whence=whence)
 
     def _take_operators(self, operators: Sequence[Operator]) -> None:
         self._operators.replace(operators)

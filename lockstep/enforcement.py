@@ -1,4 +1,5 @@
-"""Revocations from the bus to where they bite: the index that the gates ask, and whoever must end what runs.
+"""Revocations from the bus to where they bite: the index that the gates ask, and whoever must end what runs. And what
+else may end it while it runs: policies, lists and places that change are judged anew for everybody who is here.
 
 Every process that admits has one of these. It also looks at how old its knowledge is: cut off from the bus for longer
 than a running session may go on, it ends all of them (INVARIANTS I9); that nobody new comes in is the gate's doing.
@@ -7,6 +8,7 @@ than a running session may go on, it ends all of them (INVARIANTS I9); that nobo
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,9 +18,14 @@ from kernel.bus import Bus, Cancel, revocations_topic
 from kernel.revocation import Revocation, RevocationChange, RevocationIndex, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from kernel.decisions import Judge
 
 log = structlog.get_logger("revocations")
+
+REVIEW_S = 15.0
+"""How often it is looked at whether those who are here may stay where nothing has changed but the time."""
 
 TICK_S = 1.0
 """How often it is looked at how stale we are, and a part of the index is swept."""
@@ -35,6 +42,10 @@ class Enforcer(Protocol):
         """End everything that somebody was admitted to."""
         ...
 
+    def review(self, judge: Judge) -> Iterator[None]:
+        """Ask again about everybody, and end what is not granted any more; pause between slices of a millisecond."""
+        ...
+
 
 class Enforcement:
     """Keep the index by the bus, and tell the enforcers.
@@ -43,6 +54,7 @@ class Enforcement:
         bus: where revocations come from.
         index: what the gates ask.
         enforcers: who ends what runs.
+        judge: decides again on who is here, as of now.
         wall: the time of day in Unix seconds.
         max_stale_running_s: how long what runs may go on without the bus, in seconds.
     """
@@ -53,9 +65,12 @@ class Enforcement:
         index: RevocationIndex,
         enforcers: Sequence[Enforcer],
         *,
+        judge: Judge,
         wall: Callable[[], float],
         max_stale_running_s: float,
     ) -> None:
+        self._judge = judge
+        self._wanted = asyncio.Event()
         self._bus = bus
         self._index = index
         self._enforcers = enforcers
@@ -79,6 +94,25 @@ class Enforcement:
         while True:
             self.tick()
             await asyncio.sleep(TICK_S)
+
+    def look_again(self) -> None:
+        """Have everybody who is here judged anew, soon: a policy, a list, or what is known of a place has changed."""
+        self._wanted.set()
+
+    async def review(self) -> None:
+        """Judge anew whenever that is asked for, and every `REVIEW_S`: fixes grow old. Until cancelled."""
+        while True:
+            # Two words in one turn of the loop are one review; a word during a review is another one.
+            self._wanted.clear()
+            for enforcer in self._enforcers:
+                try:
+                    for _ in enforcer.review(self._judge):
+                        await asyncio.sleep(0)
+                except Exception:
+                    log.exception("review.failed")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(REVIEW_S):
+                    await self._wanted.wait()
 
     def tick(self) -> None:
         """Sweep a part of the index; end everything if we have been without the bus for too long."""

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from lockstep import described
-from relay import policy_words, revocation_words
+from relay import policy_words, revocation_words, viewer_words
 from relay.api import Answer, Operation, Problem
 from relay.io.operator_door import ApiRoute
 
@@ -30,6 +30,7 @@ VERSION = version("lockstep-hub")
 CATALOGUE: tuple[Operation, ...] = (
     *revocation_words.OPERATIONS,
     *policy_words.OPERATIONS,
+    *viewer_words.OPERATIONS,
     *described.OPERATIONS,
 )
 """All operations that there are, whichever houses run."""
@@ -40,6 +41,11 @@ _SCHEMES: Mapping[str, Mapping[str, Any]] = {
         "type": "http",
         "scheme": "bearer",
         "description": "An operator's key, `lko_...`: `lockstep key create`.",
+    },
+    viewer_words.SECURITY: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A session's token, or an entitlement; in the cookie `lockstep_token` as well.",
     },
     described.SIGNATURE: {
         "type": "apiKey",

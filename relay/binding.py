@@ -60,7 +60,7 @@ class Binder:
 
     def bind(self, whence: Whence) -> tuple[str, str]:
         """Return the claims `net` and `dev` for a session that is begun from there, under the key that signs now."""
-        return self._known(self._signing, whence.address, whence.agent[:MAX_AGENT_CHARS])
+        return self._known(self._signing, whence.address, (whence.agent or "")[:MAX_AGENT_CHARS])
 
     def breach(self, claims: Claims, whence: Whence) -> Reason | None:
         """Return what of a session's binding does not hold for a request from there, or None.
@@ -70,10 +70,10 @@ class Binder:
         binding = claims.binding
         if binding is None:
             return None
-        here = self._known(claims.kid, whence.address, whence.agent[:MAX_AGENT_CHARS])
+        here = self._known(claims.kid, whence.address, (whence.agent or "")[:MAX_AGENT_CHARS])
         if binding.network is not None and binding.network != here[0]:
             return Reason.NETWORK_CHANGED
-        if binding.device is not None and binding.device != here[1]:
+        if binding.device is not None and whence.agent is not None and binding.device != here[1]:
             return Reason.DEVICE_CHANGED
         return None
 

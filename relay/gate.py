@@ -1,4 +1,4 @@
-"""Admission to the video and the socket: token, window, revocation. Later gates join here, in the order of their cost.
+"""Admission to the video and the socket: token, window, revocation, binding, place. In the order of their cost.
 
 The gate answers with a `Decision` and knows nothing of HTTP or WebSockets; both turn the same decision into
 their own refusals.
@@ -8,17 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from kernel.decisions import Decision, Scope, Verdict
+from kernel.decisions import NOWHERE, Decision, Scope, Verdict, Whence
 from kernel.histogram import Histogram
 from kernel.revocation import RevocationIndex
-from kernel.tokens import Claims, Reason
+from kernel.tokens import Claims, Purpose, Reason
+from relay.audit import Judged
 from relay.entitlements import Entitlements
 from relay.running import RunningSessions
 from relay.token_cache import TokenCache
+from relay.whereabouts import FREE, PERSONS, Standing, Whereabouts
 
 BOUNDS_S = (1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 1e-3, 1e-2)
 """A token seen before takes a microsecond, a new one ten; what takes a millisecond stops the loop for everybody."""
+
+
+MAX_READY = 65_536
+"""Decisions that are kept to be given again: as many as tokens are remembered."""
+
+
+class Notes(Protocol):
+    """Who keeps the record of decisions; `relay.audit.Auditor`."""
+
+    def note(
+        self, claims: Claims, scope: Scope, decision: Decision, *, now: float, judged: Judged | None = None,
+        address: str = "",
+    ) -> None:  # fmt: skip
+        """Say what was decided; costs next to nothing where nothing has changed."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +62,8 @@ class Gate:
         lag_s: how old that knowledge may be, in seconds.
         limits: how old it may be at most.
         clock: tells how long decisions take, in seconds.
+        whereabouts: what place says of sessions; None: it is not asked.
+        notes: keeps the record; None: there is none.
     """
 
     def __init__(
@@ -55,7 +75,12 @@ class Gate:
         lag_s: Callable[[], float] = lambda: 0.0,
         limits: StaleLimits | None = None,
         clock: Callable[[], float] = lambda: 0.0,
+        whereabouts: Whereabouts | None = None,
+        notes: Notes | None = None,
     ) -> None:
+        self._whereabouts = whereabouts
+        self._notes = notes
+        self._ready: dict[str, tuple[Claims, Standing, Scope, Decision]] = {}
         self._tokens = tokens
         self._revocations = revocations
         self._entitlements = entitlements
@@ -70,56 +95,98 @@ class Gate:
         }
         """How many requests were admitted (None), or refused for each reason, by what they were for."""
 
-    def __call__(self, token: str | None, event_id: str, scope: Scope, *, now: float) -> Decision:
+    def __call__(
+        self, token: str | None, event_id: str, scope: Scope, *, now: float, whence: Whence = NOWHERE
+    ) -> Decision:
         """Decide whether the bearer of `token` may use `event_id` for `scope` at `now`, in Unix seconds.
 
         Guaranteed: a token whose signature does not hold yields a decision without claims, whatever it says.
         """
         began = self._clock()
-        decision = self._decision(token, event_id, scope, now)
+        decision = self._decision(token, event_id, scope, now, whence)
         self.took.add(self._clock() - began)
         self.decisions[scope][decision.reason] += 1
         return decision
 
-    def _decision(self, token: str | None, event_id: str, scope: Scope, now: float) -> Decision:
+    def _decision(self, token: str | None, event_id: str, scope: Scope, now: float, whence: Whence) -> Decision:
         if not token:
             return _refused(Reason.MISSING_TOKEN, None)
         claims = self._tokens.verify(token, now=now)
         if claims is None:
-            return self._exchange(token, event_id, scope, now)
-        return self.decide(claims, event_id, scope, now=now)
+            return self._exchange(token, event_id, scope, now, whence)
+        return self.decide(claims, event_id, scope, now=now, whence=whence)
 
-    def _exchange(self, token: str, event_id: str, scope: Scope, now: float) -> Decision:
+    def _exchange(self, token: str, event_id: str, scope: Scope, now: float, whence: Whence) -> Decision:
         """Decide on what is no session's token: an entitlement that admits is told to begin a session first."""
         claims = None if self._entitlements is None else self._entitlements.open(token, now=now)
         if claims is None:
             return _refused(Reason.BAD_TOKEN, None)
-        reason = claims.reason_at(now, event_id, scope)
+        reason, standing = claims.reason_at(now, event_id, scope), FREE
         if reason is None and self._revocations.covers(claims, now):
             reason = Reason.REVOKED
         if reason is None and self._lag_s() > self._limits.admission_s:
             # Who begins a session is new.
             reason = Reason.STALE
+        if reason is None and self._whereabouts is not None and scope in PERSONS:
+            standing = self._whereabouts.standing(claims, whence.address, now=now)
+            reason = standing.watch if scope is Scope.WATCH else standing.wager
         if reason is not None:
-            return _refused(reason, claims)
+            return self._noted(_refused(reason, claims), claims, scope, standing, now, whence)
         return Decision(Verdict.REDIRECT, Reason.WRONG_PURPOSE, may_watch=False, may_wager=False, claims=claims)
 
-    def decide(self, claims: Claims, event_id: str, scope: Scope, *, now: float) -> Decision:
+    def decide(self, claims: Claims, event_id: str, scope: Scope, *, now: float, whence: Whence = NOWHERE) -> Decision:
         """Judge claims that are known to be genuine, as for a request, and for a body between two steps."""
-        reason = claims.reason_at(now, event_id, scope)
+        reason, standing = claims.reason_at(now, event_id, scope), FREE
         if reason is None and self._revocations.covers(claims, now):
             reason = Reason.REVOKED
         if reason is None and self._is_stale(claims, now):
             reason = Reason.STALE
+        if reason is None and claims.binding is not None and self._entitlements is not None:
+            reason = self._entitlements.binder.breach(claims, whence)
+        if reason is None and self._whereabouts is not None and scope in PERSONS:
+            standing = self._whereabouts.standing(claims, whence.address, now=now)
+            reason = standing.watch if scope is Scope.WATCH else standing.wager
         if reason is not None:
-            return _refused(reason, claims)
-        return Decision(
-            Verdict.ADMIT,
-            None,
-            may_watch=Scope.WATCH in claims.scopes,
-            may_wager=Scope.WAGER in claims.scopes,
+            return self._noted(_refused(reason, claims), claims, scope, standing, now, whence)
+        ready = self._ready.get(claims.jti)
+        if ready is None or ready[0] is not claims or ready[1] is not standing or ready[2] is not scope:
+            ready = self._made_ready(claims, standing, scope)
+        return self._noted(ready[3], claims, scope, standing, now, whence)
+
+    def open(self, token: str, *, now: float) -> tuple[Claims, Purpose] | None:
+        """Return what a genuine token says and is for, whether or not it admits; None for any other."""
+        claims = self._tokens.verify(token, now=now)
+        if claims is not None:
+            return claims, Purpose.SESSION
+        claims = None if self._entitlements is None else self._entitlements.open(token, now=now)
+        return None if claims is None else (claims, Purpose.ENTITLEMENT)
+
+    def lapse(self, claims: Claims, *, now: float) -> Reason | None:
+        """Return why genuine claims admit to nothing at all at `now`, wherever their bearer is; None if they do."""
+        reason = claims.reason_at(now, claims.event_id, next(iter(claims.scopes), ""))
+        return Reason.REVOKED if reason is None and self._revocations.covers(claims, now) else reason
+
+    def _made_ready(self, claims: Claims, standing: Standing, scope: Scope) -> tuple[Claims, Standing, Scope, Decision]:
+        """Keep a decision that admits: it is asked for again and again, and making one takes a microsecond."""
+        decision = Decision(
+            Verdict.ADMIT if standing.warning is None else Verdict.WARN,
+            standing.warning,
+            may_watch=Scope.WATCH in claims.scopes and standing.watch is None,
+            may_wager=Scope.WAGER in claims.scopes and standing.wager is None,
             claims=claims,
         )
+        if len(self._ready) >= MAX_READY:
+            self._ready.clear()
+        ready = self._ready[claims.jti] = (claims, standing, scope, decision)
+        return ready
+
+    def _noted(
+        self, decision: Decision, claims: Claims, scope: Scope, standing: Standing, now: float, whence: Whence
+    ) -> Decision:
+        # What is asked for beside what a token is for says nothing of its bearer.
+        if self._notes is not None and decision.reason is not Reason.SCOPE_MISSING:
+            self._notes.note(claims, scope, decision, now=now, judged=standing.judged, address=whence.address)
+        return decision
 
     def _is_stale(self, claims: Claims, now: float) -> bool:
         """Tell whether we know too little of what was revoked to admit, and note who runs while we do know."""

@@ -26,13 +26,13 @@ from hub.subscriber import Phase, Subscriber
 from kernel.io.cut import cut
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from hub.counts import HubCounts
     from hub.settings import HubSettings
     from hub.subscriber import Format
     from kernel.bus import Bus, Cancel
-    from kernel.decisions import Admit
+    from kernel.decisions import Admit, Judge
     from kernel.feed_state import FeedState
     from kernel.revocation import Subject
     from kernel.showings import Showing
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger("hub")
 
 _DRAIN_STEP_S = 0.05
+_CUT = frozenset({CloseCode.REVOKED, CloseCode.GEO_BLOCKED, CloseCode.VPN_BLOCKED})
+"""Who goes for one of these has nothing more to get: what it does not take at once is dropped."""
+_REVIEW_STEP = 100
+"""How many are asked about in one turn of the loop: a millisecond, if all places are new."""
 _DISMISS_STEP = 200
 """How many farewells are said in one turn of the loop: about 10 ms."""
 _GOLDEN = 0.618034
@@ -172,6 +176,29 @@ class Hub:
         """Send everybody away: it is not known any more who may stay. They may come back."""
         self._dismiss(self._dialogue.grants.all(), Bye(CloseCode.OVERLOADED, "stale"))
 
+    def review(self, judge: Judge) -> Iterator[None]:
+        """Ask again about everybody who is here: who must go is told why, who may wager no more, or again, that.
+
+        Pauses between slices, so that the others get their cues.
+        """
+        for count, number in enumerate(self._dialogue.grants.all(), 1):
+            # Gone since the review began.
+            if (socket := self._sockets.get(number)) is not None:
+                self._review(socket, judge)
+            if count % _REVIEW_STEP == 0:
+                yield
+
+    def _review(self, socket: Socket, judge: Judge) -> None:
+        subscriber = socket.subscriber
+        if subscriber is None or subscriber.phase is Phase.CLOSING:
+            return
+        refusal = self._dialogue.review(subscriber, judge)
+        if refusal is not None:
+            self._close(socket, refusal)
+        elif subscriber.phase is Phase.SUBSCRIBED:
+            # Ahead of its cues: it may mean that everything is suspended.
+            self._tell_one(self._streams[subscriber.event_id], subscriber, ahead=True)
+
     def _dismiss(self, numbers: list[int], bye: Bye) -> None:
         """Close many sockets; beyond a few hundred in several turns of the loop, so that the others get their cues."""
         for number in numbers[:_DISMISS_STEP]:
@@ -267,7 +294,7 @@ class Hub:
         number, self._next_number = self._next_number, self._next_number + 1
         subscriber = Subscriber(number, event_id, self.settings, now)
         subscriber.format = format_
-        subscriber.write = socket.write
+        subscriber.write, subscriber.address = socket.write, socket.address
         socket.subscriber = subscriber
         self._sockets[number] = socket
         self._outbox.counts.connections += 1
@@ -362,7 +389,7 @@ class Hub:
         message = self._dialogue.bye(subscriber, bye, retry_ms)
         self._leave(subscriber)
         subscriber.phase = Phase.CLOSING
-        subscriber.revoked = bye.code is CloseCode.REVOKED
+        subscriber.revoked = bye.code in _CUT
         patience_s = self.settings.cut_after_s if subscriber.revoked else self.settings.close_timeout_s
         subscriber.close_by = self._bus.now() + patience_s
         self._set_beat(subscriber)

@@ -72,7 +72,7 @@ class Desk(Protocol):
 class Socket(asyncio.Protocol):
     """One connection. `desk` is set by a subclass, one per hub: the class is all that uvicorn can be given."""
 
-    __slots__ = ("_conn", "_connections", "_fragments", "_held", "subscriber", "transport", "write")
+    __slots__ = ("_conn", "_connections", "_fragments", "_held", "address", "subscriber", "transport", "write")
 
     desk: ClassVar[Desk]
     transport: asyncio.Transport
@@ -85,6 +85,9 @@ class Socket(asyncio.Protocol):
         self._fragments: bytearray | None = None
         self._held: list[bytes] | None = None
         self.subscriber: Subscriber | None = None
+        # Who asks, as the front door found out; empty where nobody did.
+        client = app_state.get("client") if isinstance(app_state, dict) else None
+        self.address: str = client[0] if client else ""
 
     # What the transport says.
 

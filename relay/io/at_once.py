@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from starlette.responses import Response
 
-from kernel.decisions import Admit, Scope
+from kernel.decisions import Admit, Scope, Verdict, Whence
 from kernel.io.http import TellAnswered, bearer_token, redact_path, tell_answered
 from relay.io.driver import StreamRelay
 from relay.io.headers import head_fields, playlist_response
@@ -63,7 +63,9 @@ class PlaylistsAtOnce:
             return None
         said = dict(headers)
         token = named.token or bearer_token({"authorization": said.get(b"authorization", b"").decode("latin-1")})
-        if not self._admit(token, named.event_id, Scope.WATCH, now=self._wall()).admitted:
+        whence = Whence(peer, said.get(b"user-agent", b"").decode("latin-1"))
+        decision = self._admit(token, named.event_id, Scope.WATCH, now=self._wall(), whence=whence)
+        if decision.verdict is not Verdict.ADMIT:
             return None
         text = relay.presentation.text(named.rendition)
         if text is None:

@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from kernel.decisions import NOWHERE, Judge, Scope, Whence
 from kernel.grants import Grants
+from kernel.revocation import Subject, SubjectKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kernel.io.cut import Connection
-    from kernel.revocation import Subject
     from kernel.tokens import Claims
 
 log = structlog.get_logger("relay")
+
+REVIEWED_AT_ONCE = 200
+"""Connections that are looked at in one turn of the loop: 2 ms, if all places are new."""
 
 
 class Flights:
@@ -26,18 +32,20 @@ class Flights:
 
     def __init__(self) -> None:
         self._grants: Grants[Connection] = Grants()
+        self._whence: dict[Connection, Whence] = {}
 
     def __len__(self) -> int:
         """Return how many connections are bound."""
         return len(self._grants)
 
-    def bind(self, connection: Connection, claims: Claims) -> None:
+    def bind(self, connection: Connection, claims: Claims, whence: Whence = NOWHERE) -> None:
         """Bind a connection to the claims of the answer that begins; those of the one before no longer count."""
         known = self._grants.of(connection)
         if known is None:
-            connection.when_lost(self._grants.remove)
+            connection.when_lost(self._lost)
         if known != claims:
             self._grants.add(connection, claims)
+        self._whence[connection] = whence
 
     def revoke(self, subject: Subject) -> None:
         """Cut, now, whatever goes out to whom a revocation concerns."""
@@ -47,9 +55,32 @@ class Flights:
         """Cut everything: it is not known any more who may go on."""
         self._cut(self._grants.all(), "stale")
 
+    def review(self, judge: Judge) -> Iterator[None]:
+        """Ask again about everybody who is here, and cut whom it is not granted any more; pauses between slices."""
+        refused: list[Connection] = []
+        for number, connection in enumerate(self._grants.all(), 1):
+            claims, whence = self._grants.of(connection), self._whence.get(connection, NOWHERE)
+            # Gone since the review began.
+            if claims is not None and not judge(claims, whence, Scope.WATCH).admitted:
+                refused.append(connection)
+            if number % REVIEWED_AT_ONCE == 0:
+                self._cut(refused, "refused")
+                refused = []
+                yield
+        self._cut(refused, "refused")
+
+    def sessions(self, account: str, event_id: str) -> set[str]:
+        """Return the sessions of an account at an event that something goes out to, or has lately."""
+        found = (self._grants.of(one) for one in self._grants.find(Subject(SubjectKind.ACCOUNT, account, event_id)))
+        return {claims.session for claims in found if claims is not None}
+
+    def _lost(self, connection: Connection) -> None:
+        self._grants.remove(connection)
+        self._whence.pop(connection, None)
+
     def _cut(self, connections: list[Connection], why: str) -> None:
         for connection in connections:
-            self._grants.remove(connection)
+            self._lost(connection)
             connection.cut()
         if connections:
             log.info("connections.cut", why=why, count=len(connections))

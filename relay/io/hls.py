@@ -56,6 +56,9 @@ MEDIA_TYPES = {
 STALE_RETRY_S = 2
 """When who is refused because revocations may have been missed should come again: the bus is asked every second."""
 
+WARNING = "Lockstep-Warning"
+"""The field that says why somebody who is let in might not have been."""
+
 SEGMENT_MAX_AGE_S = 3_600
 """How long the viewer's own cache may keep a segment: it never changes. No shared cache may, for it was gated."""
 
@@ -123,12 +126,21 @@ class Hls:
 
     async def _gated(self, request: Request, named: HlsRequest) -> Response:
         token = named.token or bearer_token(request.headers) or request.cookies.get(COOKIE)
-        decision = self._gate(token, named.event_id, Purpose.WATCH, now=self._wall())
-        self._bind(request, decision)
+        whence = Whence(peer_address(request.scope), request.headers.get("user-agent", ""))
+        decision = self._gate(token, named.event_id, Purpose.WATCH, now=self._wall(), whence=whence)
+        self._bind(request, decision, whence)
         if not decision.admitted:
             if decision.verdict is Verdict.REDIRECT and named.kind == "playlist" and named.rendition is None:
-                return self._begun(request, decision)
+                return self._begun(decision, whence)
             return _refusal(decision)
+        response = await self._admitted(request, named, decision, whence)
+        if decision.verdict is Verdict.WARN:
+            response.headers[WARNING] = str(decision.reason)
+        return response
+
+    async def _admitted(self, request: Request, named: HlsRequest, decision: Decision, whence: Whence) -> Response:
+        assert decision.claims is not None
+        claims = decision.claims
         relay = self._relays.get(named.event_id)
         if relay is None:
             return problem(404, "Not Found", detail=f"there is no showing {named.event_id!r} here")
@@ -136,8 +148,8 @@ class Hls:
             return _playlist(relay.presentation, named.rendition)
 
         def granted() -> bool:
-            assert decision.claims is not None
-            return self._gate.decide(decision.claims, named.event_id, Purpose.WATCH, now=self._wall()).admitted
+            now = self._wall()
+            return self._gate.decide(claims, named.event_id, Purpose.WATCH, now=now, whence=whence).admitted
 
         rendition = named.rendition or ""
         if named.kind == "asset":
@@ -145,21 +157,19 @@ class Hls:
             if asset is None:
                 return problem(404, "Not Found", detail="nothing that is out needs that")
             return await self._media(request, asset, 0, granted)
-        assert decision.claims is not None
         assert named.key is not None
         listed = relay.presentation.find(rendition, *named.key)
         if listed is None or listed.segment.gap or not _is_named(request, listed):
             # Unknown, gone and not yet released look the same: what is coming is nobody's business.
             return problem(404, "Not Found", detail="no such segment is out")
         asset = Asset(listed.ref, listed.segment.byte_range)
-        whose = (decision.claims.jti, rendition, listed.key)
+        whose = (claims.jti, rendition, listed.key)
         return await self._media(request, asset, listed.key.generation, granted, partial(relay.sent, whose))
 
-    def _begun(self, request: Request, decision: Decision) -> Response:
+    def _begun(self, decision: Decision, whence: Whence) -> Response:
         """Send the holder of an entitlement to a session of its own: relative URIs inherit its token."""
         assert self._entitlements is not None
         assert decision.claims is not None
-        whence = Whence(peer_address(request.scope), request.headers.get("user-agent", ""))
         token = self._entitlements.begin(decision.claims, whence, now=self._wall())
         if token is None:
             return problem(403, "Forbidden", reason=Reason.WRONG_PURPOSE, detail="its claims do not fit into a session")
@@ -167,11 +177,11 @@ class Hls:
         location = f"/hls/{token}/{decision.claims.event_id}/index.m3u8"
         return Response(status_code=302, headers={"Location": location, "Cache-Control": "no-store"})
 
-    def _bind(self, request: Request, decision: Decision) -> None:
+    def _bind(self, request: Request, decision: Decision, whence: Whence) -> None:
         connection = connection_of(request.scope)
         if connection is not None and decision.admitted and decision.claims is not None:
             # A refusal changes nothing: what an earlier answer still has in the buffers remains what it was.
-            self.flights.bind(connection, decision.claims)
+            self.flights.bind(connection, decision.claims, whence)
 
     async def _media(
         self,

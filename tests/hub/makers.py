@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kernel.cues import Cue, CueClass, CueType, Entry, Op
-from kernel.decisions import Decision, Scope, Verdict
+from kernel.decisions import NOWHERE, Decision, Scope, Verdict, Whence
 from kernel.marks import Opened
 from kernel.pts import TICKS_PER_S, Ticks
 from kernel.showings import Showing, Source
@@ -118,7 +118,9 @@ class Gate:
     def __init__(self, **tokens: Claims) -> None:
         self.tokens = tokens
 
-    def __call__(self, token: str | None, event_id: str, scope: Scope, *, now: float) -> Decision:
+    def __call__(
+        self, token: str | None, event_id: str, scope: Scope, *, now: float, whence: Whence = NOWHERE
+    ) -> Decision:
         """Decide as the token's claims have it."""
         known = self.tokens.get(token or "")
         if known is None:

@@ -10,7 +10,8 @@ from hub.admission import Admission
 from hub.close_codes import Bye, CloseCode
 from hub.settings import HubSettings
 from hub.subscriber import Phase, Subscriber
-from kernel.decisions import Scope
+from kernel.decisions import NOWHERE, Decision, Scope, Verdict, Whence
+from kernel.tokens import Claims, Reason
 from tests.hub.makers import STREAM, Gate, claims
 
 GATE = Gate(
@@ -63,3 +64,53 @@ def test_an_origin_is_judged_after_the_token() -> None:
     one.origin_refused = True
     assert refusal(one, "forged") == Bye(CloseCode.UNAUTHORIZED)
     assert refusal(one, "ann") == Bye(CloseCode.ORIGIN_REFUSED)
+
+
+class Placed:
+    """Gates that let nobody watch from Dover, and nobody wager from Calais."""
+
+    def __call__(
+        self, token: str | None, event_id: str, scope: Scope, *, now: float, whence: Whence = NOWHERE
+    ) -> Decision:
+        """Decide by the address alone."""
+        return self.judge(claims(Scope.WATCH, Scope.WAGER), whence, scope)
+
+    def judge(self, known: Claims, whence: Whence, scope: Scope) -> Decision:
+        """Decide on claims."""
+        watch = Reason.GEO_BLOCKED if whence.address == "dover" else None
+        wager = Reason.OUTSIDE_TERRITORY if whence.address in ("dover", "calais") else None
+        if whence.address == "paris":
+            watch = Reason.VPN
+        reason = {Scope.WATCH: watch, Scope.WAGER: wager}.get(scope, Reason.SCOPE_MISSING)
+        verdict = Verdict.ADMIT if reason is None else Verdict.REFUSE
+        return Decision(verdict, reason, watch is None, wager is None, known)
+
+
+@pytest.mark.parametrize(
+    ("address", "bye", "may_wager"),
+    [
+        ("ghent", None, True),
+        # Watching and no bets
+        ("calais", None, False),
+        # Bets and no watching: the socket is open
+        ("paris", None, True),
+        # Neither: why there is no watching is told
+        ("dover", Bye(CloseCode.GEO_BLOCKED, "geo_blocked"), False),
+    ],
+)
+def test_place_governs_watching_and_wagering_apart(address: str, bye: Bye | None, may_wager: bool) -> None:
+    one, gates = someone(), Placed()
+    one.address = address
+    admission = Admission({STREAM}, gates)
+    assert admission.refusal(one, "any", 100) == bye
+    assert one.may_wager is may_wager
+    if bye is None:
+        one.address = "dover"
+        assert admission.review(one, gates.judge) == Bye(CloseCode.GEO_BLOCKED, "geo_blocked")
+        one.address = "calais"
+        assert admission.review(one, gates.judge) is None
+        assert one.may_wager is False
+
+
+def test_who_is_not_in_is_not_reviewed() -> None:
+    assert Admission({STREAM}, Placed()).review(someone(), Placed().judge) is None

@@ -2,18 +2,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Iterator
 
 import pytest
 from structlog.testing import capture_logs
 
 from kernel.bus import revocations_topic
+from kernel.decisions import NOWHERE, Decision, Judge, Scope, Verdict, Whence
 from kernel.io.memory_bus import MemoryBus
 from kernel.revocation import Reinstatement, Revocation, RevocationIndex, Subject, SubjectKind
+from kernel.tokens import Claims
 from lockstep import enforcement
-from lockstep.enforcement import Enforcement
+from lockstep.enforcement import Enforcement, Enforcer
 from tests.support.tokens import NOW, claims
 
 ANN = Subject(SubjectKind.ACCOUNT, "ann")
+
+
+def admitted(claims: Claims, whence: Whence, scope: Scope) -> Decision:
+    return Decision(Verdict.ADMIT, None, may_watch=True, may_wager=True, claims=claims)
 
 
 class LaggingBus(MemoryBus):
@@ -32,6 +39,8 @@ class Ended:
         self.subjects: list[Subject] = []
         self.all = 0
         self.ticked = asyncio.Event()
+        self.reviews = self.slices = 0
+        self.reviewed = asyncio.Event()
 
     def revoke(self, subject: Subject) -> None:
         self.subjects.append(subject)
@@ -41,6 +50,13 @@ class Ended:
         if self.all == 2:
             self.ticked.set()
 
+    def review(self, judge: Judge) -> Iterator[None]:
+        assert judge(claims(), NOWHERE, Scope.WATCH).admitted
+        self.reviews += 1
+        self.reviewed.set()
+        yield
+        self.slices += 1
+
 
 class Rig:
     def __init__(self) -> None:
@@ -48,8 +64,11 @@ class Rig:
         self.index = RevocationIndex()
         self.ended = Ended()
         self.now = float(NOW)
-        self.enforcement = Enforcement(
-            self.bus, self.index, [self.ended], wall=lambda: self.now, max_stale_running_s=60
+        self.enforcement = self.over(self.ended)
+
+    def over(self, *enforcers: Enforcer) -> Enforcement:
+        return Enforcement(
+            self.bus, self.index, enforcers, judge=admitted, wall=lambda: self.now, max_stale_running_s=60
         )
 
     def revoke(self, offset: int, expires: int | None = None) -> None:
@@ -90,7 +109,7 @@ def test_one_enforcers_fault_is_not_the_others() -> None:
         def end_all(self) -> None:
             raise RuntimeError("on purpose")
 
-    both = Enforcement(rig.bus, rig.index, [Faulty(), rig.ended], wall=lambda: rig.now, max_stale_running_s=60)
+    both = rig.over(Faulty(), rig.ended)
     both.start()
     with capture_logs() as logs:
         rig.revoke(0)
@@ -131,3 +150,26 @@ async def test_it_looks_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None
     with contextlib.suppress(asyncio.CancelledError):
         await task
     assert rig.ended.all >= 2
+
+
+async def test_everybody_is_judged_anew_when_asked_for_and_faults_are_nobody_elses() -> None:
+    rig = Rig()
+
+    class Faulty(Ended):
+        def review(self, judge: Judge) -> Iterator[None]:
+            raise RuntimeError("on purpose")
+
+    both = rig.over(Faulty(), rig.ended)
+    with capture_logs() as logs:
+        task = asyncio.create_task(both.review())
+        await rig.ended.reviewed.wait()
+        rig.ended.reviewed.clear()
+        both.look_again()
+        both.look_again()
+        await rig.ended.reviewed.wait()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    assert rig.ended.reviews == 2
+    assert rig.ended.slices >= 1
+    assert [line["event"] for line in logs] == ["review.failed", "review.failed"]

@@ -4,13 +4,19 @@ from typing import Any
 
 import pytest
 
-from kernel.decisions import Scope, Verdict
+from kernel.decisions import Decision, Scope, Verdict, Whence
+from kernel.policies import PolicyRecord
 from kernel.revocation import Reinstatement, Revocation, RevocationIndex, Subject, SubjectKind
-from kernel.tokens import Keyring, Purpose, Reason
+from kernel.tokens import Claims, Keyring, Purpose, Reason
+from relay.audit import Judged
 from relay.entitlements import Entitlements
+from relay.fixes import FixBook
 from relay.gate import Gate, StaleLimits
+from relay.place.model import Fix, IpPlace, PlaceVerdict
+from relay.policies import PolicyIndex
 from relay.token_cache import TokenCache
 from relay.token_verifier import TokenVerifier
+from relay.whereabouts import Whereabouts
 from tests.support.issuer import KIDS, signed, verifier
 from tests.support.tokens import KEYS, NOW, cache, claims, token
 
@@ -240,3 +246,138 @@ def test_no_session_begins_while_revocations_may_be_missed() -> None:
 def test_a_strangers_entitlement_yields_no_claims(text: str) -> None:
     decision = exchange()(text, "game", Scope.WATCH, now=NOW)
     assert (decision.reason, decision.claims) == (Reason.BAD_TOKEN, None)
+
+
+# Place and binding
+
+
+class Notebook:
+    """Keep what is noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[tuple[str, Scope, Decision, Judged | None, str]] = []
+
+    def note(
+        self, claims: Claims, scope: Scope, decision: Decision, *, now: float, judged: Judged | None = None,
+        address: str = "",
+    ) -> None:  # fmt: skip
+        self.notes.append((claims.jti, scope, decision, judged, address))
+
+
+class Verdicts:
+    """A policy that says what it is told to."""
+
+    def __init__(self, verdict: PlaceVerdict) -> None:
+        self.verdict = verdict
+
+    def decide(self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None) -> PlaceVerdict:
+        return self.verdict
+
+
+class Nowhere:
+    """A locator that knows no place."""
+
+    version = "v1"
+
+    def locate(self, address: str) -> IpPlace:
+        return IpPlace(address)
+
+
+HERE = Whence("192.0.2.7", "player")
+
+
+def placed(verdict: PlaceVerdict, *, entitlements: Entitlements | None = None) -> tuple[Gate, Notebook]:
+    index, notes = PolicyIndex(), Notebook()
+    record = PolicyRecord("here", 1, "{}", NOW, "ops")
+    index.heard(record)
+    index.install(record, Verdicts(verdict))
+    whereabouts = Whereabouts(Nowhere(), index, lambda event_id: "here", FixBook())
+    return Gate(cache(), RevocationIndex(), whereabouts=whereabouts, notes=notes, entitlements=entitlements), notes
+
+
+@pytest.mark.parametrize(
+    ("verdict", "scope", "expected"),
+    [
+        # Both
+        (PlaceVerdict(None, None), Scope.WATCH, (Verdict.ADMIT, None, True, True)),
+        (PlaceVerdict(None, None, Reason.DATA_CENTRE), Scope.WATCH, (Verdict.WARN, Reason.DATA_CENTRE, True, True)),
+        # Watching and no bets
+        (PlaceVerdict(None, Reason.GEO_BLOCKED), Scope.WATCH, (Verdict.ADMIT, None, True, False)),
+        (PlaceVerdict(None, Reason.GEO_BLOCKED), Scope.WAGER, (Verdict.REFUSE, Reason.GEO_BLOCKED, False, False)),
+        # Bets and no watching
+        (PlaceVerdict(Reason.VPN, None), Scope.WATCH, (Verdict.REFUSE, Reason.VPN, False, False)),
+        (PlaceVerdict(Reason.VPN, None), Scope.WAGER, (Verdict.ADMIT, None, False, True)),
+        # Servers and trading desks are no persons.
+        (PlaceVerdict(Reason.DATA_CENTRE, Reason.DATA_CENTRE), Scope.SERVER, (Verdict.ADMIT, None, True, True)),
+    ],
+)
+def test_place_governs_watching_and_wagering_apart(
+    verdict: PlaceVerdict, scope: Scope, expected: tuple[Verdict, Reason | None, bool, bool]
+) -> None:
+    gate, notes = placed(verdict)
+    text = token(scopes=frozenset(Scope))
+    decision = gate(text, "game", scope, now=NOW, whence=HERE)
+    assert (decision.verdict, decision.reason, decision.may_watch, decision.may_wager) == expected
+    assert gate.decisions[scope][decision.reason] == 1
+    ((jti, noted, told, judged, address),) = notes.notes
+    assert (jti, noted, told, address) == ("token-1", scope, decision, "192.0.2.7")
+    assert (None if judged is None else judged.verdict) == (None if scope is Scope.SERVER else verdict)
+    # The same again is one object, until something changes.
+    again = gate(text, "game", scope, now=NOW, whence=HERE)
+    assert again is decision or not decision.admitted
+
+
+def test_what_a_token_is_not_for_is_not_put_on_record() -> None:
+    gate, notes = placed(PlaceVerdict(None, None))
+    assert gate(token(scopes=frozenset({"wager"})), "game", Scope.WATCH, now=NOW).reason is Reason.SCOPE_MISSING
+    assert gate(None, "game", Scope.WATCH, now=NOW).reason is Reason.MISSING_TOKEN
+    assert notes.notes == []
+    assert gate(token(), "game", Scope.WATCH, now=NOW + 3600).reason is Reason.EXPIRED
+    assert len(notes.notes) == 1
+
+
+def test_an_entitlement_is_not_exchanged_in_the_wrong_place() -> None:
+    entitlements = Entitlements(KEYS, new_id=lambda: "id")
+    text = Keyring(KEYS).issue(claims(session=""), Purpose.ENTITLEMENT)
+    gate, notes = placed(PlaceVerdict(Reason.OUTSIDE_TERRITORY, None), entitlements=entitlements)
+    assert gate(text, "game", Scope.WATCH, now=NOW, whence=HERE).reason is Reason.OUTSIDE_TERRITORY
+    assert len(notes.notes) == 1
+    gate, _ = placed(PlaceVerdict(None, None), entitlements=entitlements)
+    assert gate(text, "game", Scope.WATCH, now=NOW, whence=HERE).verdict is Verdict.REDIRECT
+
+
+def test_a_session_is_held_to_where_it_was_begun() -> None:
+    entitlements = Entitlements(KEYS, new_id=lambda: "id")
+    gate = Gate(cache(), RevocationIndex(), entitlements=entitlements)
+    text = entitlements.begin(claims(), HERE, now=NOW)
+    assert text is not None
+    assert gate(text, "game", Scope.WATCH, now=NOW, whence=Whence("192.0.2.8", "player")).admitted
+    elsewhere = gate(text, "game", Scope.WATCH, now=NOW, whence=Whence("198.51.100.1", "player"))
+    assert elsewhere.reason is Reason.NETWORK_CHANGED
+    phone = Whence("192.0.2.7", "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Mobile/15E148")
+    assert gate(text, "game", Scope.WATCH, now=NOW, whence=phone).reason is Reason.DEVICE_CHANGED
+    # A socket says nothing of the device that plays.
+    assert gate(text, "game", Scope.WAGER, now=NOW, whence=Whence("192.0.2.7", None)).admitted
+
+
+def test_what_a_token_is_worth() -> None:
+    entitlements, index = Entitlements(KEYS, new_id=lambda: "id"), RevocationIndex()
+    gate = Gate(cache(), index, entitlements=entitlements)
+    assert gate.open(token(), now=NOW) == (claims(), Purpose.SESSION)
+    bought = claims(session="")
+    assert gate.open(Keyring(KEYS).issue(bought, Purpose.ENTITLEMENT), now=NOW) == (bought, Purpose.ENTITLEMENT)
+    assert gate.open("a.b.c", now=NOW) is None
+    assert Gate(cache(), index).open("a.b.c", now=NOW) is None
+    assert gate.lapse(claims(), now=NOW) is None
+    assert gate.lapse(claims(), now=NOW + 3600) is Reason.EXPIRED
+    assert gate.lapse(claims(scopes=frozenset()), now=NOW) is Reason.SCOPE_MISSING
+    index.apply(Revocation("r", Subject(SubjectKind.ACCOUNT, "ann"), "", NOW, None, "ops"))
+    assert gate.lapse(claims(), now=NOW) is Reason.REVOKED
+
+
+def test_decisions_kept_ready_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.gate.MAX_READY", 2)
+    gate = Gate(cache(), RevocationIndex())
+    for number in range(5):
+        assert gate(token(jti=f"t{number}"), "game", Scope.WATCH, now=NOW).admitted
+    assert len(gate._ready) <= 2

@@ -34,11 +34,12 @@ from kernel.bus import (
     timings_topic,
 )
 from kernel.cues import CueType
-from kernel.decisions import Scope
+from kernel.decisions import Decision, Scope, Verdict, Whence
 from kernel.feed_state import FeedState, Health
 from kernel.io.memory_bus import MemoryBus
 from kernel.marks import Served
 from kernel.revocation import Subject, SubjectKind
+from kernel.tokens import Claims, Reason
 from lockstep.guard import GuardedHttp
 from tests.hub.makers import SHOWING, STREAM, Gate, at, claims, entry, opened, state, timing
 
@@ -789,6 +790,61 @@ async def test_a_revoked_reader_that_stands_still_is_cut() -> None:
         # It does not answer our Close: the limit of those who are not revoked is a minute.
         await asyncio.wait_for(rig.hub.gone.wait(), 10)
         assert rig.hub.counts()["sockets"] == 0
+
+
+async def test_whoever_may_not_stay_where_they_are_is_told_and_whoever_may_not_wager_is_told_that() -> None:
+    refused: dict[str, Reason] = {}
+    barred: set[str] = set()
+
+    def judge(claims: Claims, whence: Whence, scope: Scope) -> Decision:
+        # What the player's device is no socket tells.
+        assert whence.agent is None
+        reason = refused.get(claims.account)
+        if reason is not None or scope not in claims.scopes:
+            return Decision(Verdict.REFUSE, reason or Reason.SCOPE_MISSING, False, False, claims)
+        return Decision(Verdict.ADMIT, None, True, claims.account not in barred, claims)
+
+    async with running() as rig, rig.client() as ann, rig.client("server") as srv, rig.client("other") as bob:
+        rig.segment(1)
+        for client in (ann, srv, bob):
+            await subscribe(client, **({"mode": "edge"} if client is srv else {}))
+        barred.add("ann")
+        list(rig.hub.review(judge))
+        assert (await hear(ann, "hb"))["may_wager"] is False
+        barred.clear()
+        list(rig.hub.review(judge))
+        assert (await hear(ann, "hb"))["may_wager"] is True
+        refused.update(ann=Reason.OUTSIDE_TERRITORY, bob=Reason.TOR)
+        list(rig.hub.review(judge))
+        bye, code = await farewell(ann)
+        assert (bye["code"], bye["reason"], code) == (4503, "outside_territory", 4503)
+        bye, code = await farewell(bob)
+        assert (bye["code"], bye["reason"], code) == (4512, "tor", 4512)
+        # Once they have gone they are asked about no more; the others stay.
+        list(rig.hub.review(judge))
+        await say(srv, op="ping", t=1)
+        await hear(srv, "pong")
+
+
+async def test_a_review_pauses_and_who_goes_meanwhile_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_REVIEW_STEP", 2)
+    seen: list[str] = []
+
+    def judge(claims: Claims, whence: Whence, scope: Scope) -> Decision:
+        seen.append(claims.account)
+        return Decision(Verdict.ADMIT, None, True, True, claims)
+
+    async with running() as rig, contextlib.AsyncExitStack() as stack:
+        crowd = [await stack.enter_async_context(rig.client()) for _ in range(3)]
+        for client in crowd:
+            await hear(client, "hello")
+        review = rig.hub.review(judge)
+        next(review)
+        assert len(seen) == 2
+        await crowd[2].close()
+        await asyncio.wait_for(rig.hub.gone.wait(), 5)
+        assert list(review) == []
+        assert len(seen) == 2
 
 
 async def test_cut_off_from_the_bus_everybody_may_come_again_elsewhere() -> None:

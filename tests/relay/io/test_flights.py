@@ -8,11 +8,13 @@ from typing import Any
 import uvicorn
 from structlog.testing import capture_logs
 
+from kernel.decisions import Decision, Scope, Verdict, Whence
 from kernel.io.cut import Connection, connection_of
 from kernel.revocation import Subject, SubjectKind
+from kernel.tokens import Claims, Reason
 from lockstep.guard import GuardedHttp
 from relay.io.body import STEP_BYTES, GrantedBody
-from relay.io.flights import Flights
+from relay.io.flights import REVIEWED_AT_ONCE, Flights
 from relay.io.turns import Turns
 from tests.support.tokens import claims
 
@@ -80,6 +82,39 @@ def test_everything_can_be_ended() -> None:
     flights.end_all()
     assert [line.cuts for line in lines] == [1, 1]
     assert len(flights) == 0
+
+
+def test_a_review_cuts_whom_it_is_not_granted_any_more_and_pauses() -> None:
+    flights = Flights()
+    lines = [Line() for _ in range(REVIEWED_AT_ONCE + 2)]
+    for number, line in enumerate(lines):
+        flights.bind(line, claims(account="ann" if number % 2 else "bob"), Whence(f"192.0.2.{number % 256}", "player"))
+    asked: list[Whence] = []
+
+    def judge(claims: Claims, whence: Whence, scope: Scope) -> Decision:
+        asked.append(whence)
+        granted = claims.account == "bob"
+        verdict = Verdict.ADMIT if granted else Verdict.REFUSE
+        return Decision(verdict, None if granted else Reason.GEO_BLOCKED, granted, granted, claims)
+
+    review = flights.review(judge)
+    next(review)
+    assert len(asked) == REVIEWED_AT_ONCE
+    # It goes while the review pauses.
+    lines[-1].lose()
+    assert list(review) == []
+    assert asked[:2] == [Whence("192.0.2.0", "player"), Whence("192.0.2.1", "player")]
+    assert [line.cuts for line in lines[:-1]] == [number % 2 for number in range(len(lines) - 1)]
+    assert len(flights) == sum(1 for number in range(len(lines)) if not number % 2)
+
+
+def test_the_sessions_of_an_account_are_counted_once() -> None:
+    flights = Flights()
+    for session in ("s1", "s1", "s2"):
+        flights.bind(Line(), claims(session=session))
+    flights.bind(Line(), claims(session="s3", account="bob"))
+    assert flights.sessions("ann", "game") == {"s1", "s2"}
+    assert flights.sessions("ann", "other") == set()
 
 
 class Door:

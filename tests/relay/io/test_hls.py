@@ -19,14 +19,19 @@ from kernel.io.memory_bus import MemoryBus
 from kernel.io.origin import Fetcher, resolve
 from kernel.marks import ReleaseMark, Served
 from kernel.playlist import parse_media_playlist
+from kernel.policies import PolicyRecord
 from kernel.revocation import Revocation, RevocationIndex, Subject, SubjectKind
 from kernel.showings import Showing
 from kernel.tokens import MAX_TOKEN_CHARS, Purpose, Reason
 from relay.entitlements import Entitlements
+from relay.fixes import FixBook
 from relay.gate import Gate
 from relay.io.driver import StreamRelay
 from relay.io.headers import PLAYLIST_TYPE
 from relay.io.hls import Hls
+from relay.place.model import Fix, IpPlace, PlaceVerdict
+from relay.policies import PolicyIndex
+from relay.whereabouts import Whereabouts
 from tests.support.issuer import KIDS, signed, verifier
 from tests.support.origins import write_list
 from tests.support.playlists import timing
@@ -39,7 +44,9 @@ MAIN = f"/hls/{TOKEN}/game"
 class Site:
     """An application whose showing `game` has two segments, of which the first is out."""
 
-    def __init__(self, folder: Path, *, allowed_origins: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, folder: Path, *, allowed_origins: tuple[str, ...] = (), whereabouts: Whereabouts | None = None
+    ) -> None:
         path = write_list(folder, ["a.ts", "b.ts"])
         bus = MemoryBus(asyncio.get_running_loop().time)
         self.served: list[Served] = []
@@ -53,7 +60,10 @@ class Site:
         self.lag_s = 0.0
         numbers = count(1)
         self.entitlements = Entitlements(KEYS, verifier(), new_id=lambda: f"id-{next(numbers)}")
-        self.gate = Gate(cache(), self.revocations, entitlements=self.entitlements, lag_s=lambda: self.lag_s)
+        self.gate = Gate(
+            cache(), self.revocations, entitlements=self.entitlements, lag_s=lambda: self.lag_s,
+            whereabouts=whereabouts,
+        )  # fmt: skip
         self.hls = Hls(
             {"game": self.relay},
             gate=self.gate,
@@ -402,3 +412,37 @@ async def test_a_session_is_tied_to_who_began_it(site: Site) -> None:
     assert breach(session, Whence("127.0.0.1", headers["User-Agent"])) is None
     assert breach(session, Whence("198.51.100.1", headers["User-Agent"])) is Reason.NETWORK_CHANGED
     assert breach(session, Whence("127.0.0.1", "curl/8.5.0")) is Reason.DEVICE_CHANGED
+
+
+class Warned:
+    """A policy that lets everybody in, and warns; it keeps where they were."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def decide(self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None) -> PlaceVerdict:
+        self.asked.append(place.address)
+        return PlaceVerdict(None, None, Reason.DATA_CENTRE)
+
+
+class Atlas:
+    version = "v1"
+
+    def locate(self, address: str) -> IpPlace:
+        return IpPlace(address)
+
+
+async def test_who_is_let_in_with_a_warning_is_told_so(tmp_path: Path) -> None:
+    policies, policy = PolicyIndex(), Warned()
+    record = PolicyRecord("warns", 1, "{}", NOW, "ops")
+    policies.heard(record)
+    policies.install(record, policy)
+    whereabouts = Whereabouts(Atlas(), policies, lambda event_id: None, FixBook())
+    site = Site(tmp_path, whereabouts=whereabouts)
+    site.open(0)
+    assert "lockstep-warning" not in (await site.http.get(f"/hls/{token()}/game/index.m3u8")).headers
+    for path in ("index.m3u8", "main/0-0.ts"):
+        answer = await site.http.get(f"/hls/{token(geo='warns')}/game/{path}")
+        assert (answer.status_code, answer.headers["lockstep-warning"]) == (200, "data_centre")
+    assert policy.asked == ["127.0.0.1"]
+    await site.aclose()

@@ -1,0 +1,34 @@
+"""What devices say of where they are: the last two fixes of each session, kept for as long as there is room.
+
+The one before the last is kept because it takes two to tell that somebody has moved faster than anybody can.
+"""
+
+from __future__ import annotations
+
+from relay.place.model import Fix
+
+MAX_SESSIONS = 100_000
+"""In a generation: 30 MB. Whose fix is forgotten is asked for it again."""
+
+
+class FixBook:
+    """Remember fixes by session."""
+
+    def __init__(self, *, max_sessions: int = MAX_SESSIONS) -> None:
+        self._max = max_sessions
+        self._young: dict[str, tuple[Fix, Fix | None]] = {}
+        self._old: dict[str, tuple[Fix, Fix | None]] = {}
+
+    def take(self, session: str, fix: Fix) -> bool:
+        """Take note of a fix; return False for one that is no newer than what is known."""
+        known, _ = self.of(session)
+        if known is not None and fix.at <= known.at:
+            return False
+        if session not in self._young and len(self._young) >= self._max:
+            self._old, self._young = self._young, {}
+        self._young[session] = (fix, known)
+        return True
+
+    def of(self, session: str) -> tuple[Fix | None, Fix | None]:
+        """Return the last fix of a session, and the one before it."""
+        return self._young.get(session) or self._old.get(session) or (None, None)

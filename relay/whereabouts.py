@@ -1,0 +1,183 @@
+"""Whether somebody may watch and wager from where they are: policies asked about a session, and their answers kept.
+
+Which policies: the one that governs the showing, and the one that the token names. Both must agree; of two refusals the
+showing's is told. A policy that is named and not in force refuses: nobody is let in because a rule got lost.
+
+An answer is kept for as long as nothing that it came from can have changed: address, policies, databases and lists,
+fixes, and a while of time, because fixes grow old. Asking again then costs a dictionary's look-up.
+
+Servers and trading desks (scopes `server` and `trading`) are not persons: place is not asked of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from kernel.decisions import Scope
+from kernel.tokens import Claims, Reason
+from relay.audit import Judged
+from relay.fixes import FixBook
+from relay.place.model import Fix, IpPlace
+from relay.policies import PolicyIndex, PolicyInForce
+
+KEEP_S = 30.0
+"""How long an answer is kept at most, in seconds."""
+
+KEEP_FIX_S = 5.0
+"""The same where a device's fix counts, which grows old meanwhile."""
+
+MAX_SESSIONS = 65_536
+"""As many as tokens are remembered; beyond it all are asked anew."""
+
+PERSONS = frozenset({Scope.WATCH, Scope.WAGER})
+
+
+class Locates(Protocol):
+    """What knows where addresses are; made by `relay/io/locator.py`.
+
+    `version` names what it knows it from: another text, another answer perhaps.
+    """
+
+    @property
+    def version(self) -> str:
+        """Return the name of the databases and lists in use."""
+        ...
+
+    def locate(self, address: str) -> IpPlace:
+        """Return what is known of an address, whatever text it is; nothing outside the process is asked."""
+        ...
+
+
+class Standing(NamedTuple):
+    """What place says of a session.
+
+    Args:
+        watch: why it may not watch, None if it may.
+        wager: why it may not wager, None if it may.
+        warning: what is let through and said nevertheless.
+        judged: the answer that decided, with all that was asked; None where no policy is in force for it.
+        recheck_s: when to ask a device for its place again, in seconds; None: not by time.
+    """
+
+    watch: Reason | None = None
+    wager: Reason | None = None
+    warning: Reason | None = None
+    judged: Judged | None = None
+    recheck_s: float | None = None
+
+
+FREE = Standing()
+"""No policy governs it."""
+
+
+class _Kept:
+    __slots__ = ("address", "geo", "governing", "revision", "standing", "until", "version")
+
+    def __init__(
+        self, address: str, governing: str | None, geo: str | None, revision: int, version: str, until: float,
+        standing: Standing,
+    ) -> None:  # fmt: skip
+        self.address = address
+        self.governing = governing
+        self.geo = geo
+        self.revision = revision
+        self.version = version
+        self.until = until
+        self.standing = standing
+
+
+class Whereabouts:
+    """Ask policies about sessions.
+
+    Args:
+        locator: knows where addresses are.
+        policies: those that are in force.
+        governing: the name of a showing's policy, None where it has none.
+        fixes: what devices have said.
+    """
+
+    def __init__(
+        self, locator: Locates, policies: PolicyIndex, governing: Callable[[str], str | None], fixes: FixBook
+    ) -> None:
+        self._locator = locator
+        self._policies = policies
+        self._governing = governing
+        self._fixes = fixes
+        self._kept: dict[str, _Kept] = {}
+
+    def __len__(self) -> int:
+        """Return how many sessions' answers are kept."""
+        return len(self._kept)
+
+    def standing(self, claims: Claims, address: str, *, now: float) -> Standing:
+        """Return what place says of the bearer of `claims` at `address`. `now` is Unix time in seconds."""
+        geo, governing = claims.geo, self._governing(claims.event_id)
+        if governing is None and geo is None:
+            return FREE
+        # An entitlement has no session yet.
+        key = claims.session or claims.jti
+        kept = self._kept.get(key)
+        if (
+            kept is not None
+            and kept.address == address
+            and now < kept.until
+            and kept.revision == self._policies.revision
+            and kept.version is self._locator.version
+            and kept.geo == geo
+            and kept.governing == governing
+        ):
+            return kept.standing
+        return self._asked(key, claims, governing, address, now)
+
+    def took_fix(self, session: str, fix: Fix) -> bool:
+        """Take note of a device's fix; return False for one that is no newer than what is known."""
+        if not self._fixes.take(session, fix):
+            return False
+        self.forget(session)
+        return True
+
+    def forget(self, session: str) -> None:
+        """Ask anew the next time."""
+        self._kept.pop(session, None)
+
+    def _asked(self, key: str, claims: Claims, governing: str | None, address: str, now: float) -> Standing:
+        fix, previous = self._fixes.of(key)
+        # Before they are asked: what changes meanwhile is asked about again.
+        revision, version = self._policies.revision, self._locator.version
+        place = self._locator.locate(address)
+        names = [name for name in (governing, claims.geo) if name is not None]
+        standing = _stricter([
+            self._answer(name, place, fix, previous, version, now) for name in dict.fromkeys(names)
+        ])  # fmt: skip
+        until = now + (KEEP_S if fix is None else KEEP_FIX_S)
+        if key not in self._kept and len(self._kept) >= MAX_SESSIONS:
+            self._kept.clear()
+        self._kept[key] = _Kept(address, governing, claims.geo, revision, version, until, standing)
+        return standing
+
+    def _answer(
+        self, name: str, place: IpPlace, fix: Fix | None, previous: Fix | None, version: str, now: float
+    ) -> Standing:
+        found: PolicyInForce | None = self._policies.find(name)
+        if found is None:
+            return Standing(Reason.POLICY_UNKNOWN, Reason.POLICY_UNKNOWN)
+        verdict = found.policy.decide(place, fix, now=now, previous=previous)
+        judged = Judged(found.record, verdict, now, place, fix, previous, version)
+        return Standing(verdict.watch, verdict.wager, verdict.warning, judged, verdict.recheck_s)
+
+
+def _stricter(standings: list[Standing]) -> Standing:
+    """Return what remains when all must agree."""
+    first, *others = standings
+    for other in others:
+        decides = other if first.watch is None and first.wager is None else first
+        rechecks = [one.recheck_s for one in (first, other) if one.recheck_s is not None]
+        first = Standing(
+            first.watch or other.watch,
+            first.wager or other.wager,
+            first.warning or other.warning,
+            decides.judged or first.judged or other.judged,
+            min(rechecks, default=None),
+        )
+    return first
