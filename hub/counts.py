@@ -63,3 +63,11 @@ class HubCounts:
         self.cut = 0
         """How many we ended without a word."""
         self.delivered = {event_id: Delivered() for event_id in event_ids}
+
+    def add(self, event_id: str) -> None:
+        """Count what goes out of a showing that is new."""
+        self.delivered[event_id] = Delivered()
+
+    def remove(self, event_id: str) -> None:
+        """Forget a showing that is gone."""
+        del self.delivered[event_id]

@@ -54,6 +54,7 @@ class Showing:
         auto_hold: whether D is learned from the vendors' lag.
         suspend_scope: how wide a suspend is sent: "event" hides which market closed, "market" names it.
         price_invalidation: whether a changed price kills bet slips at once (`inv`), ahead of its picture.
+        place_policy: the name of the policy of place that governs it; None: none does.
     """
 
     event_id: str
@@ -68,6 +69,7 @@ class Showing:
     auto_hold: bool = False
     suspend_scope: Literal["event", "market"] = "event"
     price_invalidation: bool = False
+    place_policy: str | None = None
 
     def __post_init__(self) -> None:
         """Check what would otherwise surface as a wrong route or a cue that never comes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -32,7 +32,7 @@ from lockstep.allowances import Allowances
 from lockstep.answers import AnswerCounts
 from lockstep.enforcement import Enforcement, Enforcer
 from lockstep.front_door import below
-from lockstep.houses import Desk, FeedsHouse, HubHouse, RelayHouse, Run
+from lockstep.houses import Desk, FeedsHouse, HubHouse, RelayHouse
 from lockstep.key_watch import KeyWatch
 from lockstep.keys import Keys
 from lockstep.logs import log_answered
@@ -45,7 +45,13 @@ from lockstep.measures.process import bus_readings, door_readings, gate_readings
 from lockstep.measures.relay import relay_readings
 from lockstep.metrics import metrics_route
 from lockstep.openapi import openapi_route
+from lockstep.parts import Parts, Run
 from lockstep.settings import Settings
+from lockstep.showings.desk import ShowingDesk
+from lockstep.showings.lineup import Lineup
+from lockstep.showings.origins import AllowedOrigins, urls_of
+from lockstep.showings.store import ShowingStore
+from lockstep.showings.words import SHOWINGS
 from relay.gate import Gate, StaleLimits
 from relay.io.at_once import PlaylistsAtOnce
 from relay.io.locator import Locator, PlaceFiles
@@ -58,9 +64,6 @@ from relay.quota import Quota
 log = structlog.get_logger("lockstep")
 
 VERSION = version("lockstep-hub")
-
-RESTART_S = 1.0
-"""How long a part that failed unexpectedly rests before it is started again."""
 
 LEAD_S = 0.2
 """How long before its time a mark is given at least where houses are apart: relays hear of it, and read the playlist
@@ -76,6 +79,7 @@ class Disk(NamedTuple):
     journal: Journal
     revoked: RevocationStore
     repeats: Repeats
+    showings: ShowingStore
 
     @classmethod
     async def open(cls, data_dir: Path) -> Self:
@@ -90,11 +94,14 @@ class Disk(NamedTuple):
             revoked = await RevocationStore.open(data_dir / "revocations.sqlite")
             opened.push_async_callback(revoked.aclose)
             repeats = await Repeats.open(data_dir / "repeats.sqlite")
+            opened.push_async_callback(repeats.aclose)
+            showings = await ShowingStore.open(data_dir / "showings.sqlite")
             opened.pop_all()
-        return cls(journal, revoked, repeats)
+        return cls(journal, revoked, repeats, showings)
 
     async def aclose(self) -> None:
         """Close all of them."""
+        await self.showings.aclose()
         await self.repeats.aclose()
         await self.revoked.aclose()
         await self.journal.aclose()
@@ -109,12 +116,16 @@ class Deployment:
     ) -> None:  # fmt: skip
         loop = asyncio.get_running_loop()
         apart = isinstance(bus, RedisBus)
-        self._showings = showings
+        self._showings = showings = dict(showings)
         self.bus = bus
+        by_api = settings.showings_api
+        # What is trusted of an origin that comes by API, the settings have said.
+        trusted = [*(showing.origin for showing in showings.values()), *urls_of(by_api.origin_hosts)]
         self._fetcher = Fetcher(
-            [showing.origin for showing in showings.values()],
+            trusted,
             limits=settings.limits.to_fetch_limits(),
             local_dirs={showing.origin: showing.local_dir for showing in showings.values() if showing.local_dir},
+            folders=[by_api.origin_dir] if by_api.origin_dir else (),
             now=loop.time,
         )
         self._admission = admission
@@ -131,7 +142,8 @@ class Deployment:
         )  # fmt: skip
         self._disk = disk
         self.locator = locator
-        self._feeds = self._relay = self._hub = self._desk = self._door = None
+        self._parts = parts = Parts()
+        self._feeds = self._relay = self._hub = self._desk = self._door = self._showing_desk = None
         if disk is not None:
             lead_s = LEAD_S if apart else 0.0
             holds = bus.holds_log if isinstance(bus, RedisBus) else lambda: True
@@ -139,17 +151,26 @@ class Deployment:
                 self._operators, quota=self._quota, repeats=disk.repeats, wall=wall, now=loop.time, holds_log=holds
             )
             self._feeds = FeedsHouse(
-                settings, showings, keys, disk.journal, fetcher=self._fetcher, bus=bus, lead_s=lead_s, holds_log=holds
-            )
+                settings, showings, keys, disk.journal, fetcher=self._fetcher, bus=bus, parts=parts, lead_s=lead_s,
+                holds_log=holds,
+            )  # fmt: skip
             self._desk = Desk(disk.revoked, bus, door, self._index, apart=apart)
         if "relay" in houses:
             self._relay = RelayHouse(
-                showings, gate, fetcher=self._fetcher, bus=bus, now=loop.time, tell=self.answers,
+                showings, gate, fetcher=self._fetcher, bus=bus, parts=parts, now=loop.time, tell=self.answers,
                 entitlements=self._admission.entitlements,
             )  # fmt: skip
         if "hub" in houses:
             self._hub = HubHouse(settings, showings, gate, bus=bus)
-        self._houses = [house for house in (self._feeds, self._relay, self._hub) if house is not None]
+        # The hub first: it hears all that feeds says of a showing that is new.
+        self._houses = [house for house in (self._hub, self._relay, self._feeds) if house is not None]
+        self.lineup = Lineup(bus, showings, self._houses)
+        if disk is not None and self._door is not None:
+            self._showing_desk = ShowingDesk(
+                disk.showings, bus, self._door, settings=settings.showings, resolved=showings,
+                origins=AllowedOrigins(trusted, by_api.origin_dir), data_dir=settings.data_dir,
+                max_showings=by_api.max_showings, wall=wall, lineup=self.lineup,
+            )  # fmt: skip
         enforcers: list[Enforcer] = []
         enforcers += [self._relay.hls.flights] if self._relay else []
         enforcers += [self._hub.hub] if self._hub else []
@@ -157,13 +178,12 @@ class Deployment:
             bus, self._index, enforcers, judge=self._judge, wall=wall, max_stale_running_s=stale_s
         )
         self._watch: LoopWatch | None = None
-        self._part_failures: dict[str, int] = {}
         self.app: ASGIApp = AccessLog(self._application(), now=loop.time, tell=self.answers)
-        self._tasks: list[asyncio.Task[None]] = []
 
     def _application(self) -> ASGIApp:
         routes = [
             *(self._desk.desk.routes() if self._desk else ()),
+            *(self._showing_desk.routes() if self._showing_desk else ()),
             *(route for house in self._houses for route in house.routes()),
             *self._health_routes(),
             metrics_route(self.readings),
@@ -173,7 +193,7 @@ class Deployment:
 
     def readings(self) -> Iterator[Reading]:
         """Read all that there is to measure in this process."""
-        yield from loop_readings(self._watch, self._part_failures, VERSION)
+        yield from loop_readings(self._watch, self._parts.failures, VERSION)
         yield from door_readings(self.allowances, self.answers)
         yield from gate_readings(self._gate, len(self._index))
         yield from origin_readings(self._fetcher.counts)
@@ -184,6 +204,7 @@ class Deployment:
                 "journal": self._disk.journal.writes,
                 "revocations": self._disk.revoked.writes,
                 "repeats": self._disk.repeats.writes,
+                "showings": self._disk.showings.writes,
             }
             yield from feeds_readings(self._feeds.ingests, files)
         if self._relay is not None:
@@ -254,11 +275,16 @@ class Deployment:
             "enforcement": self._enforcement.run,
             "review": self._enforcement.review,
             "place": self.locator.run,
+            "showings": self.lineup.run,
         }
         parts |= self._admission.parts()
         if self._desk is not None:
             await self._desk.refill()
             parts["revocations"] = self._desk.desk.run
+        if self._showing_desk is not None:
+            self.bus.begin(SHOWINGS, new_id())
+            await self._showing_desk.refill()
+        self.lineup.start()
         # The hub listens before the journal refills the bus, and hears all of it.
         if self._hub is not None:
             self._hub.hub.start()
@@ -273,8 +299,9 @@ class Deployment:
         if self._relay is not None:
             parts |= self._relay.parts()
         self._watch = LoopWatch(asyncio.get_running_loop())
-        for name, run in parts.items():
-            self._supervise(name, run)
+        self._parts.start_all(parts)
+        # What was made by API before the last process ended is there before anybody asks for it.
+        await self.lineup.settle()
 
     def reread_keys(self) -> None:
         """Take up changed signing keys at once, without waiting for the next look at the file."""
@@ -302,14 +329,15 @@ class Deployment:
 
     async def stop(self) -> None:
         """End everything in the order in which nothing acknowledged can be lost."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._parts.aclose()
+        self.lineup.stop()
         self._enforcement.stop()
         if self._door is not None:
             await self._door.aclose()
         if self._desk is not None:
             await self._desk.desk.aclose()
+        if self._showing_desk is not None:
+            await self._showing_desk.aclose()
         if self._disk is not None:
             await self._disk.repeats.aclose()
         if self._watch is not None:
@@ -321,30 +349,12 @@ class Deployment:
         if isinstance(self.bus, RedisBus):
             await self.bus.aclose()
 
-    def _supervise(self, name: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        self._part_failures[name] = 0
-
-        async def again() -> None:
-            while True:
-                try:
-                    await run()
-                except Exception:
-                    # A fault of ours in one showing must not end the others; the log says that it is one.
-                    log.exception("part.failed", part=name)
-                    self._part_failures[name] += 1
-                await asyncio.sleep(RESTART_S)
-
-        self._tasks.append(asyncio.create_task(again(), name=name))
-
     async def _give_way(self) -> None:
         """Stop feeding once another process has taken over the log; what is said of it here is heard by nobody."""
         assert isinstance(self.bus, RedisBus)
         assert self._feeds is not None
         await self.bus.superseded.wait()
-        over = {*self._feeds.parts(), "revocations"}
-        for task in self._tasks:
-            if task.get_name() in over:
-                task.cancel()
+        await self._parts.end([*self._feeds.parts(), "revocations", "showings"])
         await asyncio.Event().wait()
 
     def _health_routes(self) -> list[Route]:

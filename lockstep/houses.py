@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Protocol
 
 from starlette.routing import Route
 
@@ -25,8 +27,9 @@ from kernel.io.system_time import monotonic, new_id, wall
 from kernel.revocation import RevocationIndex
 from kernel.showings import Showing
 from lockstep.front_door import socket_route
-from lockstep.keys import Keys
+from lockstep.keys import Keys, ensure_keys
 from lockstep.logs import log_answered
+from lockstep.parts import Parts, Run
 from lockstep.settings import Settings
 from relay.entitlements import Entitlements
 from relay.gate import Gate
@@ -37,7 +40,21 @@ from relay.io.operator_door import OperatorDoor
 from relay.io.revocation_desk import RevocationDesk
 from relay.io.revocation_store import RevocationStore
 
-Run = Callable[[], Coroutine[Any, Any, None]]
+
+class House(Protocol):
+    """What a process does for showings that come and go while it runs. Doing it again changes nothing."""
+
+    async def add(self, showing: Showing) -> None:
+        """Serve one more showing."""
+        ...
+
+    async def change(self, showing: Showing) -> None:
+        """Take what a showing is from now on; its origin is the same."""
+        ...
+
+    async def remove(self, event_id: str) -> None:
+        """Serve a showing no more."""
+        ...
 
 
 class FeedsHouse:
@@ -50,6 +67,7 @@ class FeedsHouse:
         journal: what is on disk; closed by us.
         fetcher: the process's only one.
         bus: what the houses share.
+        parts: keeps running what runs.
         lead_s: how long before its time a release mark is given at least, in seconds.
         holds_log: tells whether no other process has taken over the log.
     """
@@ -63,30 +81,101 @@ class FeedsHouse:
         *,
         fetcher: Fetcher,
         bus: Bus,
+        parts: Parts,
         lead_s: float,
         holds_log: Callable[[], bool],
     ) -> None:
         self._journal = journal
-        steady = SteadyWall(wall, monotonic)
+        self._data_dir = settings.data_dir
+        self._fetcher = fetcher
+        self._bus = bus
+        self._parts = parts
+        self._lead_s = lead_s
+        self._steady = SteadyWall(wall, monotonic)
         self._demuxer = Demuxer(limits=DemuxLimits(max_segment_bytes=settings.limits.max_segment_bytes))
-        self.ingests = {
-            event_id: StreamIngest(
-                showing, fetcher=fetcher, demuxer=self._demuxer, journal=journal, bus=bus, wall=steady, new_id=new_id,
-                lead_s=lead_s,
-            )
-            for event_id, showing in showings.items()
-        }  # fmt: skip
+        self.ingests = {event_id: self._ingest(showing) for event_id, showing in showings.items()}
         self._ingress = Ingress(
-            _source_keys(showings, keys), journal, wall=wall, received=steady, deliver=self._deliver,
+            _source_keys(showings.values(), keys), journal, wall=wall, received=self._steady, deliver=self._deliver,
             holds_log=holds_log,
         )  # fmt: skip
         self.recovered = False
 
+    def _ingest(self, showing: Showing) -> StreamIngest:
+        return StreamIngest(
+            showing, fetcher=self._fetcher, demuxer=self._demuxer, journal=self._journal, bus=self._bus,
+            wall=self._steady, new_id=new_id, lead_s=self._lead_s,
+        )  # fmt: skip
+
     @staticmethod
-    def topics(showings: Mapping[str, Showing]) -> list[Topic[Any]]:
+    def topics(event_ids: Iterable[str]) -> list[Topic[Any]]:
         """Return the topics that feeds alone publishes."""
         kinds: tuple[Callable[[str], Topic[Any]], ...] = (timings_topic, safety_topic, entries_topic, marks_topic)
-        return [kind(event_id) for event_id in showings for kind in kinds]
+        return [kind(event_id) for event_id in event_ids for kind in kinds]
+
+    async def add(self, showing: Showing) -> None:
+        """Follow its origin and take in its vendors, from where the journal was left.
+
+        Raises:
+            JournalError: the journal cannot be read.
+            SettingsError: the secrets cannot be read.
+        """
+        if showing.event_id in self.ingests:
+            return
+        await self._ingress.hold(await self._keys_of(showing))
+        await self._begin(showing)
+
+    async def change(self, showing: Showing) -> None:
+        """Take what a showing is from now on; where that concerns feeds, as after a restart, without losing a message.
+
+        Raises:
+            JournalError: the journal cannot be read.
+            SettingsError: the secrets cannot be read.
+        """
+        event_id, former = showing.event_id, self.ingests.get(showing.event_id)
+        if former is not None and _for_feeds(former.showing) == _for_feeds(showing):
+            former.showing = showing
+            return
+        keys = await self._keys_of(showing)
+        if former is not None:
+            self._ingress.forget([source.name for source in former.showing.sources if source.name not in keys])
+        # Vendors wait meanwhile, and nothing is under way when the log changes hands.
+        await self._ingress.hold(keys)
+        if former is not None:
+            await self._end(event_id)
+        await self._begin(showing)
+
+    async def remove(self, event_id: str) -> None:
+        """Follow its origin no more and know its vendors no more; what is on disk stays as long as it would have."""
+        ingest = self.ingests.get(event_id)
+        if ingest is None:
+            return
+        self._ingress.forget([source.name for source in ingest.showing.sources])
+        await self._ingress.hold({})
+        await self._end(event_id, forget=True)
+        for topic in self.topics([event_id]):
+            # What it held is forgotten. Should the showing come back, its log is told from the journal.
+            self._bus.begin(topic, new_id())
+
+    async def _begin(self, showing: Showing) -> None:
+        ingest = self._ingest(showing)
+        await ingest.restore()
+        self.ingests[showing.event_id] = ingest
+        try:
+            await self._ingress.release([source.name for source in showing.sources])
+        except BaseException:
+            await self.ingests.pop(showing.event_id).end()
+            raise
+        self._parts.start(f"ingest {showing.event_id}", ingest.run)
+
+    async def _end(self, event_id: str, *, forget: bool = False) -> None:
+        await self._parts.end([f"ingest {event_id}"], forget=forget)
+        await self.ingests.pop(event_id).end()
+
+    async def _keys_of(self, showing: Showing) -> dict[str, SourceKeys]:
+        if not showing.sources:
+            return {}
+        names = [source.name for source in showing.sources]
+        return _source_keys([showing], await asyncio.to_thread(ensure_keys, self._data_dir, names))
 
     def routes(self) -> list[Route]:
         """Return the vendors' front door, and how the feeds are."""
@@ -119,6 +208,11 @@ class FeedsHouse:
 
     def _deliver(self, message: ReceivedMessage) -> None:
         self.ingests[message.stream].deliver(message)
+
+
+def _for_feeds(showing: Showing) -> Showing:
+    """Return a showing without what does not concern feeds."""
+    return replace(showing, allowed_origins=(), place_policy=None, max_hold_s=1.0)
 
 
 class Desk:
@@ -167,6 +261,7 @@ class RelayHouse:
         gate: who may have it.
         fetcher: the process's only one.
         bus: what the houses share.
+        parts: keeps running what runs.
         now: seconds that never step back.
         tell: is told of answers out of memory.
         entitlements: begins sessions by tokens that the gate knows for entitlements.
@@ -179,10 +274,15 @@ class RelayHouse:
         *,
         fetcher: Fetcher,
         bus: Bus,
+        parts: Parts,
         now: Callable[[], float],
         tell: TellAnswered = log_answered,
         entitlements: Entitlements | None = None,
     ) -> None:
+        self._fetcher = fetcher
+        self._bus = bus
+        self._parts = parts
+        self._awaited = frozenset(showings)
         self.relays = {
             event_id: StreamRelay(showing, fetcher=fetcher, bus=bus) for event_id, showing in showings.items()
         }
@@ -197,10 +297,34 @@ class RelayHouse:
         """Return what is to be kept running, by name."""
         return {f"relay {event_id}": relay.run for event_id, relay in self.relays.items()}
 
+    async def add(self, showing: Showing) -> None:
+        """Serve the video of one more showing."""
+        event_id = showing.event_id
+        if event_id in self.relays:
+            await self.change(showing)
+        else:
+            self.relays[event_id] = relay = StreamRelay(showing, fetcher=self._fetcher, bus=self._bus)
+            self._parts.start(f"relay {event_id}", relay.run)
+
+    async def change(self, showing: Showing) -> None:
+        """Take what a showing is from now on."""
+        self.relays[showing.event_id].change(showing)
+        self.at_once.forget()
+
+    async def remove(self, event_id: str) -> None:
+        """Answer 404 from now on, and end the bodies that are under way."""
+        if self.relays.pop(event_id, None) is None:
+            return
+        self.at_once.forget()
+        await self._parts.end([f"relay {event_id}"], forget=True)
+
     def readiness(self) -> tuple[bool, dict[str, Any]]:
-        """Return whether every showing has a picture out. How many have none, not which: anybody may ask."""
-        waiting = sum(relay.presentation.text(None) is None for relay in self.relays.values())
-        return not waiting, {"showings_without_picture": waiting}
+        """Return whether every showing of the settings has a picture out.
+
+        How many have none, not which: anybody may ask. Those that were made since may wait for days.
+        """
+        waiting = [event_id for event_id, relay in self.relays.items() if relay.presentation.text(None) is None]
+        return self._awaited.isdisjoint(waiting), {"showings_without_picture": len(waiting)}
 
 
 class HubHouse:
@@ -215,21 +339,38 @@ class HubHouse:
 
     def __init__(self, settings: Settings, showings: Mapping[str, Showing], gate: Gate, *, bus: Bus) -> None:
         limits = HubSettings(heartbeat_ms=settings.heartbeat_ms, max_subscribers=settings.max_subscribers)
+        self._awaited = frozenset(showings)
         self.hub = Hub(bus, showings, gate, limits, wall=wall, new_id=new_id)
 
     def routes(self) -> list[Route]:
         """Return the answer to whoever asks for the socket without an upgrade."""
         return [socket_route()]
 
+    async def add(self, showing: Showing) -> None:
+        """Fan out one more showing."""
+        if showing.event_id in self.hub.streams:
+            self.hub.change(showing)
+        else:
+            self.hub.add(showing)
+
+    async def change(self, showing: Showing) -> None:
+        """Take what a showing is from now on."""
+        self.hub.change(showing)
+
+    async def remove(self, event_id: str) -> None:
+        """Say goodbye to everybody of a showing."""
+        if event_id in self.hub.streams:
+            await self.hub.remove(event_id)
+
     def readiness(self) -> tuple[bool, dict[str, Any]]:
-        """Return whether the log of every showing is known."""
-        waiting = self.hub.logs_unknown()
-        return not waiting, {"showings_without_log": waiting}
+        """Return whether the log of every showing of the settings is known."""
+        waiting = [event_id for event_id, stream in self.hub.streams.items() if stream.epoch is None]
+        return self._awaited.isdisjoint(waiting), {"showings_without_log": len(waiting)}
 
 
-def _source_keys(showings: Mapping[str, Showing], keys: Keys) -> dict[str, SourceKeys]:
+def _source_keys(showings: Iterable[Showing], keys: Keys) -> dict[str, SourceKeys]:
     return {
-        source.name: SourceKeys(source.vendor, [parse_secret(keys.webhook_secrets[source.name])], event_id)
-        for event_id, showing in showings.items()
+        source.name: SourceKeys(source.vendor, [parse_secret(keys.webhook_secrets[source.name])], showing.event_id)
+        for showing in showings
         for source in showing.sources
     }

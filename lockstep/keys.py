@@ -210,6 +210,32 @@ def change_keys(data_dir: Path, change: Callable[[Keys], Keys]) -> None:
             _write(data_dir / FILE_NAME, changed)
 
 
+def new_webhooks(data_dir: Path, names: Iterable[str]) -> dict[str, str]:
+    """Give sources new secrets, whatever they had before, and return them by name.
+
+    Raises:
+        SettingsError: as `change_keys`.
+    """
+    made = {name: new_secret(new_key()) for name in names}
+    change_keys(data_dir, lambda keys: replace(keys, webhook_secrets={**keys.webhook_secrets, **made}))
+    return made
+
+
+def drop_webhooks(data_dir: Path, names: Iterable[str]) -> None:
+    """Forget the secrets of sources.
+
+    Raises:
+        SettingsError: as `change_keys`.
+    """
+    gone = set(names)
+    change_keys(
+        data_dir,
+        lambda keys: replace(
+            keys, webhook_secrets={name: kept for name, kept in keys.webhook_secrets.items() if name not in gone}
+        ),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Rotation:
     """A change of the signing keys, by key id.

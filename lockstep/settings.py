@@ -61,15 +61,11 @@ class SourceSettings(BaseModel):
     )
 
 
-class ShowingSettings(BaseModel):
-    """One showing."""
+class ShowingOptions(BaseModel):
+    """What a showing is beside where it comes from: the same in the settings and by API."""
 
     model_config = ConfigDict(extra="forbid")
 
-    origin: str = Field(description="A folder that holds one playlist, or the http(s) URL of one.")
-    local_dir: str | None = Field(
-        default=None, description="Folder where segments of an http(s) origin are looked up before it is asked."
-    )
     sources: dict[str, SourceSettings] = Field(default_factory=dict, description="Vendor feeds by source name.")
     hold_s: Annotated[float, Field(ge=0, le=60)] | Literal["auto"] = Field(
         default=0.0, description="Constant delay of the picture, in seconds; `auto` learns it from the vendors' lag."
@@ -98,6 +94,64 @@ class ShowingSettings(BaseModel):
     price_invalidation: bool = Field(
         default=False, description="Whether a changed price kills bet slips at once, ahead of its picture."
     )
+    place_policy: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Name of the policy of place that governs it."
+    )
+
+    def to_showing(self, event_id: str, origin: str, *, local_dir: str | None = None) -> Showing:
+        """Return the showing as the kernel knows it.
+
+        Args:
+            event_id: what it is called.
+            origin: the reference of its playlist, resolved.
+            local_dir: where segments are looked up before the origin is asked.
+
+        Raises:
+            SettingsError: a source names no known vendor.
+        """
+        for name, source in self.sources.items():
+            if source.vendor not in ADAPTERS:
+                raise SettingsError(
+                    f"source {name!r}: no vendor {source.vendor!r}; there are {', '.join(sorted(ADAPTERS))}"
+                )
+        return Showing(
+            event_id=event_id,
+            origin=origin,
+            local_dir=local_dir,
+            sources=tuple(Source(name, **source.model_dump()) for name, source in self.sources.items()),
+            hold_s=MAX_HOLD_S if self.hold_s == "auto" else self.hold_s,
+            auto_hold=self.hold_s == "auto",
+            suspend_scope=self.suspend_scope,
+            price_invalidation=self.price_invalidation,
+            max_hold_s=self.max_hold_s,
+            due_sigma=self.due_sigma,
+            program_delay_ms=self.program_delay_ms,
+            allowed_origins=tuple(self.allowed_origins),
+            place_policy=self.place_policy,
+        )
+
+
+class ShowingSettings(ShowingOptions):
+    """One showing."""
+
+    origin: str = Field(description="A folder that holds one playlist, or the http(s) URL of one.")
+    local_dir: str | None = Field(
+        default=None, description="Folder where segments of an http(s) origin are looked up before it is asked."
+    )
+
+
+class ShowingsApiSettings(BaseModel):
+    """What showings may be that are made by API."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    origin_dir: Path | None = Field(
+        default=None, description="Folder below which origins in files may lie; unset: there are none by API."
+    )
+    origin_hosts: list[str] = Field(
+        default_factory=list, description="HOST or HOST:PORT of http(s) origins that may be private; others are public."
+    )
+    max_showings: int = Field(default=200, ge=0, le=10_000, description="How many there may be.")
 
 
 class LimitsSettings(BaseModel):
@@ -280,6 +334,9 @@ class Settings(BaseSettings):
     per_operator: OperatorSettings = Field(default_factory=OperatorSettings, description="What one operator may ask.")
     issuer: IssuerSettings = Field(default_factory=IssuerSettings, description="Who else issues entitlement tokens.")
     place: PlaceSettings = Field(default_factory=PlaceSettings, description="What says where addresses are.")
+    showings_api: ShowingsApiSettings = Field(
+        default_factory=ShowingsApiSettings, description="What showings may be that are made by API."
+    )
     showings: dict[str, ShowingSettings] = Field(default_factory=dict, description="What is shown, by event id.")
 
     def to_proxies(self) -> TrustedProxies:
@@ -315,31 +372,15 @@ class Settings(BaseSettings):
         showings: dict[str, Showing] = {}
         owners: dict[str, str] = {}
         for event_id, wanted in self.showings.items():
-            for name, source in wanted.sources.items():
+            for name in wanted.sources:
                 if name in owners:
                     raise SettingsError(
                         f"source {name!r} stands in {owners[name]!r} and {event_id!r}: a source serves one showing"
                     )
-                if source.vendor not in ADAPTERS:
-                    raise SettingsError(
-                        f"source {name!r}: no vendor {source.vendor!r}; there are {', '.join(sorted(ADAPTERS))}"
-                    )
                 owners[name] = event_id
             origin = playlist_ref(wanted.origin)
-            showings[event_id] = Showing(
-                event_id=event_id,
-                origin=origin,
-                local_dir=_local_dir(event_id, origin, wanted.local_dir),
-                sources=tuple(Source(name, **source.model_dump()) for name, source in wanted.sources.items()),
-                hold_s=MAX_HOLD_S if wanted.hold_s == "auto" else wanted.hold_s,
-                auto_hold=wanted.hold_s == "auto",
-                suspend_scope=wanted.suspend_scope,
-                price_invalidation=wanted.price_invalidation,
-                max_hold_s=wanted.max_hold_s,
-                due_sigma=wanted.due_sigma,
-                program_delay_ms=wanted.program_delay_ms,
-                allowed_origins=tuple(wanted.allowed_origins),
-            )
+            local_dir = _local_dir(event_id, origin, wanted.local_dir)
+            showings[event_id] = wanted.to_showing(event_id, origin, local_dir=local_dir)
         return showings
 
 

@@ -63,7 +63,8 @@ class Window:
 
     def __init__(self, stream: str, *, hold_s: float, max_hold_s: float) -> None:
         self._stream = stream
-        self._patience_s = hold_s + max_hold_s
+        self.patience_s = hold_s + max_hold_s
+        """How long a segment waits for a mark, in seconds."""
         self._follower = PlaylistFollower()
         self._waiting: dict[SegmentKey, Block] = {}
         self._shifts: dict[int, tuple[int, int]] = {}
@@ -179,7 +180,7 @@ class Window:
         times = [mark.at for mark in self._marks if self._covers(mark)]
         unmarked = self._oldest_unmarked()
         if unmarked is not None:
-            times.append(unmarked.seen_at + self._patience_s)
+            times.append(unmarked.seen_at + self.patience_s)
         return min(times, default=None)
 
     def handle_timer(self, *, now: float) -> list[Opened]:
@@ -193,7 +194,7 @@ class Window:
                 self.late.add(now - mark.at)
             opened.append(Opened(self._stream, mark.generation, mark.msn, mark.part, mark.upto, now))
         unmarked = self._oldest_unmarked()
-        while unmarked is not None and unmarked.seen_at + self._patience_s <= now:
+        while unmarked is not None and unmarked.seen_at + self.patience_s <= now:
             key = self._key_of(unmarked)
             self._open_through(key)
             self.unsynchronised += 1

@@ -168,6 +168,10 @@ class StreamIngest:
             group.create_task(self.log.run())
             group.create_task(self.sources.run())
 
+    async def end(self) -> None:
+        """Let go of the log once `run` was cancelled; nothing may be delivered any more."""
+        await self.log.end()
+
     async def _follow(self) -> None:
         while True:
             if self._bus.now() >= self._poll_at:

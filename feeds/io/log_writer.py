@@ -232,6 +232,22 @@ class LogWriter:
         task.add_done_callback(_seen)
         await asyncio.shield(task)
 
+    async def end(self) -> None:
+        """Finish what is being sealed and take in nothing more: another writer goes on from what is on disk.
+
+        What was journaled and not sealed is handed out again to that one. Call it when `run` has ended.
+        """
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+        self._pieces.clear()
+        with contextlib.suppress(JournalError):
+            # Safety that is out already, but not on disk yet.
+            await self.seal()
+        # Not in the middle of what an earlier caller began.
+        async with self._sealing:
+            self._unsealed.clear()
+
     async def _seal(self) -> None:
         """Seal all that is ready by now, a slice at a time: safety and the sockets have their turn in between."""
         async with self._sealing:

@@ -32,7 +32,7 @@ from kernel.io.system_time import new_key
 from kernel.strict_json import VENDOR_LIMITS, decode, decode_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from concurrent.futures import Executor
 
     from starlette.requests import Request
@@ -104,27 +104,32 @@ class Ingress:
         adapters: Mapping[str, Adapter] = ADAPTERS,
         holds_log: Callable[[], bool] = lambda: True,
     ) -> None:
-        for name, keys in sources.items():
-            if keys.vendor not in adapters:
-                raise SettingsError(f"source {name!r}: no adapter for vendor {keys.vendor!r}; use one of {[*adapters]}")
-            if not keys.secrets:
-                raise SettingsError(f"source {name!r} has no webhook secret: add one to the keys")
+        self._adapters = adapters
+        self._check(sources)
         self._sources = dict(sources)
         self._journal = journal
         self._wall = wall
         self._received = received or wall
         self._deliver = deliver
         self._executor = executor
-        self._adapters = adapters
         self._holds_log = holds_log
         # Every source is tried against as many keys as the one that has most, strangers too; nobody holds this one.
         self._stranger = new_key()
         self._n_keys = max((len(keys.secrets) for keys in sources.values()), default=1)
         self._recovered = False
+        self._held: set[str] = set()
         self._urgent: dict[tuple[str, str], None] = {}
         self._storing: dict[asyncio.Task[Response], None] = {}
         self._turnstile = asyncio.Semaphore(LARGE_AT_ONCE)
         self._large = 0
+
+    def _check(self, sources: Mapping[str, SourceKeys]) -> None:
+        adapters = self._adapters
+        for name, keys in sources.items():
+            if keys.vendor not in adapters:
+                raise SettingsError(f"source {name!r}: no adapter for vendor {keys.vendor!r}; use one of {[*adapters]}")
+            if not keys.secrets:
+                raise SettingsError(f"source {name!r} has no webhook secret: add one to the keys")
 
     async def recover(self) -> None:
         """Deliver again what was acknowledged but not settled when the last process ended; then take new messages.
@@ -132,11 +137,43 @@ class Ingress:
         Raises:
             JournalError: the journal cannot be read.
         """
-        for stored in await self._journal.unsettled(list(self._sources)):
+        await self._recover(list(self._sources))
+        self._recovered = True
+
+    async def _recover(self, names: list[str]) -> None:
+        for stored in await self._journal.unsettled(names):
             adapted = await self._understood_again(stored)
             if adapted is not None:
                 self._hand_on(stored.seq, stored.source, stored.received, adapted, again=True)
-        self._recovered = True
+
+    async def hold(self, sources: Mapping[str, SourceKeys]) -> None:
+        """Know these sources, and tell them to wait; return when nothing of theirs is under way any more.
+
+        Raises:
+            SettingsError: as when this is made.
+        """
+        self._check(sources)
+        self._held |= sources.keys()
+        self._sources |= sources
+        self._n_keys = max(self._n_keys, *(len(keys.secrets) for keys in sources.values()), 1)
+        await self.aclose()
+
+    async def release(self, names: Collection[str]) -> None:
+        """Deliver what of held sources was acknowledged and not settled, then take new messages of theirs.
+
+        Raises:
+            JournalError: the journal cannot be read.
+        """
+        held = sorted(self._held.intersection(names))
+        if held:
+            await self._recover(held)
+        self._held.difference_update(held)
+
+    def forget(self, names: Collection[str]) -> None:
+        """Know these sources no more; what was acknowledged of theirs stays in the journal."""
+        for name in names:
+            self._sources.pop(name, None)
+        self._held.difference_update(names)
 
     async def receive(self, request: Request) -> Response:
         """Answer one POST."""
@@ -149,7 +186,7 @@ class Ingress:
             log.warning("webhook.refused", source=name if name in self._sources else "?", why=message_id.value)
             # RFC 9110, 11.6.1: a 401 names a scheme.
             return problem(401, "Not authenticated", headers={"WWW-Authenticate": "StandardWebhooks"})
-        if not self._recovered:
+        if not self._recovered or name in self._held:
             return problem(503, "Starting", detail="earlier messages are still being read", headers=_RETRY)
         if not self._holds_log():
             return problem(503, "Not in charge", detail="another process may be writing the log", headers=_RETRY)
@@ -234,8 +271,11 @@ class Ingress:
         return adapted
 
     def _hand_on(self, seq: int, name: str, received: float, adapted: Adapted, *, again: bool = False) -> None:
+        source = self._sources.get(name)
+        if source is None:
+            return  # it was forgotten meanwhile
         try:
-            self._deliver(ReceivedMessage(seq, name, received, adapted, self._sources[name].stream, again))
+            self._deliver(ReceivedMessage(seq, name, received, adapted, source.stream, again))
         except Exception:
             # It is on disk and will be delivered again by the next process; its sender is not at fault.
             log.exception("webhook.delivery_failed", source=name, seq=seq)

@@ -106,6 +106,41 @@ class Hub:
         for cancel in self._cancels.pop(event_id, ()):
             cancel()
 
+    # Which showings there are.
+
+    def add(self, showing: Showing) -> None:
+        """Fan out one more showing; what the bus has retained of it is taken in before this returns."""
+        event_id = showing.event_id
+        self._streams[event_id] = Stream(showing, self.settings)
+        self._told[event_id] = (False, False)
+        self._outbox.add(event_id)
+        self._follow(event_id)
+        self._pacemaker.arm()
+
+    def change(self, showing: Showing) -> None:
+        """Take what a showing is from now on; whoever is in stays in."""
+        self._streams[showing.event_id].showing = showing
+
+    async def remove(self, event_id: str) -> None:
+        """Say goodbye to everybody of a showing, and fan it out no more."""
+        self._unfollow(event_id)
+        while leaving := self._admitted_to(event_id):
+            for socket in leaving[:_DISMISS_STEP]:
+                self._close(socket, Bye(CloseCode.UNAUTHORIZED, "showing_ended"))
+            if len(leaving) > _DISMISS_STEP:
+                await asyncio.sleep(0)
+        del self._streams[event_id], self._told[event_id]
+        self._outbox.remove(event_id)
+
+    def _admitted_to(self, event_id: str) -> list[Socket]:
+        # Who has not been admitted is a stranger, and is not told that there was such a showing.
+        inside = (Phase.ADMITTED, Phase.SUBSCRIBED)
+        return [
+            socket
+            for socket in self._sockets.values()
+            if (one := socket.subscriber) is not None and one.event_id == event_id and one.phase in inside
+        ]
+
     async def drain(self) -> None:
         """Say goodbye to everyone, at a pace; return when all have gone or their time is up. Stops the hub."""
         self._draining = True

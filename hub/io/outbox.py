@@ -114,6 +114,20 @@ class Outbox:
         """Forget somebody who has gone."""
         self._queue.pop(subscriber.number, None)
 
+    def add(self, event_id: str) -> None:
+        """Make room for a stream that is new."""
+        self.counts.add(event_id)
+        self.guards[event_id] = Guard()
+        for format_ in _FORMATS:
+            self._frames[event_id, format_] = Frames(format_)
+
+    def remove(self, event_id: str) -> None:
+        """Forget a stream that is gone, with all who were on it."""
+        self.counts.remove(event_id)
+        del self.guards[event_id]
+        for format_ in _FORMATS:
+            del self._frames[event_id, format_]
+
     def begin_anew(self, event_id: str) -> None:
         """Forget the frames of a stream whose offsets begin anew, and what was out of it."""
         self.guards[event_id] = Guard()

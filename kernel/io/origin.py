@@ -147,6 +147,7 @@ class Fetcher:
         origins: the references of the configured playlists, as `playlist_ref` gives them.
         limits: sizes and times.
         local_dirs: a folder for each http(s) origin whose segments are looked up there first, by its reference.
+        folders: folders below which further origins may lie.
         now: bus time in seconds.
         http: replaces the client, for tests with a certificate of their own.
     """
@@ -157,12 +158,13 @@ class Fetcher:
         *,
         limits: FetchLimits = FetchLimits(),
         local_dirs: Mapping[str, str] | None = None,
+        folders: Sequence[Path] = (),
         now: Callable[[], float],
         http: HttpOrigin | None = None,
     ) -> None:
         self._limits = limits
         self._now = now
-        self._files = FileOrigin(ref for ref in origins if ref.startswith("file:"))
+        self._files = FileOrigin((ref for ref in origins if ref.startswith("file:")), folders=folders)
         self._copies = LocalCopies(local_dirs or {})
         self._http = http or HttpOrigin(
             [ref for ref in origins if not ref.startswith("file:")],

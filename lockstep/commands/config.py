@@ -10,6 +10,7 @@ import typer
 
 from lockstep.admission import issuer_verifier
 from lockstep.settings import load_settings
+from lockstep.showings.origins import urls_of
 from relay.io.locator import Locator
 
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
@@ -27,6 +28,7 @@ def check(config: ConfigFile = None) -> None:
     locator = Locator(settings.place.to_files())
     locator.open()
     locator.close()
+    urls_of(settings.showings_api.origin_hosts)
     typer.echo(f"ok: {len(showings)} showing(s), data in {settings.data_dir}")
 
 

@@ -24,6 +24,7 @@ from lockstep.front_door import allow_connections, listen, make_server, url_of
 from lockstep.keys import Keys, ensure_keys
 from lockstep.logs import configure_logs
 from lockstep.settings import Settings, load_settings
+from lockstep.showings.origins import urls_of
 
 log = structlog.get_logger("lockstep")
 
@@ -52,15 +53,19 @@ def serve(
 
 
 def shown(settings: Settings) -> dict[str, Showing]:
-    """Return the showings of the settings.
+    """Return the showings of the settings; there may be none where they are made by API.
 
     Raises:
         SettingsError: there is none, or one is wrong.
     """
     showings = settings.to_showings()
     settings.to_proxies()
-    if not showings:
-        raise SettingsError("there is nothing to show: pass --event and --origin, or name a showing in the settings")
+    if not showings and "showings_api" not in settings.model_fields_set:
+        raise SettingsError(
+            "there is nothing to show: pass --event and --origin, or name a showing in the settings; "
+            "where all are made by API, write [showings_api] there"
+        )
+    urls_of(settings.showings_api.origin_hosts)
     return showings
 
 

@@ -52,6 +52,10 @@ class PlaylistsAtOnce:
         self._tell = tell
         self._kept: dict[tuple[str, str | None, str], tuple[str, bytes, int]] = {}
 
+    def forget(self) -> None:
+        """Keep no answer any longer: who may read what has changed."""
+        self._kept.clear()
+
     def __call__(self, target: bytes, headers: Sequence[tuple[bytes, bytes]], peer: str) -> bytes | None:
         """Return fields and body of a playlist that is out, if the request's token admits; else None."""
         if not target.endswith(b"/index.m3u8") or len(target) > MAX_TARGET_BYTES:

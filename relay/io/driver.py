@@ -64,6 +64,12 @@ class StreamRelay:
         self._changing = asyncio.Lock()
         self._said: list[Callable[[], None]] = []
 
+    def change(self, showing: Showing) -> None:
+        """Take what a showing is from now on; its origin is the same."""
+        self.showing = showing
+        self._window.patience_s = showing.hold_s + showing.max_hold_s
+        self._poke.set()
+
     def sent(self, whose: Whose, start: int, stop: int, length: int) -> None:
         """Take note that bytes of a segment went to a session; tell the hub once they cover half of it."""
         if self._later(partial(self.sent, whose, start, stop, length)):

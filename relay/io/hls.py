@@ -148,6 +148,8 @@ class Hls:
             return _playlist(relay.presentation, named.rendition)
 
         def granted() -> bool:
+            if named.event_id not in self._relays:
+                return False  # the showing has ended
             now = self._wall()
             return self._gate.decide(claims, named.event_id, Purpose.WATCH, now=now, whence=whence).admitted
 

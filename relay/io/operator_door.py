@@ -180,7 +180,7 @@ class OperatorDoor:
 
 def told(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Return an answer as its model says it; what is not set is left out."""
-    body = model.model_dump_json(exclude_unset=True)
+    body = model.model_dump_json(exclude_unset=True, by_alias=True)
     return Response(body, status, {**NO_STORE, **(headers or {})}, media_type="application/json")
 
 

@@ -16,6 +16,9 @@ from tests.support.serving import Serving
 ROUTES = {
     b"/api/v1/feeds": "ingest",
     b"/api/v1/revocations": "ingest",
+    b"/api/v1/showings": "ingest",
+    b"/api/v1/policies": "ingest",
+    b"/api/openapi.json": "ingest",
     b"/metrics": "ingest",
     b"/hls": "relay",
     b"/api/v1/wagering": "hub",

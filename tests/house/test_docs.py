@@ -17,6 +17,7 @@ from lockstep.settings import (
     OperatorSettings,
     PlaceSettings,
     Settings,
+    ShowingsApiSettings,
     ShowingSettings,
     SourceSettings,
 )
@@ -37,7 +38,7 @@ def test_every_setting_is_documented() -> None:
     text = (ROOT / "docs" / "settings.md").read_text("utf-8")
     for model in (
         Settings, AddressSettings, BusSettings, IssuerSettings, LimitsSettings, OperatorSettings, PlaceSettings,
-        ShowingSettings, SourceSettings,
+        ShowingsApiSettings, ShowingSettings, SourceSettings,
     ):  # fmt: skip
         for name in model.model_fields:
             assert f"`{name}`" in text, f"docs/settings.md does not speak of {name}"

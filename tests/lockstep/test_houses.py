@@ -79,3 +79,51 @@ async def test_a_bus_that_is_cut_off_makes_a_house_unready(parts: tuple[Settings
             assert answer.json()["status"] == "cut_off"
         finally:
             await deployment.stop()
+
+
+def record(version: int, **showing: object) -> dict[str, object]:
+    origin = (FIXTURES / "bframes" / "index.m3u8").as_uri()
+    return {"event_id": "cup", "version": version, "origin": origin, "showing": showing}
+
+
+async def test_houses_take_up_showings_change_and_drop_them(parts: tuple[Settings, Keys]) -> None:
+    deployment = await Deployment.start(parts[0], SHOWINGS, parts[1])
+    feeds, relay, hub = deployment._feeds, deployment._relay, deployment._hub
+    assert feeds is not None
+    assert relay is not None
+    assert hub is not None
+    try:
+
+        async def say(one: dict[str, object]) -> None:
+            deployment.lineup.tell(one)
+            await deployment.lineup.settle()
+
+        desk = {"vendor": "lockstep"}
+        await say(record(1, sources={"cupdesk": desk}))
+        first = feeds.ingests["cup"]
+        assert "cup" in relay.relays
+        assert "cup" in hub.hub.streams
+        assert deployment._parts.failures.keys() >= {"ingest cup", "relay cup"}
+        # What does not concern feeds leaves it alone.
+        await say(record(2, sources={"cupdesk": desk}, allowed_origins=["https://a.test"], place_policy="west"))
+        assert feeds.ingests["cup"] is first
+        assert first.showing.place_policy == "west"
+        assert relay.relays["cup"].showing.allowed_origins == ("https://a.test",)
+        assert hub.hub.streams["cup"].showing.allowed_origins == ("https://a.test",)
+        relayed = relay.relays["cup"]
+        # What does begins its log anew, under the epoch that it has; the picture goes on.
+        epoch = hub.hub.streams["cup"].epoch
+        await say(record(3, sources={"cupdesk": desk, "eye": desk}, hold_s=2))
+        assert feeds.ingests["cup"] is not first
+        assert relay.relays["cup"] is relayed
+        assert relayed.presentation.window.patience_s == 17
+        assert hub.hub.streams["cup"].epoch == epoch
+        await say({**record(4), "showing": None})
+        assert (list(feeds.ingests), list(relay.relays), list(hub.hub.streams)) == (["game"], ["game"], ["game"])
+        assert not deployment._parts.failures.keys() & {"ingest cup", "relay cup"}
+        await say({**record(5), "showing": None})
+        await say(record(6))
+        assert hub.hub.streams["cup"].epoch == epoch
+    finally:
+        await deployment.drain()
+        await deployment.stop()

@@ -6,7 +6,7 @@ import pytest
 
 from feeds.standard_webhooks import parse_secret
 from kernel.errors import SettingsError
-from lockstep.keys import Rotation, ensure_keys, read_keys, rotate_keys
+from lockstep.keys import Rotation, drop_webhooks, ensure_keys, new_webhooks, read_keys, rotate_keys
 from relay.operators import Operators, OperatorScope, digest_of, operator_key
 from relay.token_verifier import TokenVerifier
 from tests.support.tokens import claims
@@ -219,3 +219,14 @@ def test_an_operator_that_is_none_is_said(tmp_path: Path, line: str) -> None:
         file.write("\n".join(["", "[operators.ann]", *entry.values(), ""]))
     with pytest.raises(SettingsError, match="is not a keys file"):
         read_keys(tmp_path)
+
+
+def test_secrets_of_sources_come_and_go(tmp_path: Path) -> None:
+    first = ensure_keys(tmp_path, ["nba"])
+    made = new_webhooks(tmp_path, ["desk", "nba"])
+    keys = read_keys(tmp_path)
+    assert keys.webhook_secrets == made
+    assert made["nba"] != first.webhook_secrets["nba"]
+    assert (keys.signing, keys.operators) == (first.signing, first.operators)
+    drop_webhooks(tmp_path, ["nba", "nobody"])
+    assert read_keys(tmp_path).webhook_secrets == {"desk": made["desk"]}

@@ -359,3 +359,34 @@ async def test_a_bus_that_has_seen_more_than_the_journal_promised_tells_that_its
     await later.begin()
     assert later.epochs == ["e2"]
     assert later.bus.head(entries_topic("game")) == -1
+
+
+async def test_who_lets_go_leaves_a_log_that_the_next_one_goes_on_with(
+    journal: FragileJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SLICE", 4)
+    life = Life(journal, [])
+    await life.begin()
+    for number, facts in enumerate([MESSAGES[0], prices(9), MESSAGES[2]], 1):
+        await journal.append_message("desk", f"m{number}", b"{}", received=T0, open_facts=len(facts))
+        life.deliver(number, facts)
+    # Pieces of a large message wait, safety is out but not on disk, and somebody seals.
+    sealing = asyncio.create_task(life.writer.seal())
+    await asyncio.sleep(0)
+    await life.writer.end()
+    await sealing
+    before = [entry.o for entry in life.published]
+    for _ in range(4):
+        await asyncio.sleep(0)
+    assert [entry.o for entry in life.published] == before
+    after = Life(journal, [])
+    await after.begin()
+    for stored in await journal.unsettled(["desk"]):
+        after.deliver(stored.seq, [MESSAGES[0], prices(9), MESSAGES[2]][stored.seq - 1])
+    await after.writer.seal()
+    known = {entry.cue.id for entry in after.published if entry.due is not None}
+    assert {f"desk:p{number}" for number in range(9)} <= known
+    numbers = [entry.o for entry in [*life.published, *after.published]]
+    told = {entry.o: entry for entry in [*life.published, *after.published]}
+    assert all(told[entry.o] == entry for entry in life.published)
+    assert len(set(numbers)) == len(told)

@@ -453,3 +453,56 @@ async def test_who_may_have_been_taken_over_takes_nothing(journal: WatchedJourna
     assert not house.delivered
     holds = True
     assert (await house.post(encoded(FACT))).status_code == 202
+
+
+# Sources that come and go
+
+
+async def test_a_source_that_is_new_waits_and_then_is_taken(house: House) -> None:
+    new = SourceKeys("lockstep", [OLD], "cup")
+    assert (await house.post(encoded(FACT), "m1", "cupdesk", OLD)).status_code == 401
+    await house.ingress.hold({"cupdesk": new})
+    waits = await house.post(encoded(FACT), "m1", "cupdesk", OLD)
+    assert (waits.status_code, waits.headers["retry-after"]) == (503, "1")
+    assert (await house.post(encoded(FACT), "m1", "cupdesk", STRANGER)).status_code == 401
+    # Nobody else waits.
+    assert (await house.post(encoded(FACT), "m2")).status_code == 202
+    await house.ingress.release(["cupdesk"])
+    assert (await house.post(encoded(FACT), "m1", "cupdesk", OLD)).status_code == 202
+    assert house.delivered[-1].stream == "cup"
+
+
+async def test_what_a_held_source_is_owed_is_delivered_again_before_anything_new(house: House) -> None:
+    await house.post(encoded(FACT), "m1")
+    await house.ingress.hold({"own": SOURCES["own"]})
+    await house.ingress.release(["own"])
+    await house.post(encoded({**FACT, "id": "p2"}), "m2")
+    told = [(message.adapted.facts[0].id, message.again) for message in house.delivered]
+    assert told == [("p1", False), ("p1", True), ("p2", False)]
+
+
+async def test_to_hold_is_to_wait_for_what_is_under_way(house: House) -> None:
+    posting = asyncio.create_task(house.post(encoded(FACT)))
+    await house.journal.asked.get()
+    await house.ingress.hold({"own": SOURCES["own"]})
+    assert len(house.delivered) == 1
+    assert (await posting).status_code == 202
+
+
+async def test_a_forgotten_source_is_a_stranger(house: House) -> None:
+    posting = asyncio.create_task(house.post(encoded(FACT)))
+    await house.journal.asked.get()
+    house.ingress.forget(["own", "nobody"])
+    # It is acknowledged, for it is on disk; there is nobody to hand it to.
+    assert (await posting).status_code == 202
+    assert house.delivered == []
+    assert (await house.post(encoded(FACT), "m2")).status_code == 401
+    assert (await house.post(encoded([]), "m3", "nba")).status_code != 401
+
+
+async def test_a_source_that_cannot_work_is_refused(house: House) -> None:
+    with pytest.raises(SettingsError, match="no adapter"):
+        await house.ingress.hold({"x": SourceKeys("nobody", [KEY], "game")})
+    with pytest.raises(SettingsError, match="no webhook secret"):
+        await house.ingress.hold({"x": SourceKeys("lockstep", [], "game")})
+    assert (await house.post(encoded(FACT), "m1", "x")).status_code == 401

@@ -908,3 +908,53 @@ async def test_a_new_epoch_forgets_what_was_out() -> None:
         async with rig.client("server") as client:
             assert (await hear(client, "hello"))["epoch"] == "e2"
         assert rig.hub.logs_unknown() == 1  # the showing that nobody feeds here
+
+
+# Showings that come and go
+
+
+async def test_a_showing_that_comes_can_be_subscribed_to_and_goes_with_a_bye(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_DISMISS_STEP", 1)
+    cup = replace(SHOWING, event_id="elsewhere")
+    async with running() as rig:
+        async with rig.client("elsewhere", url=rig.url("elsewhere")) as client:
+            assert (await farewell(client))[0]["reason"] == "unknown_event"
+        rig.bus.signal(epoch_signal("elsewhere"), "e2")
+        rig.bus.signal(state_signal("elsewhere"), replace(state(), stream="elsewhere"))
+        rig.hub.add(cup)
+        async with (
+            rig.client("elsewhere", url=rig.url("elsewhere")) as first,
+            rig.client("elsewhere", url=rig.url("elsewhere")) as second,
+            rig.client(None, url=rig.url("elsewhere")) as stranger,
+            rig.client() as other,
+        ):
+            for one in (first, second, other):
+                await subscribe(one)
+            await rig.hub.remove("elsewhere")
+            for one in (first, second):
+                bye, closed = await farewell(one)
+                assert (bye["reason"], closed) == ("showing_ended", 4501)
+            # Who was not admitted hears nothing of it, and is a stranger's.
+            await say(stranger, op="auth", token="elsewhere")
+            assert (await farewell(stranger))[0]["reason"] == "unknown_event"
+            await say(other, op="ping")
+            await hear(other, "pong")
+        assert "elsewhere" not in rig.hub.streams
+        # And comes back.
+        rig.hub.add(cup)
+        async with rig.client("elsewhere", url=rig.url("elsewhere")) as client:
+            await subscribe(client)
+
+
+async def test_a_list_of_origins_that_changes_counts_for_whoever_comes_next() -> None:
+    async with running() as rig:
+        GATE.tokens["fenced"] = claims(Scope.WATCH, event_id="fenced", expires=FAR)
+        async with rig.client("fenced", url=rig.url("fenced"), origin="https://a.example") as inside:
+            await subscribe(inside)
+            rig.hub.change(replace(SHOWING, event_id="fenced", allowed_origins=("https://b.example",)))
+            async with rig.client("fenced", url=rig.url("fenced"), origin="https://a.example") as client:
+                assert (await farewell(client))[1] == 4505
+            async with rig.client("fenced", url=rig.url("fenced"), origin="https://b.example") as client:
+                await subscribe(client)
+            await say(inside, op="ping")
+            await hear(inside, "pong")

@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from kernel.errors import SettingsError
 from lockstep.cli import app
-from lockstep.commands.serve import overrides
+from lockstep.commands.serve import overrides, shown
+from lockstep.settings import load_settings
 
 
 def test_options_become_settings() -> None:
@@ -44,3 +45,12 @@ def test_what_is_wrong_is_said(event: str | None, origin: str | None, sources: l
 def test_there_must_be_something_to_show() -> None:
     with pytest.raises(SettingsError, match="nothing to show"):
         CliRunner().invoke(app, ["serve"], catch_exceptions=False)
+
+
+def test_where_showings_are_made_by_api_there_may_be_none_yet(tmp_path: Path) -> None:
+    path = tmp_path / "lockstep.toml"
+    path.write_text("[showings_api]\n", "utf-8")
+    assert shown(load_settings(path)) == {}
+    path.write_text('[showings_api]\norigin_hosts = ["a b"]\n', "utf-8")
+    with pytest.raises(SettingsError, match="origin_hosts"):
+        shown(load_settings(path))

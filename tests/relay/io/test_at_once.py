@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -143,3 +144,12 @@ async def test_what_is_kept_is_bounded(both: Both, monkeypatch: pytest.MonkeyPat
     both.site.open(1)
     assert both.ask(target) != first
     assert list(both.at_once._kept) == [("game", None, "")]
+
+
+async def test_what_changed_for_a_showing_is_asked_anew(both: Both) -> None:
+    target = f"/hls/{TOKEN}/game/index.m3u8"
+    await both.is_the_same(target, origin="https://page.test")
+    both.site.relay.change(replace(both.site.relay.showing, allowed_origins=("https://page.test",)))
+    both.at_once.forget()
+    await both.is_the_same(target, origin="https://page.test")
+    await both.is_the_same(target, origin="https://other.test")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,18 @@ async def test_what_is_said_while_a_thread_is_at_work_is_heard_afterwards_in_its
     stage.release(2, "c.ts")
     assert [(await stage.opened.get()).msn for _ in range(2)] == [1, 2]
     assert "main/0-2.ts" in (stage.relay.presentation.text(None) or "")
+
+
+async def test_a_shorter_patience_counts_at_once(tmp_path: Path) -> None:
+    write_list(tmp_path, ["a.ts", "b.ts"])
+    stage = Stage(tmp_path, max_hold_s=3_600.0)
+    running = asyncio.create_task(stage.relay.run())
+    stage.release(0, "a.ts")
+    assert (await stage.opened.get()).msn == 0
+    stage.relay.change(replace(stage.relay.showing, max_hold_s=0.01))
+    opened = await stage.opened.get()
+    assert (opened.msn, opened.upto) == (1, None)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    await stage.fetcher.aclose()

@@ -1,0 +1,1 @@
+"""Showings that come, change and go while everything runs."""
