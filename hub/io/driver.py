@@ -8,6 +8,7 @@ set anew. In one process the bus delivers synchronously, so the cues of an opene
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ _CUT = frozenset({CloseCode.REVOKED, CloseCode.GEO_BLOCKED, CloseCode.VPN_BLOCKE
 _REVIEW_STEP = 100
 """How many are asked about in one turn of the loop: a millisecond, if all places are new."""
 _DISMISS_STEP = 200
-"""How many farewells are said in one turn of the loop: about 10 ms."""
+"""How many sockets are dismissed in one turn of the loop: some 5 ms."""
 _GOLDEN = 0.618034
 """Multiples of it, less their whole part, lie evenly between 0 and 1, however many there are."""
 
@@ -235,13 +236,39 @@ class Hub:
             self._tell_one(self._streams[subscriber.event_id], subscriber, ahead=True)
 
     def _dismiss(self, numbers: list[int], bye: Bye) -> None:
-        """Close many sockets; beyond a few hundred in several turns of the loop, so that the others get their cues."""
-        for number in numbers[:_DISMISS_STEP]:
+        """Close sockets. Many in several turns of the loop: first nobody gets anything more, then all are told why."""
+        if len(numbers) <= _DISMISS_STEP:
+            for number in numbers:
+                self._close(self._sockets[number], bye)
+            return
+        log.info("subscribers.closed", count=len(numbers), code=int(bye.code), reason=bye.reason or bye.code.text)
+        self._silence(deque(numbers), bye, deque())
+
+    def _silence(self, numbers: deque[int], bye: Bye, parted: deque[tuple[Socket, bytes]]) -> None:
+        """Take the next few out of all that is sent; once all are, say the farewells."""
+        for _ in range(min(_DISMISS_STEP, len(numbers))):
             # In a later turn some have gone by themselves.
-            if (socket := self._sockets.get(number)) is not None:
-                self._close(socket, bye)
-        if len(numbers) > _DISMISS_STEP:
-            self._soon(partial(self._dismiss, numbers[_DISMISS_STEP:], bye))
+            socket = self._sockets.get(numbers.popleft())
+            if socket is None or (farewell := self._part(socket, bye)) is None:
+                continue
+            if bye.code in _CUT and socket.subscriber and socket.transport.get_write_buffer_size():
+                # The farewell would come behind what is not to arrive.
+                self.cut(socket.subscriber)
+            else:
+                parted.append((socket, farewell))
+        if numbers:
+            self._soon(partial(self._silence, numbers, bye, parted))
+        else:
+            self._soon(partial(self._see_off, parted, bye))
+
+    def _see_off(self, parted: deque[tuple[Socket, bytes]], bye: Bye) -> None:
+        """Say the next few farewells."""
+        for _ in range(min(_DISMISS_STEP, len(parted))):
+            socket, farewell = parted.popleft()
+            if socket.subscriber is not None and socket.subscriber.number in self._sockets:
+                self._say_goodbye(socket, farewell, bye)
+        if parted:
+            self._soon(partial(self._see_off, parted, bye))
 
     # What the bus says.
 
@@ -413,25 +440,40 @@ class Hub:
                 return
 
     def _close(self, socket: Socket, bye: Bye, *, retry_ms: int | None = None) -> None:
+        farewell = self._part(socket, bye, retry_ms=retry_ms)
+        if farewell is not None:
+            subscriber = socket.subscriber
+            assert subscriber is not None  # closed by the hub means greeted by the hub
+            reason = bye.reason or bye.code.text
+            log.info("subscriber.closed", number=subscriber.number, code=int(bye.code), reason=reason)
+            self._say_goodbye(socket, farewell, bye)
+
+    def _part(self, socket: Socket, bye: Bye, *, retry_ms: int | None = None) -> bytes | None:
+        """Take a connection out of all that is sent; return its farewell, None if it has had it."""
         subscriber = socket.subscriber
         assert subscriber is not None  # closed by the hub means greeted by the hub
         if subscriber.phase is Phase.CLOSING:
-            return
+            return None
         if retry_ms is None and bye.code in (CloseCode.OVERLOADED, CloseCode.GOING_AWAY):
             # Spread: they would otherwise come back as they went, all at once.
             spread = self.settings.retry_spread_ms * (subscriber.number * _GOLDEN % 1)
             retry_ms = self.settings.retry_ms + round(spread)
+        # Before it leaves: its cursor says what it was sent.
         message = self._dialogue.bye(subscriber, bye, retry_ms)
         self._leave(subscriber)
         subscriber.phase = Phase.CLOSING
         subscriber.revoked = bye.code in _CUT
+        self._outbox.counts.closed[bye.code] += 1
+        return self._frame(message, subscriber.format)
+
+    def _say_goodbye(self, socket: Socket, farewell: bytes, bye: Bye) -> None:
+        subscriber = socket.subscriber
+        assert subscriber is not None  # closed by the hub means greeted by the hub
         patience_s = self.settings.cut_after_s if subscriber.revoked else self.settings.close_timeout_s
         subscriber.close_by = self._bus.now() + patience_s
         self._set_beat(subscriber)
-        self._outbox.counts.closed[bye.code] += 1
-        log.info("subscriber.closed", number=subscriber.number, code=int(bye.code), reason=message["reason"])
         try:
-            socket.close(reply_frame(message, subscriber.format), bye.code)
+            socket.close(farewell, bye.code)
         except RuntimeError:  # uvloop, on a transport that died within this turn (TRAPS 16)
             socket.transport.abort()
 

@@ -768,6 +768,28 @@ async def test_a_crowd_is_dismissed_in_turns(monkeypatch: pytest.MonkeyPatch) ->
         assert [(await farewell(client))[1] for client in crowd] == [4510] * 5
 
 
+async def test_of_a_crowd_nobody_is_sent_more_than_its_farewell_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "_DISMISS_STEP", 1)
+    async with running() as rig, contextlib.AsyncExitStack() as stack:
+        crowd = [await stack.enter_async_context(rig.client("server")) for _ in range(3)]
+        rig.segment(0)
+        for client in crowd:
+            await subscribe(client, mode="edge")
+        rig.publish(0, at(3))
+        rig.hub.revoke(Subject(SubjectKind.EVENT, STREAM))
+        # The first is out already; the others follow in later turns, and have what came until then.
+        rig.segment(1)
+        heard = []
+        for client in crowd:
+            frames = [await hear(client)]
+            while frames[-1]["op"] != "bye":
+                frames.append(await hear(client))
+            assert frames[-1]["code"] == 4510
+            heard.append((sum(frame["op"] == "cue" for frame in frames), frames[-1]["cur"]))
+        assert [cues for cues, _ in heard] == [0, 1, 1]
+        assert heard[0][1] != heard[1][1] == heard[2][1]
+
+
 async def test_a_token_that_was_refreshed_counts_no_more() -> None:
     async with running() as rig, rig.client() as client:
         await hear(client, "hello")
