@@ -58,6 +58,31 @@ async def test_a_cut_throws_away_what_the_kernel_holds() -> None:
     assert await what_still_arrives(really=True) < aborted / 4
 
 
+class Unclosed(asyncio.Transport):
+    """A transport whose loop has not come to closing it."""
+
+    def abort(self) -> None:
+        """Do it later."""
+
+
+def read_on(client: socket.socket) -> None:
+    """Read until there is nothing more."""
+    while client.recv(65_536):
+        pass
+
+
+def test_nothing_arrives_though_the_transport_is_closed_later() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as client:
+        client.connect(listening.getsockname())
+        client.settimeout(10)
+        accepted, _ = listening.accept()
+        with accepted:
+            accepted.sendall(bytes(1_000))
+            cut(Unclosed({"socket": accepted}))
+            with pytest.raises(ConnectionResetError):
+                read_on(client)
+
+
 async def test_cutting_twice_is_no_fault() -> None:
     left, right = socket.socketpair(socket.AF_UNIX)
     transport, _ = await asyncio.get_running_loop().create_connection(asyncio.Protocol, sock=left)
