@@ -11,13 +11,14 @@ is not: it is counted against its address at the door (`lockstep/allowances.py`)
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from kernel.decisions import Whence
 from kernel.tokens import MAX_TOKEN_CHARS, Binding, Claims, Keyring, Purpose
 from relay.binding import Binder
 from relay.issuer_verifier import IssuerVerifier, readable
 from relay.token_cache import TokenCache
-from relay.token_verifier import TokenVerifier
+from relay.token_verifier import MAX_HEADERS, TokenVerifier
 
 MAX_ENTRIES, MAX_BYTES = 8_192, 16 << 20
 """Each is asked for once or twice, at the beginning of a session."""
@@ -100,6 +101,12 @@ def algorithm_of(token: str) -> str:
     """Return the algorithm that a token's header names, empty where it cannot be read."""
     if len(token) > MAX_TOKEN_CHARS or not token.isascii() or token.count(".") != 2:
         return ""
-    header = readable(token.partition(".")[0].encode())
+    return _algorithm(token.partition(".")[0])
+
+
+@lru_cache(maxsize=MAX_HEADERS)
+def _algorithm(text: str) -> str:
+    # An issuer writes the same header for each of its tokens.
+    header = readable(text.encode())
     named = "" if header is None else header.get("alg")
     return named if isinstance(named, str) else ""

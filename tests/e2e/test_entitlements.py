@@ -15,6 +15,7 @@ import pytest
 from kernel.io.system_time import wall
 from tests.e2e.browser import browser, site
 from tests.e2e.stage import FIXTURES, Server, Stage
+from tests.e2e.test_tokens import hello
 from tests.support.issuer import ISSUER, KIDS, jwk_of, jwks, payload, signed
 
 CONFIG = f'[issuer]\njwks = "issuer.json"\nname = "{ISSUER.name}"\naudience = "{ISSUER.audience}"\n'
@@ -123,7 +124,16 @@ async def test_hls_js_follows_and_plays(stage: Stage, tmp_path: Path) -> None:
             assert statuses(server).count(302) == 1
             await player.play(f"{url}/hls/game/index.m3u8", bearer=entitlement())
             await player.has_played(4)
-    assert statuses(server).count(302) == 2
+            assert statuses(server).count(302) == 2
+            # A page that wants the socket as well asks for itself, and hands on where it was led.
+            asked = f"{url}/hls/{entitlement()}/game/index.m3u8"
+            led = await player.page.evaluate("async (url) => (await fetch(url)).url", asked)
+            await player.play(led)
+            await player.has_played(2)
+    token = led.removeprefix(f"{url}/hls/").partition("/")[0]
+    assert await hello(url, token) == "hello"
+    assert await hello(url, entitlement()) == "bye"
+    assert statuses(server).count(302) == 3
 
 
 async def test_an_issuers_keys_come_and_go(stage: Stage) -> None:
