@@ -28,6 +28,8 @@ COMMANDS = {
     "demo": "demo:demo",
     "token": "token:commands",
     "key": "key:commands",
+    "policy": "policy:commands",
+    "audit": "audit:commands",
     "feed": "feed:commands",
     "config": "config:commands",
 }

@@ -32,7 +32,7 @@ from lockstep.allowances import Allowances
 from lockstep.answers import AnswerCounts
 from lockstep.enforcement import Enforcement, Enforcer
 from lockstep.front_door import below
-from lockstep.houses import Desk, FeedsHouse, HubHouse, RelayHouse
+from lockstep.houses import Desk, FeedsHouse, HubHouse, Policies, RelayHouse
 from lockstep.key_watch import KeyWatch
 from lockstep.keys import Keys
 from lockstep.logs import log_answered
@@ -41,7 +41,14 @@ from lockstep.measures.feeds import feeds_readings
 from lockstep.measures.hub import hub_readings
 from lockstep.measures.measure import Reading
 from lockstep.measures.place import place_readings
-from lockstep.measures.process import bus_readings, door_readings, gate_readings, loop_readings, origin_readings
+from lockstep.measures.process import (
+    bus_readings,
+    door_readings,
+    gate_readings,
+    loop_readings,
+    origin_readings,
+    policy_readings,
+)
 from lockstep.measures.relay import relay_readings
 from lockstep.metrics import metrics_route
 from lockstep.openapi import openapi_route
@@ -52,13 +59,17 @@ from lockstep.showings.lineup import Lineup
 from lockstep.showings.origins import AllowedOrigins, urls_of
 from lockstep.showings.store import ShowingStore
 from lockstep.showings.words import SHOWINGS
+from relay.audit import Auditor
 from relay.gate import Gate, StaleLimits
 from relay.io.at_once import PlaylistsAtOnce
+from relay.io.audit_store import FOLDER, AuditStore
 from relay.io.locator import Locator, PlaceFiles
 from relay.io.operator_door import OperatorDoor
+from relay.io.policy_store import PolicyStore
 from relay.io.repeats import Repeats
 from relay.io.revocation_store import RevocationStore
 from relay.operators import Operator, Operators
+from relay.policies import PolicyIndex
 from relay.quota import Quota
 
 log = structlog.get_logger("lockstep")
@@ -80,6 +91,7 @@ class Disk(NamedTuple):
     revoked: RevocationStore
     repeats: Repeats
     showings: ShowingStore
+    policies: PolicyStore
 
     @classmethod
     async def open(cls, data_dir: Path) -> Self:
@@ -96,11 +108,14 @@ class Disk(NamedTuple):
             repeats = await Repeats.open(data_dir / "repeats.sqlite")
             opened.push_async_callback(repeats.aclose)
             showings = await ShowingStore.open(data_dir / "showings.sqlite")
+            opened.push_async_callback(showings.aclose)
+            policies = await PolicyStore.open(data_dir / "policies.sqlite")
             opened.pop_all()
-        return cls(journal, revoked, repeats, showings)
+        return cls(journal, revoked, repeats, showings, policies)
 
     async def aclose(self) -> None:
         """Close all of them."""
+        await self.policies.aclose()
         await self.showings.aclose()
         await self.repeats.aclose()
         await self.revoked.aclose()
@@ -113,6 +128,7 @@ class Deployment:
     def __init__(
         self, settings: Settings, showings: dict[str, Showing], keys: Keys, *, houses: tuple[House, ...],
         bus: MemoryBus | RedisBus, disk: Disk | None, admission: Admission, locator: Locator,
+        records: AuditStore | None = None,
     ) -> None:  # fmt: skip
         loop = asyncio.get_running_loop()
         apart = isinstance(bus, RedisBus)
@@ -135,10 +151,12 @@ class Deployment:
         self.allowances = Allowances(settings.per_address.to_address_limits())
         self.answers = AnswerCounts(log_answered)
         self._index, stale_s = RevocationIndex(), settings.max_stale_running_s
-        limits = StaleLimits(running_s=stale_s)
+        self.policies = PolicyIndex()
+        self._records = records
+        self.audit = Auditor(records.put if records is not None else lambda _: None)
         self._gate = gate = Gate(
             self._admission.tokens, self._index, entitlements=self._admission.entitlements, lag_s=bus.lag_s,
-            limits=limits, clock=monotonic,
+            limits=StaleLimits(running_s=stale_s), clock=monotonic,
         )  # fmt: skip
         self._disk = disk
         self.locator = locator
@@ -155,6 +173,7 @@ class Deployment:
                 holds_log=holds,
             )  # fmt: skip
             self._desk = Desk(disk.revoked, bus, door, self._index, apart=apart)
+        self._policies = Policies(bus, self.policies, disk.policies if disk else None, self._door)
         if "relay" in houses:
             self._relay = RelayHouse(
                 showings, gate, fetcher=self._fetcher, bus=bus, parts=parts, now=loop.time, tell=self.answers,
@@ -166,24 +185,28 @@ class Deployment:
         self._houses = [house for house in (self._hub, self._relay, self._feeds) if house is not None]
         self.lineup = Lineup(bus, showings, self._houses)
         if disk is not None and self._door is not None:
+            allowed = AllowedOrigins(trusted, by_api.origin_dir)
             self._showing_desk = ShowingDesk(
-                disk.showings, bus, self._door, settings=settings.showings, resolved=showings,
-                origins=AllowedOrigins(trusted, by_api.origin_dir), data_dir=settings.data_dir,
-                max_showings=by_api.max_showings, wall=wall, lineup=self.lineup,
+                disk.showings, bus, self._door, settings=settings.showings, resolved=showings, origins=allowed,
+                data_dir=settings.data_dir, max_showings=by_api.max_showings, wall=wall, lineup=self.lineup,
             )  # fmt: skip
-        enforcers: list[Enforcer] = []
-        enforcers += [self._relay.hls.flights] if self._relay else []
-        enforcers += [self._hub.hub] if self._hub else []
         self._enforcement = Enforcement(
-            bus, self._index, enforcers, judge=self._judge, wall=wall, max_stale_running_s=stale_s
+            bus, self._index, self._enforcers(), judge=self._judge, wall=wall, max_stale_running_s=stale_s
         )
         self._watch: LoopWatch | None = None
         self.app: ASGIApp = AccessLog(self._application(), now=loop.time, tell=self.answers)
+
+    def _enforcers(self) -> list[Enforcer]:
+        enforcers: list[Enforcer] = []
+        enforcers += [self._relay.hls.flights] if self._relay else []
+        enforcers += [self._hub.hub] if self._hub else []
+        return enforcers
 
     def _application(self) -> ASGIApp:
         routes = [
             *(self._desk.desk.routes() if self._desk else ()),
             *(self._showing_desk.routes() if self._showing_desk else ()),
+            *(self._policies.desk.routes() if self._policies.desk else ()),
             *(route for house in self._houses for route in house.routes()),
             *self._health_routes(),
             metrics_route(self.readings),
@@ -196,6 +219,7 @@ class Deployment:
         yield from loop_readings(self._watch, self._parts.failures, VERSION)
         yield from door_readings(self.allowances, self.answers)
         yield from gate_readings(self._gate, len(self._index))
+        yield from policy_readings(self.policies, self._records)
         yield from origin_readings(self._fetcher.counts)
         yield from bus_readings(self.bus)
         yield from place_readings(self.locator, wall())
@@ -205,6 +229,7 @@ class Deployment:
                 "revocations": self._disk.revoked.writes,
                 "repeats": self._disk.repeats.writes,
                 "showings": self._disk.showings.writes,
+                "policies": self._disk.policies.writes,
             }
             yield from feeds_readings(self._feeds.ingests, files)
         if self._relay is not None:
@@ -248,15 +273,18 @@ class Deployment:
         locator = Locator(settings.place.to_files() if admits else PlaceFiles(), reload_s=settings.place.reload_s)
         bus = _redis_bus(bus_url, settings.bus.prefix) if bus_url else MemoryBus(loop.time)
         disk = await Disk.open(settings.data_dir) if "feeds" in houses else None
+        records = None
         try:
+            records = await _open_records(settings, houses)
             if isinstance(bus, RedisBus) and disk is not None:
                 await bus.open(FeedsHouse.topics(showings), journal=await disk.journal.name(new_id))
             elif isinstance(bus, RedisBus):
                 await bus.open()
             await asyncio.to_thread(locator.open)
             deployment = cls(
-                settings, showings, keys, houses=houses, bus=bus, disk=disk, admission=admission, locator=locator
-            )
+                settings, showings, keys, houses=houses, bus=bus, disk=disk, admission=admission, locator=locator,
+                records=records,
+            )  # fmt: skip
             await deployment._begin()
         except BaseException:
             locator.close()
@@ -264,6 +292,8 @@ class Deployment:
                 await bus.aclose()
             if disk is not None:
                 await disk.aclose()
+            if records is not None:
+                await records.aclose()
             raise
         return deployment
 
@@ -285,6 +315,8 @@ class Deployment:
             self.bus.begin(SHOWINGS, new_id())
             await self._showing_desk.refill()
         self.lineup.start()
+        await self._policies.refill()
+        parts["policies"] = self._policies.watch.run
         # The hub listens before the journal refills the bus, and hears all of it.
         if self._hub is not None:
             self._hub.hub.start()
@@ -296,6 +328,7 @@ class Deployment:
         if isinstance(self.bus, RedisBus):
             # Nobody may come in before what the bus retains is known here.
             await self.bus.caught_up()
+        await self._policies.watch.settle()
         if self._relay is not None:
             parts |= self._relay.parts()
         self._watch = LoopWatch(asyncio.get_running_loop())
@@ -338,6 +371,7 @@ class Deployment:
             await self._desk.desk.aclose()
         if self._showing_desk is not None:
             await self._showing_desk.aclose()
+        await self._policies.aclose()
         if self._disk is not None:
             await self._disk.repeats.aclose()
         if self._watch is not None:
@@ -346,6 +380,8 @@ class Deployment:
             await self._feeds.aclose()
         await self._fetcher.aclose()
         self.locator.close()
+        if self._records is not None:
+            await self._records.aclose()
         if isinstance(self.bus, RedisBus):
             await self.bus.aclose()
 
@@ -374,6 +410,15 @@ class Deployment:
             return JSONResponse(body, 200 if ready else 503, headers={"Cache-Control": "no-store"})
 
         return [Route("/livez", livez), Route("/readyz", readyz)]
+
+
+async def _open_records(settings: Settings, houses: tuple[House, ...]) -> AuditStore | None:
+    """Open the audit of a process, if anybody is admitted there."""
+    if not {"relay", "hub"} & set(houses):
+        return None
+    name = "serve" if houses == ALL_HOUSES else "-".join(houses)
+    folder = settings.data_dir / FOLDER
+    return await AuditStore.open(folder, name, retention_days=settings.audit.retention_days, wall=wall)
 
 
 def _redis_bus(url: str, prefix: str) -> RedisBus:

@@ -20,7 +20,16 @@ from feeds.steady_wall import SteadyWall
 from feeds.vendors.contract import ReceivedMessage
 from hub.io.driver import Hub
 from hub.settings import HubSettings
-from kernel.bus import Bus, Topic, entries_topic, marks_topic, revocations_topic, safety_topic, timings_topic
+from kernel.bus import (
+    Bus,
+    Topic,
+    entries_topic,
+    marks_topic,
+    policies_topic,
+    revocations_topic,
+    safety_topic,
+    timings_topic,
+)
 from kernel.io.http import TellAnswered
 from kernel.io.origin import Fetcher
 from kernel.io.system_time import monotonic, new_id, wall
@@ -30,6 +39,7 @@ from lockstep.front_door import socket_route
 from lockstep.keys import Keys, ensure_keys
 from lockstep.logs import log_answered
 from lockstep.parts import Parts, Run
+from lockstep.place_rules import compile_text, findings_of
 from lockstep.settings import Settings
 from relay.entitlements import Entitlements
 from relay.gate import Gate
@@ -37,8 +47,12 @@ from relay.io.at_once import PlaylistsAtOnce
 from relay.io.driver import StreamRelay
 from relay.io.hls import Hls
 from relay.io.operator_door import OperatorDoor
+from relay.io.policy_desk import PolicyDesk
+from relay.io.policy_store import PolicyStore
+from relay.io.policy_watch import PolicyWatch
 from relay.io.revocation_desk import RevocationDesk
 from relay.io.revocation_store import RevocationStore
+from relay.policies import PolicyIndex
 
 
 class House(Protocol):
@@ -251,6 +265,44 @@ class Desk:
         # old one and is dropped. That one comes again changes nothing.
         self._bus.begin(revocations_topic(), new_id())
         await self.desk.refill()
+
+
+class Policies:
+    """Know the policies of place, in every process; and take them, where the disk is.
+
+    Args:
+        bus: who tells everybody.
+        index: those that are in force.
+        store: what is on disk, None where that is another process's; closed by us.
+        door: lets operators in, None likewise.
+    """
+
+    def __init__(self, bus: Bus, index: PolicyIndex, store: PolicyStore | None, door: OperatorDoor | None) -> None:
+        self._bus = bus
+        self.watch = PolicyWatch(bus, index, compile_text)
+        self.desk: PolicyDesk | None = None
+        if store is not None and door is not None:
+            self.desk = PolicyDesk(
+                store, bus, door, wall=wall, compile_=compile_text, findings=findings_of, at_hand=self.watch.at_hand
+            )
+
+    async def refill(self) -> None:
+        """Tell the bus all that is on disk, if it is here, and listen.
+
+        Raises:
+            JournalError: the file cannot be read.
+        """
+        self.watch.start()
+        if self.desk is not None:
+            # As with revocations: no record takes the offset of one from an earlier life, and is dropped.
+            self._bus.begin(policies_topic(), new_id())
+            await self.desk.refill()
+
+    async def aclose(self) -> None:
+        """Listen no more; finish what was begun, then close the file."""
+        self.watch.stop()
+        if self.desk is not None:
+            await self.desk.aclose()
 
 
 class RelayHouse:

@@ -250,6 +250,16 @@ class IssuerSettings(BaseModel):
     scopes_claim: str = Field(default="scp", min_length=1, description="The claim that holds the scopes.")
 
 
+class AuditSettings(BaseModel):
+    """The record of decisions."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    retention_days: int = Field(
+        default=30, ge=1, le=3_650, description="Days after theirs that what is personal in records can be read."
+    )
+
+
 class PlaceSettings(BaseModel):
     """What says where addresses are."""
 
@@ -333,6 +343,7 @@ class Settings(BaseSettings):
     per_address: AddressSettings = Field(default_factory=AddressSettings, description="What one client address may do.")
     per_operator: OperatorSettings = Field(default_factory=OperatorSettings, description="What one operator may ask.")
     issuer: IssuerSettings = Field(default_factory=IssuerSettings, description="Who else issues entitlement tokens.")
+    audit: AuditSettings = Field(default_factory=AuditSettings, description="The record of decisions.")
     place: PlaceSettings = Field(default_factory=PlaceSettings, description="What says where addresses are.")
     showings_api: ShowingsApiSettings = Field(
         default_factory=ShowingsApiSettings, description="What showings may be that are made by API."

@@ -213,6 +213,7 @@ def difference(record: DecisionRecord, again: PlaceVerdict) -> str | None:
         if then != now:
             return f"{name} was {then or 'nothing'!s:.80}, is {now or 'nothing'!s:.80}"
     reason = record.reason
-    if reason is not None and (reason.is_geo or reason.is_network) and reason not in (again.watch, again.wager):
-        return f"it was refused for {reason}, which the policy does not say"
+    said = (again.watch, again.wager) if record.verdict is Verdict.REFUSE else (again.warning,)
+    if reason is not None and (reason.is_geo or reason.is_network) and reason not in said:
+        return f"the answer was {record.verdict} for {reason}, which the policy does not say"
     return None

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lockstep.answers import AnswerCounts
     from lockstep.loop_watch import LoopWatch
     from relay.gate import Gate
+    from relay.io.audit_store import AuditStore
+    from relay.policies import PolicyIndex
 
 BUILD = gauge("lockstep_build_info", "1, for the version that this is.", "version")
 LOOP_LAG = histogram("lockstep_loop_lag_seconds", "How late the loop's timers are, probed ten times a second.")
@@ -41,6 +43,16 @@ DECISIONS = counter(
 )  # fmt: skip
 DECIDING = histogram("lockstep_gate_decision_seconds", "How long that takes.")
 REVOCATIONS = gauge("lockstep_revocations", "Revocations in force.")
+POLICIES = gauge("lockstep_policies", "Policies of place in force.")
+POLICIES_BROKEN = gauge(
+    "lockstep_policies_broken", "Those that this version does not understand: nobody is admitted by them."
+)
+AUDIT_RECORDS = counter("lockstep_audit_records_total", "Records of decisions written, with what stands between them.")
+AUDIT_LOST = counter(
+    "lockstep_audit_lost_total", "Records that were lost: too many came, or the disk did not take them."
+)
+AUDIT_WAITING = gauge("lockstep_audit_waiting", "Records that wait to be written.")
+AUDIT_BYTES = gauge("lockstep_audit_bytes", "Length of this process's file of them.")
 FETCHES = counter("lockstep_origin_fetches_total", "Fetches from origins.", "kind", "outcome")
 FETCHING = histogram("lockstep_origin_fetch_seconds", "How long they take, whatever becomes of them.", "kind")
 FETCHED = counter("lockstep_origin_fetched_bytes_total", "Bytes of bodies that were fetched.", "kind")
@@ -93,6 +105,21 @@ def gate_readings(gate: Gate, n_revocations: int) -> Iterator[Reading]:
     )
     yield one(DECIDING, gate.took)
     yield one(REVOCATIONS, n_revocations)
+
+
+def policy_readings(policies: PolicyIndex, records: AuditStore | None) -> Iterator[Reading]:
+    """Read which policies of place there are, and how decisions are recorded.
+
+    Args:
+        policies: those in force.
+        records: what writes; None where nobody is admitted.
+    """
+    yield one(POLICIES, len(policies))
+    yield one(POLICIES_BROKEN, len(policies.broken()))
+    yield one(AUDIT_RECORDS, 0 if records is None else records.records)
+    yield one(AUDIT_LOST, 0 if records is None else records.lost)
+    yield one(AUDIT_WAITING, 0 if records is None else records.waiting)
+    yield one(AUDIT_BYTES, 0 if records is None else records.size)
 
 
 def origin_readings(counts: FetchCounts) -> Iterator[Reading]:

@@ -202,7 +202,7 @@ class Audit:
                     for entry in self._entries(block, records, chain.bound_to, told):
                         _take_up(entry, told, policies, texts)
         except (OSError, DecodeError) as error:
-            told.fault(f"after record {told.records - 1}: {error}")
+            told.fault(f"after {told.records} records: {error}")
         if noted is None:
             told.fault(f"{head_path.name} is missing or damaged: whether the chain's end is there cannot be known")
         elif not at_head and not told.n_faults:

@@ -209,6 +209,12 @@ class Policy:
             return PlaceVerdict(watch.reason, wager.reason, warning, watch.rule, wager.rule)
         return self._with_fix(place, fix, watch, wager, warning, now, previous)
 
+    def position(self, place: IpPlace, fix: Fix | None = None) -> Position:
+        """Return where rules are asked whether they hold: where the address is, or where the device says it is."""
+        if fix is None:
+            return Position(self._ground, place, place.point, place.accuracy_m)
+        return Position(self._ground, place, fix.point, fix.accuracy_m)
+
     def _usual(self, watch: Outcome, wager: Outcome) -> PlaceVerdict:
         verdict = watch.kept.get(wager)
         if verdict is None:

@@ -102,7 +102,7 @@ async def test_every_measure_of_consequence_is_on_the_dashboard(printed: Printed
         "lockstep_build_info", "lockstep_door_addresses", "lockstep_feeds_late_total", "lockstep_feeds_segments_total",
         "lockstep_feeds_needed_hold_seconds", "lockstep_hub_entries", "lockstep_hub_flushes_total",
         "lockstep_hub_reporting", "lockstep_hub_sockets", "lockstep_origin_fetched_bytes_total",
-        "lockstep_relay_picture",
+        "lockstep_place_database_built_seconds", "lockstep_relay_picture",
     }  # fmt: skip
 
 

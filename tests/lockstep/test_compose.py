@@ -7,14 +7,17 @@ import httpx2
 import pytest
 
 from fixtures.places import make_city
+from kernel.decisions import Decision, Scope, Verdict
 from kernel.errors import JournalError, SettingsError
 from kernel.io import system_time
 from kernel.showings import Showing, Source
-from kernel.tokens import Claims
+from kernel.tokens import Claims, Reason
 from lockstep.compose import Deployment
 from lockstep.keys import Keys, ensure_keys
 from lockstep.settings import PlaceSettings, Settings
-from relay.place.model import NetworkClass
+from relay.place.model import IpPlace, NetworkClass
+from tests.support.auditing import judged, verified
+from tests.support.tokens import claims
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "out"
 
@@ -101,3 +104,52 @@ async def test_what_says_no_place_stops_the_start(
     # Nothing is held: another try finds the log free.
     deployment = await Deployment.start(settings.model_copy(update={"place": PlaceSettings()}), showings, keys)
     await deployment.stop()
+
+
+RULE = {"name": "abroad", "effect": "deny", "where": {"country": ["DE"]}}
+POLICY = {"policy_id": "west", "watch": {"default": "allow", "rules": [RULE]}}
+
+
+async def test_a_policy_is_in_force_when_it_is_acknowledged_and_after_a_restart(
+    parts: tuple[Settings, dict[str, Showing], Keys],
+) -> None:
+    settings, showings, keys = parts
+    headers = {"Authorization": f"Bearer {keys.operator_key()}"}
+    deployment = await Deployment.start(settings, showings, keys)
+    try:
+        transport = httpx2.ASGITransport(app=deployment.app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://x.test", headers=headers) as client:
+            assert (await client.put("/api/v1/policies/west", json=POLICY)).status_code == 201
+            found = deployment.policies.find("west")
+            assert found is not None
+            assert found.version == 1
+            assert found.policy.decide(IpPlace("192.0.2.1", "DE"), None, now=1.0).watch is Reason.GEO_BLOCKED
+            assert (await client.put("/api/v1/policies/west", json={**POLICY, "moon": 1})).status_code == 422
+            await client.put("/api/v1/policies/east", json={**POLICY, "policy_id": "east"})
+            assert (await client.delete("/api/v1/policies/east")).status_code == 204
+            assert deployment.policies.find("east") is None
+    finally:
+        await deployment.stop()
+    deployment = await Deployment.start(settings, showings, keys)
+    try:
+        # Before the first request: nobody is admitted by a policy that is not known yet.
+        found = deployment.policies.find("west")
+        assert found is not None
+        assert found.version == 1
+        assert deployment.policies.find("east") is None
+    finally:
+        await deployment.stop()
+
+
+async def test_what_the_gate_says_is_on_record(parts: tuple[Settings, dict[str, Showing], Keys]) -> None:
+    settings, showings, keys = parts
+    deployment = await Deployment.start(settings, showings, keys)
+    try:
+        decision = Decision(Verdict.ADMIT, None, may_watch=True, may_wager=True, claims=None)
+        now = system_time.wall()
+        for _ in range(3):
+            deployment.audit.note(claims(), Scope.WATCH, decision, now=now, judged=judged(now=now))
+    finally:
+        await deployment.stop()
+    (told,) = await asyncio.to_thread(verified, settings.data_dir / "audit")
+    assert (told.node, told.replayed, told.faults) == ("serve-1", 1, [])

@@ -127,3 +127,38 @@ async def test_houses_take_up_showings_change_and_drop_them(parts: tuple[Setting
     finally:
         await deployment.drain()
         await deployment.stop()
+
+
+async def test_a_policy_reaches_a_relay_that_was_there_and_one_that_starts_later(
+    parts: tuple[Settings, Keys], tmp_path: Path
+) -> None:
+    settings, keys = parts
+    headers = {"Authorization": f"Bearer {keys.operator_key()}"}
+    async with redis_server(tmp_path) as redis:
+        houses: list[Deployment] = []
+
+        async def start(house: House) -> Deployment:
+            houses.append(await Deployment.start(settings, SHOWINGS, keys, houses=(house,), bus_url=redis.url))
+            return houses[-1]
+
+        try:
+            ingest, early = await start("feeds"), await start("relay")
+            changed: asyncio.Queue[str] = asyncio.Queue()
+            early.policies.listen(changed.put_nowait)
+            transport = httpx2.ASGITransport(app=ingest.app)
+            async with httpx2.AsyncClient(transport=transport, base_url="http://x.test", headers=headers) as client:
+                for body in (
+                    {"policy_id": "west"},
+                    {"policy_id": "west", "watch": {"default": "deny", "rules": []}},
+                ):
+                    assert (await client.put("/api/v1/policies/west", json=body)).is_success
+                    async with asyncio.timeout(30):
+                        assert await changed.get() == "west"
+            late = await start("relay")
+            for relay in (early, late):
+                found = relay.policies.find("west")
+                assert found is not None
+                assert found.version == 2
+        finally:
+            for house in houses:
+                await house.stop()

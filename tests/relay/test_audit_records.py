@@ -128,7 +128,13 @@ def test_a_refusal_that_the_policy_does_not_say() -> None:
     refused = note(asked=asked)._replace(verdict=Verdict.REFUSE, reason=Reason.VPN)
     record = record_of(decision_bytes(1, refused))
     assert isinstance(record, DecisionRecord)
-    assert "refused for vpn" in (difference(record, asked.verdict) or "")
+    assert "refuse for vpn" in (difference(record, asked.verdict) or "")
+    warned = replace(asked.verdict, warning=Reason.VPN)
+    for verdict, fits in ((Verdict.WARN, True), (Verdict.REFUSE, False)):
+        told = note(asked=asked._replace(verdict=warned))._replace(verdict=verdict, reason=Reason.VPN)
+        record = record_of(decision_bytes(1, told))
+        assert isinstance(record, DecisionRecord)
+        assert (difference(record, warned) is None) == fits
     expired = record_of(decision_bytes(1, refused._replace(reason=Reason.EXPIRED)))
     assert isinstance(expired, DecisionRecord)
     assert difference(expired, asked.verdict) is None

@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -136,26 +137,30 @@ async def test_notes_of_two_days_have_two_keys(tmp_path: Path) -> None:
 async def test_too_many_are_counted_and_said_in_the_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_store, "MAX_WAITING", 10)
     async with opened(tmp_path) as store:
-        held = asyncio.Event()
-        _stall(store, held)
-        for number in range(100):
-            store.put(note(f"s{number}"))
-        assert store.lost >= 85
-        lost = store.lost
-        held.set()
+        stands, go_on = threading.Event(), threading.Event()
+        _stall(store, stands, go_on)
+        try:
+            store.put(note("first"))
+            await asyncio.to_thread(stands.wait)
+            for number in range(100):
+                store.put(note(f"s{number}"))
+            lost = store.lost
+        finally:
+            go_on.set()
         await store.flush()
+    assert lost == 90
     (told,) = await checked(tmp_path)
-    assert (told.kinds["gaps"], told.lost, told.kinds["decisions"]) == (1, lost, 100 - lost)
+    assert (told.kinds["gaps"], told.lost, told.kinds["decisions"]) == (1, lost, 11)
     assert told.faults == []
 
 
-def _stall(store: AuditStore, until: asyncio.Event) -> None:
+def _stall(store: AuditStore, stands: threading.Event, go_on: threading.Event) -> None:
     """Have the writer stand still with its next batch."""
     write = store._append
 
     def stalled(made: object) -> None:
-        while not until.is_set():
-            os.sched_yield()
+        stands.set()
+        go_on.wait()
         write(made)  # type: ignore[arg-type]
 
     store._append = stalled  # type: ignore[method-assign]

@@ -1,0 +1,26 @@
+"""The rules of place as the composition root hands them on: compiling a text, and what is odd about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from relay.place.lint import findings
+from relay.place.policy import Policy, compile_policy
+
+if TYPE_CHECKING:
+    from relay.policies import CompiledPolicy
+
+
+def compile_text(text: str) -> Policy:
+    """Return the policy that a text says.
+
+    Raises:
+        DecodeError: it is none; the message names the field.
+    """
+    return compile_policy(text)
+
+
+def findings_of(policy: CompiledPolicy) -> list[dict[str, Any]]:
+    """Return what is odd about a policy, as plain JSON."""
+    assert isinstance(policy, Policy)
+    return [{"kind": one.kind.value, "path": one.path, "rule": one.rule, "says": one.text} for one in findings(policy)]
