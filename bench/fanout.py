@@ -27,7 +27,7 @@ def commands(stage: Stage) -> dict[str, Any]:
     """Measure in the hub's own process: only it knows what it has used."""
 
     def sockets() -> list[int]:
-        return [one.transport.get_extra_info("socket").fileno() for one in stage.hub._sockets.values()]  # noqa: SLF001
+        return [one.transport.get_extra_info("socket").fileno() for one in stage.hub.sockets.values()]
 
     def bare(data: bytes, files: list[int]) -> float:
         began = time.process_time()

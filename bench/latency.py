@@ -88,7 +88,7 @@ class Game:
     async def bare(self, cues: int) -> int:
         """Do without a hub: at so many instants a timer and a bare `write(2)` loop to the same sockets."""
         loop = asyncio.get_running_loop()
-        sockets = self.stage.hub._sockets.values()  # noqa: SLF001
+        sockets = self.stage.hub.sockets.values()
         files = [one.transport.get_extra_info("socket").fileno() for one in sockets]
 
         def write(data: bytes, written: asyncio.Future[None]) -> None:

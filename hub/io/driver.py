@@ -8,14 +8,13 @@ set anew. In one process the bus delivers synchronously, so the cues of an opene
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from hub.close_codes import Bye, CloseCode
 from hub.dialogue import Dialogue, Reply, feed_map
+from hub.io.dismissal import CUT, STEP, dismiss
 from hub.io.intake import follow
 from hub.io.outbox import Outbox
 from hub.io.pacemaker import Pacemaker
@@ -41,12 +40,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger("hub")
 
 _DRAIN_STEP_S = 0.05
-_CUT = frozenset({CloseCode.REVOKED, CloseCode.GEO_BLOCKED, CloseCode.VPN_BLOCKED})
-"""Who goes for one of these has nothing more to get: what it does not take at once is dropped."""
 _REVIEW_STEP = 100
 """How many are asked about in one turn of the loop: a millisecond, if all places are new."""
-_DISMISS_STEP = 200
-"""How many sockets are dismissed in one turn of the loop: some 5 ms."""
 _GOLDEN = 0.618034
 """Multiples of it, less their whole part, lie evenly between 0 and 1, however many there are."""
 
@@ -81,8 +76,8 @@ class Hub:
         self._loop = loop
         self._streams = {event_id: Stream(showing, settings) for event_id, showing in showings.items()}
         self._told = dict.fromkeys(showings, (False, False))
-        self._sockets: dict[int, Socket] = {}
-        self._outbox = Outbox(self._streams, settings, self, now=bus.now, soon=self._soon)
+        self.sockets: dict[int, Socket] = {}
+        self._outbox = Outbox(self._streams, settings, self, now=bus.now, soon=self.soon)
         self._dialogue = Dialogue(self._streams, admit, settings, new_id(), is_full=self._is_full)
         self._pacemaker = Pacemaker(
             self._streams, settings.wheel_tick_s, now=bus.now, settle=self.settle, beat=self._beat
@@ -126,9 +121,9 @@ class Hub:
         """Say goodbye to everybody of a showing, and fan it out no more."""
         self._unfollow(event_id)
         while leaving := self._admitted_to(event_id):
-            for socket in leaving[:_DISMISS_STEP]:
-                self._close(socket, Bye(CloseCode.UNAUTHORIZED, "showing_ended"))
-            if len(leaving) > _DISMISS_STEP:
+            for socket in leaving[:STEP]:
+                self.close(socket, Bye(CloseCode.UNAUTHORIZED, "showing_ended"))
+            if len(leaving) > STEP:
                 await asyncio.sleep(0)
         del self._streams[event_id], self._told[event_id]
         self._outbox.remove(event_id)
@@ -138,14 +133,14 @@ class Hub:
         inside = (Phase.ADMITTED, Phase.SUBSCRIBED)
         return [
             socket
-            for socket in self._sockets.values()
+            for socket in self.sockets.values()
             if (one := socket.subscriber) is not None and one.event_id == event_id and one.phase in inside
         ]
 
     async def drain(self) -> None:
         """Say goodbye to everyone, at a pace; return when all have gone or their time is up. Stops the hub."""
         self._draining = True
-        leaving = list(self._sockets.values())
+        leaving = list(self.sockets.values())
         steps = max(1, int(self.settings.drain_s / _DRAIN_STEP_S))
         size = max(100, -(-len(leaving) // steps))
         for first in range(0, len(leaving), size):
@@ -153,14 +148,14 @@ class Hub:
                 await asyncio.sleep(_DRAIN_STEP_S)
             later_ms = self.settings.retry_spread_ms * first // max(1, len(leaving))
             for socket in leaving[first : first + size]:
-                self._close(socket, Bye(CloseCode.GOING_AWAY), retry_ms=self.settings.retry_ms + later_ms)
-        if self._sockets:
+                self.close(socket, Bye(CloseCode.GOING_AWAY), retry_ms=self.settings.retry_ms + later_ms)
+        if self.sockets:
             self._emptied.clear()
             try:
                 async with asyncio.timeout(self.settings.close_timeout_s + 1):
                     await self._emptied.wait()
             except TimeoutError:
-                for socket in list(self._sockets.values()):
+                for socket in list(self.sockets.values()):
                     socket.transport.abort()
         for event_id in self._streams:
             self._unfollow(event_id)
@@ -180,7 +175,7 @@ class Hub:
         subscribed = sum(len(stream.subscribers) for stream in self._streams.values())
         behind = sum(one.behind is not None for stream in self._streams.values() for one in stream.subscribers.values())
         return {
-            "sockets": len(self._sockets),
+            "sockets": len(self.sockets),
             "subscribed": subscribed,
             "behind": behind,
             "catching_up": self._outbox.catching_up,
@@ -200,17 +195,17 @@ class Hub:
 
     def all_buffered_bytes(self) -> int:
         """Return how much waits in all sockets together."""
-        return sum([socket.transport.get_write_buffer_size() for socket in self._sockets.values()])
+        return sum([socket.transport.get_write_buffer_size() for socket in self.sockets.values()])
 
     # What revocations say.
 
     def revoke(self, subject: Subject) -> None:
         """Say goodbye, now, to all whom a revocation concerns; who does not take it at once is cut."""
-        self._dismiss(self._dialogue.grants.find(subject), Bye(CloseCode.REVOKED))
+        dismiss(self, self._dialogue.grants.find(subject), Bye(CloseCode.REVOKED))
 
     def end_all(self) -> None:
         """Send everybody away: it is not known any more who may stay. They may come back."""
-        self._dismiss(self._dialogue.grants.all(), Bye(CloseCode.OVERLOADED, "stale"))
+        dismiss(self, self._dialogue.grants.all(), Bye(CloseCode.OVERLOADED, "stale"))
 
     def review(self, judge: Judge) -> Iterator[None]:
         """Ask again about everybody who is here: who must go is told why, who may wager no more, or again, that.
@@ -219,7 +214,7 @@ class Hub:
         """
         for count, number in enumerate(self._dialogue.grants.all(), 1):
             # Gone since the review began.
-            if (socket := self._sockets.get(number)) is not None:
+            if (socket := self.sockets.get(number)) is not None:
                 self._review(socket, judge)
             if count % _REVIEW_STEP == 0:
                 yield
@@ -230,53 +225,18 @@ class Hub:
             return
         refusal = self._dialogue.review(subscriber, judge)
         if refusal is not None:
-            self._close(socket, refusal)
+            self.close(socket, refusal)
         elif subscriber.phase is Phase.SUBSCRIBED:
             # Ahead of its cues: it may mean that everything is suspended.
             self._tell_one(self._streams[subscriber.event_id], subscriber, ahead=True)
-
-    def _dismiss(self, numbers: list[int], bye: Bye) -> None:
-        """Close sockets. Many in several turns of the loop: first nobody gets anything more, then all are told why."""
-        if len(numbers) <= _DISMISS_STEP:
-            for number in numbers:
-                self._close(self._sockets[number], bye)
-            return
-        log.info("subscribers.closed", count=len(numbers), code=int(bye.code), reason=bye.reason or bye.code.text)
-        self._silence(deque(numbers), bye, deque())
-
-    def _silence(self, numbers: deque[int], bye: Bye, parted: deque[tuple[Socket, bytes]]) -> None:
-        """Take the next few out of all that is sent; once all are, say the farewells."""
-        for _ in range(min(_DISMISS_STEP, len(numbers))):
-            # In a later turn some have gone by themselves.
-            socket = self._sockets.get(numbers.popleft())
-            if socket is None or (farewell := self._part(socket, bye)) is None:
-                continue
-            if bye.code in _CUT and socket.subscriber and socket.transport.get_write_buffer_size():
-                # The farewell would come behind what is not to arrive.
-                self.cut(socket.subscriber)
-            else:
-                parted.append((socket, farewell))
-        if numbers:
-            self._soon(partial(self._silence, numbers, bye, parted))
-        else:
-            self._soon(partial(self._see_off, parted, bye))
-
-    def _see_off(self, parted: deque[tuple[Socket, bytes]], bye: Bye) -> None:
-        """Say the next few farewells."""
-        for _ in range(min(_DISMISS_STEP, len(parted))):
-            socket, farewell = parted.popleft()
-            if socket.subscriber is not None and socket.subscriber.number in self._sockets:
-                self._say_goodbye(socket, farewell, bye)
-        if parted:
-            self._soon(partial(self._see_off, parted, bye))
 
     # What the bus says.
 
     def begin_epoch(self, event_id: str) -> None:
         """Send everybody of a stream away, and forget it: no cursor and no media time means anything now."""
         log.warning("epoch.changed", event_id=event_id)
-        for socket in [one for one in self._sockets.values() if one.subscriber and one.subscriber.event_id == event_id]:
-            self._close(socket, Bye(CloseCode.GOING_AWAY, "epoch_changed"))
+        for socket in [one for one in self.sockets.values() if one.subscriber and one.subscriber.event_id == event_id]:
+            self.close(socket, Bye(CloseCode.GOING_AWAY, "epoch_changed"))
         self._unfollow(event_id)
         self._streams[event_id] = Stream(self._streams[event_id].showing, self.settings)
         self._told[event_id] = (False, False)
@@ -324,7 +284,8 @@ class Hub:
             # To paused sockets too: it may mean that everything is suspended.
             self._outbox.say(subscriber, self._heartbeat(subscriber, ahead=ahead))
 
-    def _soon(self, call: Callable[[], None]) -> None:
+    def soon(self, call: Callable[[], None]) -> None:
+        """Call something in the next turn of the loop."""
         assert self._loop is not None  # there are no sockets before `start`
         self._loop.call_soon(call)
 
@@ -358,12 +319,12 @@ class Hub:
         subscriber.format = format_
         subscriber.write, subscriber.address = socket.write, socket.address
         socket.subscriber = subscriber
-        self._sockets[number] = socket
+        self.sockets[number] = socket
         self._outbox.counts.connections += 1
         if self._draining:
-            self._close(socket, Bye(CloseCode.GOING_AWAY))
-        elif len(self._sockets) > self.settings.max_subscribers:
-            self._close(socket, Bye(CloseCode.OVERLOADED))
+            self.close(socket, Bye(CloseCode.GOING_AWAY))
+        elif len(self.sockets) > self.settings.max_subscribers:
+            self.close(socket, Bye(CloseCode.OVERLOADED))
         else:
             self._answer(socket, self._dialogue.greet(subscriber, token, origin, wall=wall))
         self._set_beat(subscriber)
@@ -375,7 +336,7 @@ class Hub:
             return False
         subscriber.missed_pings = 0
         if not subscriber.allows_frame(self.settings, self._bus.now()):
-            self._close(socket, Bye(CloseCode.RATE))
+            self.close(socket, Bye(CloseCode.RATE))
             return False
         return True
 
@@ -395,7 +356,7 @@ class Hub:
 
     def refuse(self, socket: Socket, code: CloseCode, reason: str) -> None:
         """Close a connection for what its socket has found out."""
-        self._close(socket, Bye(code, reason))
+        self.close(socket, Bye(code, reason))
 
     def paused(self, socket: Socket) -> None:
         """Take a socket out of the hot set; what is due meanwhile is owed to it."""
@@ -423,8 +384,8 @@ class Hub:
         self._leave(subscriber)
         subscriber.phase = Phase.CLOSING
         self._pacemaker.remove(subscriber)
-        self._sockets.pop(subscriber.number, None)
-        if not self._sockets:
+        self.sockets.pop(subscriber.number, None)
+        if not self.sockets:
             self._emptied.set()
 
     def _answer(self, socket: Socket, replies: list[Reply]) -> None:
@@ -436,19 +397,20 @@ class Hub:
             self._outbox.say(subscriber, b"".join(frames))
         for reply in replies:
             if isinstance(reply, Bye):
-                self._close(socket, reply)
+                self.close(socket, reply)
                 return
 
-    def _close(self, socket: Socket, bye: Bye, *, retry_ms: int | None = None) -> None:
-        farewell = self._part(socket, bye, retry_ms=retry_ms)
+    def close(self, socket: Socket, bye: Bye, *, retry_ms: int | None = None) -> None:
+        """Close a connection, and say why."""
+        farewell = self.part(socket, bye, retry_ms=retry_ms)
         if farewell is not None:
             subscriber = socket.subscriber
             assert subscriber is not None  # closed by the hub means greeted by the hub
             reason = bye.reason or bye.code.text
             log.info("subscriber.closed", number=subscriber.number, code=int(bye.code), reason=reason)
-            self._say_goodbye(socket, farewell, bye)
+            self.say_goodbye(socket, farewell, bye)
 
-    def _part(self, socket: Socket, bye: Bye, *, retry_ms: int | None = None) -> bytes | None:
+    def part(self, socket: Socket, bye: Bye, *, retry_ms: int | None = None) -> bytes | None:
         """Take a connection out of all that is sent; return its farewell, None if it has had it."""
         subscriber = socket.subscriber
         assert subscriber is not None  # closed by the hub means greeted by the hub
@@ -462,11 +424,12 @@ class Hub:
         message = self._dialogue.bye(subscriber, bye, retry_ms)
         self._leave(subscriber)
         subscriber.phase = Phase.CLOSING
-        subscriber.revoked = bye.code in _CUT
+        subscriber.revoked = bye.code in CUT
         self._outbox.counts.closed[bye.code] += 1
         return self._frame(message, subscriber.format)
 
-    def _say_goodbye(self, socket: Socket, farewell: bytes, bye: Bye) -> None:
+    def say_goodbye(self, socket: Socket, farewell: bytes, bye: Bye) -> None:
+        """Say it, and wait for the peer's own for so long."""
         subscriber = socket.subscriber
         assert subscriber is not None  # closed by the hub means greeted by the hub
         patience_s = self.settings.cut_after_s if subscriber.revoked else self.settings.close_timeout_s
@@ -479,11 +442,11 @@ class Hub:
 
     def fail(self, subscriber: Subscriber) -> None:
         """Close a connection because we were about to break a promise to it."""
-        self._close(self._sockets[subscriber.number], Bye(CloseCode.INTERNAL))
+        self.close(self.sockets[subscriber.number], Bye(CloseCode.INTERNAL))
 
     def buffered_bytes(self, subscriber: Subscriber) -> int:
         """Return how much waits in a subscriber's socket."""
-        return self._sockets[subscriber.number].transport.get_write_buffer_size()
+        return self.sockets[subscriber.number].transport.get_write_buffer_size()
 
     def cut(self, subscriber: Subscriber) -> None:
         """End a connection without a word: nobody reads there any more."""
@@ -493,7 +456,7 @@ class Hub:
         self._pacemaker.remove(subscriber)
         subscriber.phase = Phase.CLOSING
         subscriber.hang_up()
-        transport = self._sockets[subscriber.number].transport
+        transport = self.sockets[subscriber.number].transport
         if subscriber.revoked:
             cut(transport)
         else:
@@ -516,12 +479,12 @@ class Hub:
         self._pacemaker.put(subscriber, at)
 
     def _beat(self, subscriber: Subscriber) -> None:
-        socket = self._sockets[subscriber.number]
+        socket = self.sockets[subscriber.number]
         buffered = self.buffered_bytes(subscriber)
         due = beat(subscriber, self.settings, now=self._bus.now(), wall=self._wall(), buffered_bytes=buffered)
         for what in due:
             if isinstance(what, Bye):
-                self._close(socket, what)
+                self.close(socket, what)
                 return
             if what is Beat.ABORT:
                 self.cut(subscriber)

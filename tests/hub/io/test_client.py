@@ -36,7 +36,7 @@ async def test_it_loses_connections_and_nothing_else(how: Any) -> None:
             for o in range(20):
                 rig.publish(o, at(1), body={"txt": "é"})
                 if o % 5 == 4:
-                    for socket in list(rig.hub._sockets.values()):
+                    for socket in list(rig.hub.sockets.values()):
                         socket.transport.abort()
                 assert (await until(frames, "cue"))["o"] == o
         assert one.session.repeats >= 0

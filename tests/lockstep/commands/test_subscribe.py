@@ -79,7 +79,7 @@ async def test_it_comes_back_and_goes_on_where_it_was() -> None:
         rig.segment(0)
         rig.publish(0, at(1))
         assert (await frame(process, "cue"))["o"] == 0
-        for socket in list(rig.hub._sockets.values()):
+        for socket in list(rig.hub.sockets.values()):
             socket.transport.abort()
         rig.publish(1, at(1.5))
         assert (await frame(process, "sub"))["resumed"] is True
