@@ -31,6 +31,9 @@ are the most that are taken. The log is trimmed to 100,000 entries long before (
 MAX_WAITING_SIGNALS = 1_000
 """Signals that wait for a Redis that is away; of older ones only the last of each name still matters."""
 
+MIN_TO_CLEAR = 10_000
+"""How much waits at least before it is looked for what of it has been trimmed or forgotten: a second of prices."""
+
 SIGNALS_KEPT = 256
 """Length of a signal's stream: minutes of the most frequent one, for listeners that were cut off as long."""
 
@@ -51,13 +54,15 @@ class _Record:
     offset: int
     data: bytes
     more: bool
+    gone: bool = False
 
 
 @dataclass(slots=True)
 class _Published:
     """One topic of ours. `number` is None as long as nobody has asked Redis what it has of it.
 
-    Before it has `begun` nobody knows whose log it will hold, and so whether what Redis has of it is to stay.
+    Up to `tried` Redis may have it. Before it has `begun` nobody knows whose log it will hold, and so whether what
+    Redis has of it is to stay.
     """
 
     key: str
@@ -66,6 +71,7 @@ class _Published:
     number: int | None = None
     head: int = -1
     last: int = -1
+    tried: int = -1
     top: Top | None = None
     offsets: list[int] = field(default_factory=list)
     records: list[_Record] = field(default_factory=list)
@@ -75,6 +81,8 @@ class _Published:
 
     def trim(self, below: int) -> None:
         keep = bisect_right(self.offsets, below - 1)
+        for record in self.records[:keep]:
+            record.gone = True
         del self.offsets[:keep]
         del self.records[:keep]
 
@@ -82,7 +90,17 @@ class _Published:
         gone = frozenset(offsets)
         # Old ones, as a rule: the long rest of the lists is moved, not looked at.
         first, end = bisect_left(self.offsets, min(gone)), bisect_right(self.offsets, max(gone))
-        kept = [record for record in self.records[first:end] if record.offset not in gone]
+        kept: list[_Record] = []
+        before = self.records[first - 1] if first else None
+        for record in self.records[first:end]:
+            if record.offset not in gone:
+                kept.append(record)
+                before = record
+                continue
+            record.gone = True
+            if before is not None and not record.more:
+                # The end of a run: what is left of the run ends before it.
+                before.more = False
         self.records[first:end] = kept
         self.offsets[first:end] = [record.offset for record in kept]
 
@@ -96,6 +114,7 @@ class _Step:
     topic: _Published | None = None
     offset: int | None = None
     signal: str | None = None
+    record: _Record | None = None
 
 
 class Outbox:
@@ -117,6 +136,7 @@ class Outbox:
         self._n_signals = 0
         self._seq = 0
         self._taken: list[_Step] = []
+        self._too_many = MIN_TO_CLEAR
 
     def __len__(self) -> int:
         """Return how much is still to be written."""
@@ -170,6 +190,10 @@ class Outbox:
             log.warning("bus.topic_full", topic=name, kept=MAX_RETAINED)
             topic.trim(topic.offsets[MAX_RETAINED // 10])
         self._steps.append(_add(topic, record))
+        if len(self._steps) > self._too_many:
+            # Redis is away, or slow: what is wanted no more need not wait for it.
+            self._steps = deque(step for step in self._steps if step.record is None or not step.record.gone)
+            self._too_many = 2 * len(self._steps) + MIN_TO_CLEAR
         return True
 
     def signal(self, name: str, data: bytes) -> None:
@@ -196,7 +220,11 @@ class Outbox:
             return
         topic = self._topic(name)
         topic.forget(offsets)
-        gone = tuple(offsets)
+        # What was never written will not be.
+        written = max(topic.tried, topic.head)
+        gone = tuple(offset for offset in offsets if topic.number is None or offset <= written)
+        if not gone:
+            return
         self._steps.append(
             _Step(self._next_seq(), lambda: ("XDEL", topic.key, *(f"{topic.number}-{o + 1}" for o in gone)), topic)
         )
@@ -262,7 +290,7 @@ class Outbox:
         """Say that what was taken has taken effect."""
         gone = {id(step) for step in self._taken}
         for step in self._taken:
-            if step.topic is not None and step.offset is not None:
+            if step.topic is not None and step.offset is not None and not (step.record and step.record.gone):
                 step.topic.head = max(step.topic.head, step.offset)
         while self._steps and id(self._steps[0]) in gone:
             gone.discard(id(self._steps.popleft()))
@@ -308,12 +336,13 @@ class Outbox:
 
 def _add(topic: _Published, record: _Record) -> _Step:
     def make() -> Command | None:
-        if record.offset <= topic.head:
+        if record.gone or record.offset <= topic.head:
             return None
+        topic.tried = max(topic.tried, record.offset)
         topic_id = f"{topic.number}-{record.offset + 1}"
         return ("XADD", topic.key, topic_id, ("+" if record.more else ".") + topic.lineage, record.data)
 
-    return _Step(record.seq, make, topic, record.offset)
+    return _Step(record.seq, make, topic, record.offset, record=record)
 
 
 def parse_top(info: Iterable[tuple[bytes, object]]) -> Top | None:
