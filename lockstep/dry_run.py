@@ -73,7 +73,10 @@ def dry_run(entries: Iterable[Entry], policy_id: str, policy: CompiledPolicy) ->
     sessions: set[str] = set()
     changed: dict[tuple[str, str], tuple[Changed, list[Changed]]] = {}
     for record, inputs in entries:
-        if not isinstance(record, DecisionRecord) or record.policy_id != policy_id or record.place is None:
+        if not isinstance(record, DecisionRecord):
+            continue
+        said = next((one for one in record.answers() if one.policy_id == policy_id), None)
+        if said is None:
             continue
         if inputs is None:
             told.sealed += 1
@@ -84,7 +87,7 @@ def dry_run(entries: Iterable[Entry], policy_id: str, policy: CompiledPolicy) ->
         told.decisions += 1
         if len(sessions) < MAX_SESSIONS:
             sessions.add(record.session)
-        for one in _changes(record, record.place, again):
+        for one in _changes(record, said.place, again):
             among = told.cut if one.before is None else told.let_in if one.after is None else told.other
             key = (one.session, one.scope)
             known = changed.get(key)

@@ -31,6 +31,8 @@ class Judged(NamedTuple):
         fix: what the device said of itself.
         previous: what it had said before that.
         locator: the version of the databases and lists that `place` comes from.
+        beside: what another policy said of the same place at the same time, where two must agree; `policy` is that
+            which decided.
     """
 
     policy: PolicyRecord
@@ -40,6 +42,7 @@ class Judged(NamedTuple):
     fix: Fix | None = None
     previous: Fix | None = None
     locator: str = ""
+    beside: Judged | None = None
 
 
 class Note(NamedTuple):
@@ -70,7 +73,7 @@ class Note(NamedTuple):
     address: str = ""
 
 
-_Mark = tuple["Scope", "Verdict", "Reason | None", "Reason | None", "PolicyRecord | None"]
+_Mark = tuple["Scope", "Verdict", "Reason | None", "Reason | None", "PolicyRecord | None", "PolicyRecord | None"]
 
 
 class Auditor:
@@ -109,7 +112,11 @@ class Auditor:
             judged: what the policy said, also where it was asked earlier and its verdict kept; None: none was asked.
             address: whence the request came, where `judged` is None.
         """
-        policy, warning = (None, None) if judged is None else (judged.policy, judged.verdict.warning)
+        policy = warning = other = None
+        if judged is not None:
+            policy, warning = judged.policy, judged.verdict.warning
+            if judged.beside is not None:
+                other = judged.beside.policy
         marks = self._young.get(claims.session)
         if marks is None:
             marks = self._recalled(claims.session)
@@ -121,9 +128,10 @@ class Auditor:
                 and mark[2] is decision.reason
                 and mark[3] is warning
                 and (mark[4] is policy or _are_same(mark[4], policy))
+                and (mark[5] is other or _are_same(mark[5], other))
             ):
                 return
-        now_so = (scope, decision.verdict, decision.reason, warning, policy)
+        now_so = (scope, decision.verdict, decision.reason, warning, policy, other)
         self._young[claims.session] = (now_so, *(mark for mark in marks if mark[0] is not scope))
         self._put(
             Note(

@@ -7,7 +7,7 @@ of it, positions) is apart, its *inputs*, which are kept encrypted. Fields are o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kernel.decisions import Scope, Verdict
 from kernel.errors import DecodeError
@@ -16,10 +16,20 @@ from kernel.tokens import Reason
 from relay.place.model import Fix, IpPlace, NetworkClass, PlaceVerdict, Point
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from relay.audit import Judged, Note
     from relay.policies import CompiledPolicy
 
 _MS = 1000
+
+
+class Said(NamedTuple):
+    """What a policy said."""
+
+    policy_id: str
+    version: int
+    place: PlaceVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +37,7 @@ class DecisionRecord:
     """A decision, without what is personal in it.
 
     `verdict` is what the gate answered, `place` what the policy said, None where none was asked. `version` is None for
-    a policy that was not in force.
+    a policy that was not in force. `beside` is what another policy said, where two must agree.
     """
 
     seq: int
@@ -42,6 +52,14 @@ class DecisionRecord:
     version: int | None
     locator: str
     place: PlaceVerdict | None
+    beside: Said | None = None
+
+    def answers(self) -> list[Said]:
+        """Return what all policies said that were asked."""
+        if self.place is None:
+            return []
+        first = Said(self.policy_id or "", self.version or 0, self.place)
+        return [first] if self.beside is None else [first, self.beside]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +98,22 @@ class Inputs:
 
 def decision_bytes(seq: int, note: Note) -> bytes:
     """Return the record of a note."""
-    judged, said = note.judged, None
+    judged, said, beside = note.judged, None, []
     version, locator = None, ""
     if judged is not None:
-        verdict, version, locator = judged.verdict, judged.policy.version, judged.locator
-        said = [verdict.watch, verdict.wager, verdict.warning, verdict.watch_rule, verdict.wager_rule]
+        version, locator, said = judged.policy.version, judged.locator, _said(judged.verdict)
+        if judged.beside is not None:
+            other = judged.beside.policy
+            beside = [[other.policy_id, other.version, _said(judged.beside.verdict)]]
     policy_id = judged.policy.policy_id if judged is not None else note.policy_id
     return encode_known(
         ["d", seq, round(note.at * _MS), note.session, note.account, note.event_id, note.scope, note.verdict,
-         note.reason, policy_id, version, locator, said]
+         note.reason, policy_id, version, locator, said, *beside]
     )  # fmt: skip
+
+
+def _said(verdict: PlaceVerdict) -> list[str | None]:
+    return [verdict.watch, verdict.wager, verdict.warning, verdict.watch_rule, verdict.wager_rule]
 
 
 def policy_bytes(seq: int, at: float, judged: Judged) -> bytes:
@@ -144,15 +168,20 @@ def record_of(data: bytes) -> AuditRecord:
 
 
 def _decision(seq: int, at_ms: int, fields: list[Any]) -> DecisionRecord:
-    session, account, event_id, scope, verdict, reason, policy_id, version, locator, said, *_ = fields
-    place = None
-    if said is not None:
-        watch, wager, warning, watch_rule, wager_rule, *_ = said
-        place = PlaceVerdict(_reason(watch), _reason(wager), _reason(warning), watch_rule, wager_rule)
+    session, account, event_id, scope, verdict, reason, policy_id, version, locator, said, *more = fields
+    beside = None
+    if more:
+        other_id, other_version, other_said = more[0]
+        beside = Said(_text(other_id), int(other_version), _verdict(other_said))
     return DecisionRecord(
         seq, at_ms, _text(session), _text(account), _text(event_id), Scope(scope), Verdict(verdict), _reason(reason),
-        policy_id, version, _text(locator), place,
+        policy_id, version, _text(locator), None if said is None else _verdict(said), beside,
     )  # fmt: skip
+
+
+def _verdict(said: Any) -> PlaceVerdict:
+    watch, wager, warning, watch_rule, wager_rule, *_ = said
+    return PlaceVerdict(_reason(watch), _reason(wager), _reason(warning), _text(watch_rule), _text(wager_rule))
 
 
 def inputs_from(value: Any) -> Inputs:
@@ -201,19 +230,28 @@ def judge_again(policy: CompiledPolicy, inputs: Inputs) -> PlaceVerdict | None:
     return policy.decide(inputs.place, inputs.fix, now=inputs.now, previous=inputs.previous)
 
 
-def difference(record: DecisionRecord, again: PlaceVerdict) -> str | None:
+def difference(record: DecisionRecord, again: Sequence[PlaceVerdict]) -> str | None:
     """Return in what the same question, asked again, was answered otherwise; None if in nothing.
 
     When to ask for a position again is advice and no part of the verdict.
+
+    Args:
+        record: what was decided.
+        again: what its policies say now, in the order of `record.answers()`.
     """
-    if record.place is None:
+    answers = record.answers()
+    if len(answers) != len(again):
         return "the record holds no verdict of a policy"
-    for name in ("watch", "wager", "warning", "watch_rule", "wager_rule"):
-        then, now = getattr(record.place, name), getattr(again, name)
-        if then != now:
-            return f"{name} was {then or 'nothing'!s:.80}, is {now or 'nothing'!s:.80}"
+    for said, verdict in zip(answers, again, strict=True):
+        for name in ("watch", "wager", "warning", "watch_rule", "wager_rule"):
+            then, now = getattr(said.place, name), getattr(verdict, name)
+            if then != now:
+                return f"{name} was {then or 'nothing'!s:.80}, is {now or 'nothing'!s:.80}"
     reason = record.reason
-    said = (again.watch, again.wager) if record.verdict is Verdict.REFUSE else (again.warning,)
-    if reason is not None and (reason.is_geo or reason.is_network) and reason not in said:
-        return f"the answer was {record.verdict} for {reason}, which the policy does not say"
-    return None
+    # One that is not in force was asked nothing, whatever another one beside it said.
+    if reason is None or reason is Reason.POLICY_UNKNOWN or not (reason.is_geo or reason.is_network):
+        return None
+    refuses = record.verdict is Verdict.REFUSE
+    if any(reason in ((one.watch, one.wager) if refuses else (one.warning,)) for one in again):
+        return None
+    return f"the answer was {record.verdict} for {reason}, which no policy says"

@@ -171,13 +171,16 @@ def _stricter(standings: list[Standing]) -> Standing:
     """Return what remains when all must agree."""
     first, *others = standings
     for other in others:
-        decides = other if first.watch is None and first.wager is None else first
+        decides, beside = (other, first) if first.watch is None and first.wager is None else (first, other)
+        judged = decides.judged or beside.judged
+        if judged is not None and decides.judged is not None and beside.judged is not None:
+            judged = judged._replace(beside=beside.judged)
         rechecks = [one.recheck_s for one in (first, other) if one.recheck_s is not None]
         first = Standing(
             first.watch or other.watch,
             first.wager or other.wager,
             first.warning or other.warning,
-            decides.judged or first.judged or other.judged,
+            judged,
             min(rechecks, default=None),
         )
     return first

@@ -270,11 +270,16 @@ def _take_up(entry: Entry, told: Verified, policies: dict[tuple[str, int], str],
 
 def _replay(record: DecisionRecord, inputs: Inputs, policies: dict[tuple[str, int], str], texts: Texts) -> str | None:
     """Return why a decision cannot be made again to the same answer, None if it can."""
-    text = policies.get((record.policy_id or "", record.version or 0))
-    if text is None:
-        return f"the text of {record.policy_id} version {record.version} is not on record"
-    try:
-        again = judge_again(texts.policy(text), inputs)
-    except DecodeError as error:
-        return f"the policy cannot be compiled: {error}"
-    return "its place is not on record" if again is None else difference(record, again)
+    again = []
+    for said in record.answers():
+        text = policies.get((said.policy_id, said.version))
+        if text is None:
+            return f"the text of {said.policy_id} version {said.version} is not on record"
+        try:
+            verdict = judge_again(texts.policy(text), inputs)
+        except DecodeError as error:
+            return f"the policy cannot be compiled: {error}"
+        if verdict is None:
+            return "its place is not on record"
+        again.append(verdict)
+    return difference(record, again)

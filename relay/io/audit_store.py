@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kernel.policies import PolicyRecord
-    from relay.audit import Note
+    from relay.audit import Judged, Note
 
 log = structlog.get_logger("audit")
 
@@ -253,14 +253,14 @@ class AuditStore:
         policies = dict(self._policies)
         for note in notes:
             at_ms = round(note.at * _MS)
-            if note.judged is not None:
-                policy = note.judged.policy
+            for one in _asked(note):
+                policy = one.policy
                 known = policies.get(policy.policy_id)
                 if known is not policy and (
                     known is None or (known.version, known.text) != (policy.version, policy.text)
                 ):
                     policies[policy.policy_id] = policy
-                    made.append(_Made(at_ms, policy_bytes(self._next + len(made), note.at, note.judged), None))
+                    made.append(_Made(at_ms, policy_bytes(self._next + len(made), note.at, one), None))
             made.append(_Made(at_ms, decision_bytes(self._next + len(made), note), inputs_of(note)))
         for begin, end in days_of([one.at_ms for one in made]):
             self._append(made[begin:end])
@@ -304,6 +304,13 @@ class AuditStore:
             self._loop.call_soon_threadsafe(_settle, barrier.reached)
         except RuntimeError:
             log.warning("audit.loop_gone")  # the loop was closed before us: nobody waits any more
+
+
+def _asked(note: Note) -> list[Judged]:
+    judged = note.judged
+    if judged is None:
+        return []
+    return [judged] if judged.beside is None else [judged, judged.beside]
 
 
 def _settle(reached: asyncio.Future[None]) -> None:

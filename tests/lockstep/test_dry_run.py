@@ -8,7 +8,7 @@ from kernel.decisions import Scope, Verdict
 from kernel.tokens import Reason
 from lockstep import dry_run as module
 from lockstep.dry_run import Changed, dry_run
-from relay.audit_records import DecisionRecord, Gap, Inputs
+from relay.audit_records import DecisionRecord, Gap, Inputs, Said
 from relay.io.audit_reader import Entry
 from relay.place.model import PlaceVerdict
 from tests.support.auditing import PLACE, Policy
@@ -64,6 +64,14 @@ def test_what_cannot_be_made_again_is_counted() -> None:
         [sealed, Entry(Gap(1, 1, 5), None), plain._replace(inputs=Inputs(1.0, "::1"))], "west", Policy(["US"])
     )
     assert (told.sealed, told.decisions, told.cut) == (1, 0, [])
+
+
+def test_a_policy_that_stood_beside_another_is_judged_again() -> None:
+    one = entry("a", "US", BLOCKED, policy_id="east")
+    assert isinstance(one.record, DecisionRecord)
+    both = one._replace(record=replace(one.record, beside=Said("west", 1, ALLOWED)))
+    told = dry_run([both], "west", Policy(["US"]))
+    assert [(change.before, change.scope) for change in told.cut] == [(None, "watch"), (None, "wager")]
 
 
 def test_what_is_counted_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,9 @@ def test_what_changes_is_noted() -> None:
     assert rig.says(judged=judged(policy=second)) == 1
     assert rig.says(judged=warned._replace(policy=second)) == 1
     assert rig.says(judged=judged(policy=PolicyRecord("east", 2, WEST.text, 2.0, "ops"))) == 1
+    both = judged()._replace(beside=judged(policy=second))
+    assert [rig.says(judged=both), rig.says(judged=both)] == [1, 0]
+    assert rig.says(judged=both._replace(beside=judged(policy=again))) == 1
     assert rig.says() == 1
 
 

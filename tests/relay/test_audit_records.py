@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kernel.decisions import Scope, Verdict
 from kernel.errors import DecodeError
+from kernel.policies import PolicyRecord
 from kernel.strict_json import decode_known, encode_known
 from kernel.tokens import Reason
 from relay.audit import Judged, Note
@@ -17,6 +18,7 @@ from relay.audit_records import (
     Gap,
     Inputs,
     PolicyText,
+    Said,
     decision_bytes,
     difference,
     gap_bytes,
@@ -116,10 +118,10 @@ def test_the_same_question_has_the_same_answer() -> None:
     again = judge_again(Policy(["DE"]), inputs)
     # To the bit: a fix that is just not stale is just not stale again.
     assert again == asked.verdict
-    assert difference(record, again) is None
+    assert difference(record, [again]) is None
     changed = judge_again(Policy(["US"]), inputs)
     assert changed is not None
-    assert difference(record, changed) == "watch was nothing, is geo_blocked"
+    assert difference(record, [changed]) == "watch was nothing, is geo_blocked"
     assert judge_again(Policy([]), Inputs(1.0, "::1")) is None
 
 
@@ -128,21 +130,40 @@ def test_a_refusal_that_the_policy_does_not_say() -> None:
     refused = note(asked=asked)._replace(verdict=Verdict.REFUSE, reason=Reason.VPN)
     record = record_of(decision_bytes(1, refused))
     assert isinstance(record, DecisionRecord)
-    assert "refuse for vpn" in (difference(record, asked.verdict) or "")
+    assert "refuse for vpn" in (difference(record, [asked.verdict]) or "")
     warned = replace(asked.verdict, warning=Reason.VPN)
     for verdict, fits in ((Verdict.WARN, True), (Verdict.REFUSE, False)):
         told = note(asked=asked._replace(verdict=warned))._replace(verdict=verdict, reason=Reason.VPN)
         record = record_of(decision_bytes(1, told))
         assert isinstance(record, DecisionRecord)
-        assert (difference(record, warned) is None) == fits
+        assert (difference(record, [warned]) is None) == fits
     expired = record_of(decision_bytes(1, refused._replace(reason=Reason.EXPIRED)))
     assert isinstance(expired, DecisionRecord)
-    assert difference(expired, asked.verdict) is None
+    assert difference(expired, [asked.verdict]) is None
     nothing = record_of(decision_bytes(1, note()))
     assert isinstance(nothing, DecisionRecord)
-    assert difference(nothing, asked.verdict) is not None
+    assert difference(nothing, [asked.verdict]) is not None
 
 
 def test_fields_of_a_place_all_matter() -> None:
     told = inputs_of(note(asked=judged()))
     assert inputs_from(told).place == PLACE
+
+
+def test_two_policies_that_must_agree() -> None:
+    east = PolicyRecord("east", 4, '{"deny":["US"]}', 1.0, "ops")
+    first, other = judged(policy=east), judged()
+    both = first._replace(beside=other)
+    record = record_of(decision_bytes(1, note(asked=both)))
+    assert isinstance(record, DecisionRecord)
+    told = [replace(one.verdict, recheck_s=None) for one in (first, other)]
+    assert record.answers() == [Said("east", 4, told[0]), Said("west", 1, told[1])]
+    assert difference(record, [first.verdict, other.verdict]) is None
+    assert difference(record, [first.verdict]) is not None
+    assert difference(record, [first.verdict, first.verdict]) == "watch was nothing, is geo_blocked"
+    # Refused for what the other one says, or for one that was not in force.
+    swapped = note(asked=other._replace(beside=first))._replace(verdict=Verdict.REFUSE, reason=Reason.GEO_BLOCKED)
+    for reason, fits in ((Reason.GEO_BLOCKED, True), (Reason.POLICY_UNKNOWN, True), (Reason.TOR, False)):
+        record = record_of(decision_bytes(1, swapped._replace(reason=reason)))
+        assert isinstance(record, DecisionRecord)
+        assert (difference(record, [other.verdict, first.verdict]) is None) == fits

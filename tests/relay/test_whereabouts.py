@@ -98,6 +98,8 @@ def test_the_showings_policy_and_the_tokens_must_agree() -> None:
     assert both.watch is Reason.OUTSIDE_TERRITORY
     assert both.judged is not None
     assert both.judged.policy.policy_id == "gb"
+    assert both.judged.beside is not None
+    assert both.judged.beside.policy.policy_id == "us"
     assert both.recheck_s == 300
     fine = rig.whereabouts.standing(claims(geo="warns"), HERE, now=NOW)
     assert (fine.watch, fine.wager, fine.warning) == (None, None, Reason.VPN)

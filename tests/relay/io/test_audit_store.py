@@ -101,6 +101,14 @@ async def test_each_version_of_a_policy_is_on_record_once(tmp_path: Path) -> Non
     assert (dict(told.kinds), told.replayed, told.faults) == ({"policies": 2, "decisions": 4}, 4, [])
 
 
+async def test_two_policies_that_must_agree_are_both_replayed(tmp_path: Path) -> None:
+    east = PolicyRecord("east", 2, '{"policy_id":"east","deny":["US"]}', 2.0, "ops")
+    async with opened(tmp_path) as store:
+        store.put(note(asked=judged(policy=east)._replace(beside=judged())))
+    (told,) = await checked(tmp_path)
+    assert (dict(told.kinds), told.replayed, told.faults) == ({"policies": 2, "decisions": 1}, 1, [])
+
+
 async def test_two_processes_write_two_chains(tmp_path: Path) -> None:
     async with opened(tmp_path, name="relay") as one, opened(tmp_path, name="relay") as other:
         one.put(note("a", asked=judged()))
