@@ -163,3 +163,22 @@ def test_a_page_elsewhere_is_led_to_no_other_place(server: Server) -> None:
     assert answer.status == 302
     assert answer.headers["location"].startswith("/hls/ey")
     assert "evil" not in answer.raw.decode("latin-1")
+
+
+def test_a_session_that_is_handed_on(server: Server) -> None:
+    """Its link works in the network and on the kind of device where it was begun, whoever got it from there."""
+    phone = {"User-Agent": "AppleCoreMedia/1.0.0.22F76 (iPhone; U; CPU OS 18_5 like Mac OS X; en_us)"}
+    television = {"User-Agent": "AppleCoreMedia/1.0.0.22L572 (Apple TV; U; CPU OS 18_5 like Mac OS X; en_us)"}
+    begun = server.get(f"/hls/{own(server)}/game/index.m3u8", phone, source="127.7.1.1")
+    playlist = begun.headers["location"]
+    segment = playlist.replace("index.m3u8", "main/0-0.ts")
+    for path in (playlist, segment):
+        assert server.get(path, phone, source="127.7.1.1").status == 200
+        assert server.get(path, phone, source="127.7.1.200").status == 200
+        elsewhere = server.get(path, phone, source="127.7.2.1")
+        assert (elsewhere.status, elsewhere.problem["reason"]) == (403, "network_changed")
+        other = server.get(path, television, source="127.7.1.1")
+        assert (other.status, other.problem["reason"]) == (403, "device_changed")
+        # Strangers to a trusted proxy cannot say that they are somewhere else.
+        claimed = server.get(path, {**phone, "X-Forwarded-For": "127.7.1.1"}, source="127.7.2.1")
+        assert (claimed.status, claimed.problem["reason"]) == (403, "network_changed")

@@ -62,6 +62,9 @@ def test_networks(address: str, network: str) -> None:
         # Something else
         (Whence("203.0.113.7", "curl/8.5.0"), Reason.DEVICE_CHANGED),
         (Whence("203.0.113.7", ""), Reason.DEVICE_CHANGED),
+        # A socket's field says nothing of what plays.
+        (Whence("203.0.113.7", None), None),
+        (Whence("198.51.100.1", None), Reason.NETWORK_CHANGED),
         # The network is named first.
         (Whence("198.51.100.1", "curl/8.5.0"), Reason.NETWORK_CHANGED),
     ],
