@@ -64,7 +64,7 @@ from relay.gate import Gate, StaleLimits
 from relay.io.at_once import PlaylistsAtOnce
 from relay.io.audit_store import FOLDER, AuditStore
 from relay.io.locator import Locator, PlaceFiles
-from relay.io.operator_door import OperatorDoor
+from relay.io.operator_door import OperatorDoor, allow_together
 from relay.io.policy_store import PolicyStore
 from relay.io.repeats import Repeats
 from relay.io.revocation_store import RevocationStore
@@ -202,8 +202,9 @@ class Deployment:
         enforcers += [self._hub.hub] if self._hub else []
         return enforcers
 
-    def _application(self) -> ASGIApp:
-        routes = [
+    def routes(self) -> list[Route]:
+        """Return all routes of this process, but for the video."""
+        return [
             *(self._desk.desk.routes() if self._desk else ()),
             *(self._showing_desk.routes() if self._showing_desk else ()),
             *(self._policies.desk.routes() if self._policies.desk else ()),
@@ -211,6 +212,9 @@ class Deployment:
             *self._health_routes(),
             metrics_route(self.readings),
         ]
+
+    def _application(self) -> ASGIApp:
+        routes = self.routes()
         framework = _framework([*routes, openapi_route(routes)])
         return below("/hls/", self._relay.hls, framework) if self._relay else framework
 
@@ -426,6 +430,7 @@ def _redis_bus(url: str, prefix: str) -> RedisBus:
 
 
 def _framework(routes: list[Route]) -> Starlette:
+    allow_together(routes)
     app = Starlette(routes=routes, exception_handlers=exception_handlers)
     # It would send whoever asks with a slash too many to the host that their Host header names.
     app.router.redirect_slashes = False

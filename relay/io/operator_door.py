@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -25,10 +26,12 @@ from kernel.strict_json import decode
 from relay.api import read_as
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 
     from pydantic import BaseModel
     from starlette.requests import Request
+    from starlette.routing import BaseRoute
+    from starlette.types import Receive, Scope, Send
 
     from relay.api import Operation
     from relay.io.repeats import Repeats
@@ -75,6 +78,24 @@ class ApiRoute(Route):
     def __init__(self, operation: Operation, endpoint: Any) -> None:
         super().__init__(operation.path, endpoint, methods=[operation.method])
         self.operation = operation
+        self.allowed = set(self.methods or ())
+        """What its path can be asked for, by other routes too."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or say what may be asked for: of the framework's routes each knows but its own method."""
+        if scope["method"] not in (self.methods or ()):
+            # RFC 9110, 15.5.6: Allow lists what the target resource supports.
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(self.allowed))})
+        await super().handle(scope, receive, send)
+
+
+def allow_together(routes: Iterable[BaseRoute]) -> None:
+    """Let routes of one path know of each other's methods."""
+    together: dict[str, set[str]] = {}
+    for route in routes:
+        if isinstance(route, ApiRoute):
+            route.allowed = together.setdefault(route.path, set())
+            route.allowed |= route.methods or set()
 
 
 class OperatorDoor:

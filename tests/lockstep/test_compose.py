@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from itertools import repeat
 from pathlib import Path
 
 import httpx2
@@ -13,8 +15,11 @@ from kernel.io import system_time
 from kernel.showings import Showing, Source
 from kernel.tokens import Claims, Reason
 from lockstep.compose import Deployment
-from lockstep.keys import Keys, ensure_keys
+from lockstep.keys import Keys, ensure_keys, read_keys
+from lockstep.openapi import operations_of
+from lockstep.operator_keys import create_operator, revoke_operator, rotate_operator
 from lockstep.settings import PlaceSettings, Settings
+from relay.operators import OperatorScope, operator_key
 from relay.place.model import IpPlace, NetworkClass
 from tests.support.auditing import judged, verified
 from tests.support.tokens import claims
@@ -153,3 +158,77 @@ async def test_what_the_gate_says_is_on_record(parts: tuple[Settings, dict[str, 
         await deployment.stop()
     (told,) = await asyncio.to_thread(verified, settings.data_dir / "audit")
     assert (told.node, told.replayed, told.faults) == ("serve-1", 1, [])
+
+
+async def test_every_route_asks_for_its_scope_and_is_described(
+    parts: tuple[Settings, dict[str, Showing], Keys],
+) -> None:
+    settings, showings, _ = parts
+    # One operator for each scope, who has no other; one who has none; and one whose key has ended.
+    held: dict[str, tuple[str, frozenset[OperatorScope]]] = {}
+    for number, (name, scopes, expires) in enumerate(
+        [*((scope.value, frozenset({scope}), None) for scope in OperatorScope), ("nobody", frozenset(), None),
+         ("ended", frozenset(OperatorScope), 1.0)]
+    ):  # fmt: skip
+        key = operator_key(bytes([number]) * 32)
+        await asyncio.to_thread(create_operator, settings.data_dir, name, key, scopes, expires=expires, now=0.0)
+        held[name] = key, scopes
+    held["stranger"] = operator_key(b"s" * 32), frozenset()
+    deployment = await Deployment.start(settings, showings, await asyncio.to_thread(read_keys, settings.data_dir))
+    try:
+        routes = deployment.routes()
+        operations = list(operations_of(routes))
+        described = {(one.method, one.path) for one in operations}
+        for route in routes:
+            if route.path.startswith("/api/"):
+                methods = (route.methods or set()) - {"HEAD"}
+                assert {(method, route.path) for method in methods} <= described, f"{route.path} is not described"
+        guarded = [one for one in operations if one.scope is not None]
+        assert {one.scope for one in guarded} >= {OperatorScope.READ, OperatorScope.REVOKE, OperatorScope.SHOWING}
+        transport = httpx2.ASGITransport(app=deployment.app)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://x.test") as client:
+            for one in guarded:
+                path = re.sub(r"{[^}]+}", "x", one.path)
+                for name, (key, scopes) in held.items():
+                    answer = await client.request(one.method, path, headers={"Authorization": f"Bearer {key}"})
+                    if name in ("stranger", "ended"):
+                        assert answer.status_code == 401, (one.name, name)
+                    elif one.scope not in scopes:
+                        assert (answer.status_code, answer.json()["reason"]) == (403, "scope_missing"), (one.name, name)
+                    else:
+                        assert answer.status_code in (200, 404, 422), (one.name, name, answer.text)
+                assert (await client.request(one.method, path)).status_code == 401
+    finally:
+        await deployment.drain()
+        await deployment.stop()
+
+
+async def test_operators_come_and_go_while_it_runs(parts: tuple[Settings, dict[str, Showing], Keys]) -> None:
+    settings, showings, keys = parts
+    deployment = await Deployment.start(settings, showings, keys)
+    first, second = operator_key(b"1" * 32), operator_key(b"2" * 32)
+    transport = httpx2.ASGITransport(app=deployment.app)
+    try:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://x.test") as client:
+
+            async def until(key: str, status: int) -> None:
+                async with asyncio.timeout(60):
+                    for pause in repeat(0.02):
+                        headers = {"Authorization": f"Bearer {key}"}
+                        if (await client.get("/api/v1/revocations", headers=headers)).status_code == status:
+                            return
+                        await asyncio.sleep(pause)  # the file is looked at twice a second
+
+            folder, read = settings.data_dir, {OperatorScope.READ}
+            await asyncio.to_thread(create_operator, folder, "ann", first, read, expires=None, now=0.0)
+            await until(first, 200)
+            now = system_time.wall()
+            await asyncio.to_thread(rotate_operator, folder, "ann", second, overlap_s=3_600, now=now)
+            await until(second, 200)
+            await until(first, 200)
+            await asyncio.to_thread(revoke_operator, folder, "ann")
+            await until(second, 401)
+            await until(first, 401)
+    finally:
+        await deployment.drain()
+        await deployment.stop()

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from kernel.errors import DecodeError, JournalError
 from kernel.io.http import exception_handlers
 from relay.api import Answer, Body, Operation, Told
-from relay.io.operator_door import Call, told
+from relay.io.operator_door import Call, allow_together, told
 from relay.operators import OperatorScope, operator_key
 from relay.quota import QuotaLimits
 from tests.support.doors import FULL, READER, Door, open_door
@@ -39,8 +39,14 @@ SHOW = Operation(
 )  # fmt: skip
 
 
+LIST = Operation(
+    method="GET", path="/things", name="list", summary="List", tag="t", scope=OperatorScope.READ,
+    answers={204: Answer("none")},
+)  # fmt: skip
+
+
 class Rig:
-    """Two routes behind a door."""
+    """Some routes behind a door."""
 
     def __init__(self, door: Door) -> None:
         self.door = door
@@ -49,7 +55,8 @@ class Rig:
         self.may_go_on = asyncio.Event()
         self.may_go_on.set()
         self.fault: Exception | None = None
-        routes = [door.route(MAKE, self._make), door.route(SHOW, self._show)]
+        routes = [door.route(MAKE, self._make), door.route(LIST, self._list), door.route(SHOW, self._show)]
+        allow_together(routes)
         app = Starlette(routes=routes, exception_handlers=exception_handlers)
         self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://ops.test")
 
@@ -60,6 +67,9 @@ class Rig:
         if self.fault is not None:
             raise self.fault
         return told(Done(n=call.body.n, by=call.operator.name), 201)
+
+    async def _list(self, call: Call) -> Response:
+        return Response(status_code=204)
 
     async def _show(self, call: Call) -> Response:
         self.calls.append(call)
@@ -163,3 +173,11 @@ async def test_who_goes_away_gets_the_answer_when_they_ask_again(rig: Rig) -> No
     rig.may_go_on.set()
     again = await rig.ask("POST", "/things", repeat="k", json={"n": 1})
     assert (again.status_code, len(rig.calls)) == (201, 1)
+
+
+async def test_a_wrong_method_is_told_all_that_the_path_can_be_asked_for(rig: Rig) -> None:
+    for path, allowed in (("/things", "GET, HEAD, POST"), ("/things/1", "GET, HEAD")):
+        answer = await rig.ask("PATCH", path)
+        assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+        assert answer.json()["title"] == "Method Not Allowed"
+    assert (await rig.ask("GET", "/things")).status_code == 204
