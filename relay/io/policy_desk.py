@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = structlog.get_logger("policies")
 
+MAX_READING = 16
+"""How many bodies wait to be compiled at most: the largest take half a second each."""
+
 REFILL_STEP = 20
 """How many policies are read and published in one turn of the loop; most have a few KiB."""
 
@@ -83,6 +86,7 @@ class PolicyDesk:
         self._at_hand = at_hand
         # Records must reach the bus in the order of the disk; and one body is compiled at a time.
         self._order, self._compiling = asyncio.Lock(), asyncio.Lock()
+        self._n_reading = 0
         self._writes: set[asyncio.Task[Any]] = set()
         self._offset = -1
         self._offsets: dict[str, int] = {}
@@ -121,8 +125,15 @@ class PolicyDesk:
         if not POLICY_ID.fullmatch(policy_id):
             raise DecodeError("policy_id: 1 to 64 letters, digits, '_' or '-'")
         condition = condition_of(call.request.headers)
-        async with self._compiling:
-            text, policy, findings = await asyncio.to_thread(self._read, policy_id, call.body)
+        if self._n_reading >= MAX_READING:
+            detail = "others' policies are being compiled: send it again"
+            return problem(503, "Service Unavailable", detail=detail, headers={"Retry-After": "1"})
+        self._n_reading += 1
+        try:
+            async with self._compiling:
+                text, policy, findings = await asyncio.to_thread(self._read, policy_id, call.body)
+        finally:
+            self._n_reading -= 1
         outcome, record = await self._lasting(self._write(policy_id, text, policy, condition, call.operator))
         if outcome is Outcome.FULL:
             return problem(507, "Insufficient Storage", detail=f"there are {MAX_POLICIES} policies: delete some first")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from kernel.errors import DecodeError, JournalError
 from kernel.io.http import exception_handlers
 from kernel.io.memory_bus import MemoryBus
 from kernel.policies import PolicyRecord
-from relay.io import policy_store
+from relay.io import policy_desk, policy_store
 from relay.io.policy_desk import PolicyDesk
 from relay.io.policy_store import PolicyStore
 from relay.operators import operator_key
@@ -61,12 +62,18 @@ class Rig:
         self.heard: list[PolicyRecord] = []
         self.bus.subscribe(policies_topic(), lambda _, record: self.heard.append(record))
         self.at_hand: list[str] = []
+        self.go_on = threading.Event()
+        self.go_on.set()
         self.desk = PolicyDesk(
-            store, self.bus, door, wall=lambda: float(NOW), compile_=compile_, findings=findings,
+            store, self.bus, door, wall=lambda: float(NOW), compile_=self.compile, findings=findings,
             at_hand=lambda text, _: self.at_hand.append(text),
         )  # fmt: skip
         app = Starlette(routes=self.desk.routes(), exception_handlers=exception_handlers)
         self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://ops.test")
+
+    def compile(self, text: str) -> Policy:
+        self.go_on.wait()
+        return compile_(text)
 
     def retained(self) -> list[tuple[str, int]]:
         found: list[tuple[str, int]] = []
@@ -165,9 +172,23 @@ async def test_pages(rig: Rig) -> None:
 
 
 async def test_many_at_once_come_in_the_order_of_the_disk(rig: Rig) -> None:
-    await asyncio.gather(*(rig.ask("PUT", json={**POLICY, "n": number}) for number in range(20)))
-    assert [record.version for record in rig.heard] == list(range(1, 21))
-    assert rig.retained() == [("west", 20)]
+    await asyncio.gather(*(rig.ask("PUT", json={**POLICY, "n": number}) for number in range(12)))
+    assert [record.version for record in rig.heard] == list(range(1, 13))
+    assert rig.retained() == [("west", 12)]
+
+
+async def test_who_would_wait_for_many_others_is_told_to_come_again(rig: Rig) -> None:
+    rig.go_on.clear()
+    asking = [
+        asyncio.create_task(rig.ask("PUT", json={**POLICY, "n": number}))
+        for number in range(policy_desk.MAX_READING + 1)
+    ]
+    (refused,), waiting = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+    assert (refused.result().status_code, refused.result().headers["retry-after"]) == (503, "1")
+    rig.go_on.set()
+    assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {200, 201}
+    assert len(rig.heard) == policy_desk.MAX_READING
+    assert (await rig.ask("PUT", json=POLICY)).is_success
 
 
 async def test_after_a_restart_the_bus_has_it_all_again(rig: Rig, tmp_path: Path) -> None:
