@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,8 @@ from relay.io.audit_store import FOLDER
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="Settings file (TOML).")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the data  [default: var]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+
+_LINK = re.compile(r"[0-9a-f]{64}")
 
 commands = typer.Typer(help="Verify and show the record of decisions.", no_args_is_help=True)
 
@@ -42,18 +45,36 @@ def opened(config: Path | None, data_dir: Path | None) -> tuple[Audit, list[Path
 
 
 @commands.command()
-def verify(config: ConfigFile = None, data_dir: DataDir = None, *, as_json: AsJson = False) -> None:
+def verify(
+    noted: Annotated[
+        list[str] | None, typer.Option(help="A hash that an earlier run has printed: a chain must still have it.")
+    ] = None,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
     """Walk every chain, and make each decision again whose key is still there; exit 1 if anything is wrong."""
+    links = {_link(text) for text in noted or ()}
     audit, chains = opened(config, data_dir)
     texts = Texts(compile_text)
-    n_faults = 0
+    n_faults, met = 0, set[bytes]()
     for path in chains:
-        told = audit.verify(path, texts)
+        told = audit.verify(path, texts, links=links)
         n_faults += told.n_faults
+        met |= told.met
         for line in [json.dumps(verified_map(told))] if as_json else verified_lines(told):
             typer.echo(line)
-    if n_faults:
+    for link in sorted(links - met):
+        typer.echo(f"{link.hex()}: no chain has it any more: what came before it was changed", err=True)
+    if n_faults or links - met:
         raise typer.Exit(1)
+
+
+def _link(text: str) -> bytes:
+    if not _LINK.fullmatch(text):
+        raise SettingsError(f"--noted {text!r:.80}: 64 hexadecimal digits are expected, as `verify` prints them")
+    return bytes.fromhex(text)
 
 
 @commands.command()

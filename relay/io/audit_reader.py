@@ -33,7 +33,7 @@ from relay.io.audit_head import read_head
 from relay.io.audit_keys import KEYS, DayKeys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from relay.policies import Compile, CompiledPolicy
@@ -146,6 +146,7 @@ class Verified:
         sealed: decisions whose key is destroyed.
         without_place: decisions in which no policy was asked: there is nothing to replay.
         link: with what it closes.
+        met: which of the links that were looked for it has, or had.
         faults: what is wrong, the first one first.
         n_faults: how many there are; the list is cut.
     """
@@ -159,6 +160,7 @@ class Verified:
     sealed: int = 0
     without_place: int = 0
     link: bytes = b""
+    met: set[bytes] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
     n_faults: int = 0
 
@@ -185,8 +187,14 @@ class Audit:
         names = {path.stem for suffix in ("chain", "head") for path in self._folder.glob(f"*.{suffix}")}
         return [self._folder / f"{name}.chain" for name in sorted(names)]
 
-    def verify(self, path: Path, texts: Texts) -> Verified:
-        """Walk a chain, and make each decision again whose key is there."""
+    def verify(self, path: Path, texts: Texts, *, links: Collection[bytes] = ()) -> Verified:
+        """Walk a chain, and make each decision again whose key is there.
+
+        Args:
+            path: the chain.
+            texts: compiles policies.
+            links: noted when they closed a chain; those that this one has are told.
+        """
         told = Verified(path.stem)
         # Read before the chain is: who writes it is always further than the note.
         head_path = path.with_suffix(".head")
@@ -195,9 +203,12 @@ class Audit:
         try:
             with ChainFile(path) as chain:
                 told.chain, told.link = chain.name, chain.link
+                told.met.update({chain.link} & set(links))
                 at_head = noted is not None and (noted.chain, noted.link) == (chain.name, chain.link)
                 for block, records in chain.blocks():
                     told.records, told.link = chain.count, chain.link
+                    if chain.link in links:
+                        told.met.add(chain.link)
                     at_head = at_head or (noted is not None and noted.link == chain.link)
                     for entry in self._entries(block, records, chain.bound_to, told):
                         _take_up(entry, told, policies, texts)

@@ -73,6 +73,21 @@ def test_verify_finds_what_was_changed(data_dir: Path) -> None:
     assert "relay-1: 4 records" in told.stdout
 
 
+def test_a_hash_that_was_noted_is_looked_for(data_dir: Path) -> None:
+    links = [json.loads(line)["link"] for line in run(data_dir, "verify", "--json").stdout.splitlines()]
+    assert len(links) == 2
+    told = run(data_dir, "verify", "--noted", links[0], "--noted", links[1])
+    assert told.exit_code == 0
+    # All of it made anew, without a fault of its own.
+    for path in [*(data_dir / FOLDER).glob("hub-*")]:
+        path.unlink()
+    told = run(data_dir, "verify", "--noted", links[0])
+    assert told.exit_code == 1
+    assert f"{links[0]}: no chain has it any more" in told.stderr
+    with pytest.raises(SettingsError, match="64 hexadecimal"):
+        run(data_dir, "verify", "--noted", "abc")
+
+
 def test_show(data_dir: Path) -> None:
     told = run(data_dir, "show", "--account", "DE")
     assert told.exit_code == 0
