@@ -18,8 +18,10 @@ import asyncio
 import mmap
 import os
 import struct
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import maxminddb
@@ -45,6 +47,8 @@ MAX_FACTS = 65_536
 """Records whose facts are remembered, some 400 bytes each."""
 
 _PROBES = 1_024
+_PROBES_A_PIECE = 64
+_PAUSE_S = 0.001
 _COPY_BYTES = 8 << 20
 
 
@@ -159,8 +163,13 @@ class GeoDatabase:
         self.faults += 1
 
 
-def open_database(path: Path, kind: DatabaseKind) -> GeoDatabase:
+def open_database(path: Path, kind: DatabaseKind, *, pause: Callable[[], None] = lambda: None) -> GeoDatabase:
     """Copy a database into memory, open it and try it.
+
+    Args:
+        path: of the file.
+        kind: what it will be asked for.
+        pause: is called after each half a millisecond or so of work, to let others have the interpreter.
 
     Raises:
         DecodeError: it is none, another, or corrupt.
@@ -173,7 +182,7 @@ def open_database(path: Path, kind: DatabaseKind) -> GeoDatabase:
         # By its number: it has no other name.
         reader = maxminddb.open_database(f"/proc/self/fd/{copy}", maxminddb.MODE_MMAP_EXT)
         database = GeoDatabase(kind, reader, copy)
-        _try_out(database, reader, path)
+        _try_out(database, reader, path, pause)
     except (maxminddb.InvalidDatabaseError, struct.error, ValueError):
         _drop(reader, copy)
         raise DecodeError(f"{path} is no place database, or is cut short: put a whole .mmdb file there") from None
@@ -200,14 +209,16 @@ def _copy_into(copy: int, path: Path) -> None:
                 raise DecodeError(f"{path} grows beyond {MAX_BYTES} bytes while it is read")
 
 
-def _try_out(database: GeoDatabase, reader: maxminddb.Reader, path: Path) -> None:
+def _try_out(database: GeoDatabase, reader: maxminddb.Reader, path: Path, pause: Callable[[], None]) -> None:
     wanted = _TYPES[database.kind]
     if not any(part in database.database_type for part in wanted):
         raise DecodeError(
             f"{path} is a database of type {database.database_type[:60]!a}:"
             f" for {database.kind}_database one is wanted of {', '.join(wanted)}"
         )
-    for probe in _probes(with_ipv6=reader.metadata().ip_version == 6):
+    for number, probe in enumerate(_probes(with_ipv6=reader.metadata().ip_version == 6)):
+        if number % _PROBES_A_PIECE == 0:
+            pause()
         try:
             record = reader.get(probe)
         except (maxminddb.InvalidDatabaseError, ValueError) as error:
@@ -285,7 +296,7 @@ def _kept(kind: DatabaseKind, path: Path) -> KeptFile[GeoDatabase]:
         return open_database(path, kind)
 
     async def reread(path: Path) -> GeoDatabase:
-        # In a thread: the kernel copies, the tries take some milliseconds.
-        return await asyncio.to_thread(open_database, path, kind)
+        # In a thread: the kernel copies, and between its tries it gives way to the loop.
+        return await asyncio.to_thread(open_database, path, kind, pause=partial(time.sleep, _PAUSE_S))
 
     return KeptFile(str(kind), path, read, reread)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from kernel.errors import DecodeError, MessageTooLarge
 from relay.place.networks import MAX_LIST_BYTES, Networks, parse_list
 
 DIGEST_CHARS = 16
+NICENESS = 10
 
 
 def read_list(path: Path) -> tuple[str, Networks]:
@@ -33,6 +35,8 @@ def read_list(path: Path) -> tuple[str, Networks]:
 
 def main() -> None:
     """Read the list that the command line names, and write it to standard output."""
+    # Those who are served come first.
+    os.nice(NICENESS)
     head: dict[str, object]
     pieces: list[bytes] = []
     try:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -28,6 +28,9 @@ MAX_LINE_CHARS = 512
 
 MAX_LIST_BYTES = 128 << 20
 """Two million lines of 64."""
+
+PACKED = "IIQQQQ"
+"""Types of the arrays: first and last addresses of IPv4; of IPv6, in halves, the first ones and the last ones."""
 
 Interval = tuple[int, int]
 """First and last address, as numbers."""
@@ -93,27 +96,21 @@ class Networks:
             yield False, high << 64 | self._low_starts[at], self._high_ends[at] << 64 | self._low_ends[at]
 
     def pack(self) -> list[bytes]:
-        """Return what `unpack` reads, in pieces, for a process of the same machine."""
+        """Return the contents of the arrays of which `unpack` makes the same again, on a machine of the same kind."""
         return [part.tobytes() for part in self._parts()]
 
     @classmethod
-    def unpack(cls, pieces: Iterable[bytes | bytearray]) -> Networks:
-        """Return the networks of which these are the pieces.
+    def unpack(cls, parts: Sequence[array[int]]) -> Networks:
+        """Return the networks of which these are the arrays, of the types in PACKED; they are kept, not copied.
 
         Raises:
-            DecodeError: they are not.
+            DecodeError: they do not belong together.
         """
-        made, parts = cls(), list(pieces)
-        if len(parts) != len(made._parts()):
-            raise DecodeError(f"packed networks have {len(made._parts())} pieces, not {len(parts)}")
-        try:
-            for array_, piece in zip(made._parts(), parts, strict=True):
-                array_.frombytes(piece)
-        except ValueError as error:
-            raise DecodeError(f"packed networks: {error}") from error
-        lengths = [len(part) for part in made._parts()]
-        if len(set(lengths[:2])) != 1 or len(set(lengths[2:])) != 1:
-            raise DecodeError("packed networks: the pieces do not belong together")
+        lengths = [len(part) for part in parts]
+        if [part.typecode for part in parts] != list(PACKED) or len(set(lengths[:2])) > 1 or len(set(lengths[2:])) > 1:
+            raise DecodeError("packed networks: the parts do not belong together")
+        made = cls()
+        made._starts, made._ends, made._high_starts, made._low_starts, made._high_ends, made._low_ends = parts
         return made
 
     def _parts(self) -> tuple[array[int], ...]:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
+from array import array
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 from kernel.errors import DecodeError
 from relay.io import place_list_child
 from relay.io.place_list_child import main, read_list
-from relay.place.networks import Networks
+from relay.place.networks import PACKED, Networks
 
 
 def run(path: Path) -> tuple[dict[str, object], bytes]:
@@ -26,13 +28,13 @@ def test_a_list_goes_over_as_its_digest_and_its_networks(tmp_path: Path) -> None
     head, rest = run(path)
     digest, networks = read_list(path)
     assert head["digest"] == digest == hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    sizes, pieces = head["pieces"], []
+    sizes, parts = head["pieces"], []
     assert isinstance(sizes, list)
-    for size in sizes:
-        pieces.append(rest[:size])
+    for code, size in zip(PACKED, sizes, strict=True):
+        parts.append(array(code, rest[:size]))
         rest = rest[size:]
     assert rest == b""
-    assert list(Networks.unpack(pieces).intervals()) == list(networks.intervals())
+    assert list(Networks.unpack(parts).intervals()) == list(networks.intervals())
 
 
 def test_what_is_wrong_goes_over_as_well(tmp_path: Path) -> None:
@@ -57,5 +59,8 @@ def test_it_runs_in_this_process_too(
     path = tmp_path / "vpn.txt"
     path.write_text("1.1.1.1\n", "utf-8")
     monkeypatch.setattr(sys, "argv", ["child", str(path)])
+    nicer: list[int] = []
+    monkeypatch.setattr(os, "nice", nicer.append)
     main()
     assert capfdbinary.readouterr().out.startswith(b'{"digest": ')
+    assert nicer == [10]

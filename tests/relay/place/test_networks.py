@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collapse_addresses, ip_address, ip_network
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from kernel.errors import DecodeError, MessageTooLarge
 from relay.place import networks as module
 from relay.place.addresses import Address, carried_ipv4, read_address
-from relay.place.networks import Networks, networks_of, parse_list, parse_network
+from relay.place.networks import PACKED, Networks, networks_of, parse_list, parse_network
 
 # Few different upper bits, so that networks meet: overlapping, touching, one within another.
 IPV4_NETWORKS = st.builds(
@@ -35,6 +36,10 @@ def address(text: str) -> Address:
 
 def collapsed(nets: Sequence[IPv4Network | IPv6Network]) -> list[IPv4Network | IPv6Network]:
     return list(collapse_addresses(nets))  # type: ignore[type-var]
+
+
+def unpacked(pieces: list[bytes]) -> Networks:
+    return Networks.unpack([array(code, piece) for code, piece in zip(PACKED, pieces, strict=True)])
 
 
 def edges(network: IPv4Network | IPv6Network) -> list[int]:
@@ -71,7 +76,7 @@ def test_intervals_are_sorted_apart_and_survive_a_journey(four: list[IPv4Network
         whole = sum(net.num_addresses for net in collapsed(nets))
         assert sum(end - start + 1 for start, end in mine) == whole
     assert len(ours) == len(found)
-    assert list(Networks.unpack(ours.pack()).intervals()) == found
+    assert list(unpacked(ours.pack()).intervals()) == found
 
 
 def test_one_network_within_another_hides_nothing() -> None:
@@ -218,10 +223,14 @@ def test_no_list_is_a_fault_of_ours(body: bytes) -> None:
         assert len(parse_list(body, "l")) <= body.count(b"\n") + 1
 
 
-@pytest.mark.parametrize("pieces", [[], [b""] * 5, [b"1234", b"", b"", b"", b"", b""], [b"123"] + [b""] * 5])
-def test_what_is_not_packed_networks(pieces: list[bytes]) -> None:
+@pytest.mark.parametrize(
+    ("codes", "lengths"),
+    [("", ()), ("IIQQQ", (0, 0, 0, 0, 0)), ("IIQQQQ", (1, 0, 0, 0, 0, 0)), ("IIQQQQ", (0, 0, 1, 1, 1, 0)),
+     ("QQQQQQ", (0, 0, 0, 0, 0, 0))],
+)  # fmt: skip
+def test_what_is_not_packed_networks(codes: str, lengths: tuple[int, ...]) -> None:
     with pytest.raises(DecodeError, match="packed networks"):
-        Networks.unpack(pieces)
+        Networks.unpack([array(code, [0] * length) for code, length in zip(codes, lengths, strict=True)])
 
 
 def test_they_are_compact() -> None:
