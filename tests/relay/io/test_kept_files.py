@@ -94,6 +94,21 @@ async def test_what_is_refused_is_said_once_and_changes_nothing(
     assert (kept.value, kept.taken, kept.refused) == ("three", 1, 1)
 
 
+async def test_what_is_bad_is_not_read_over_and_over(path: Path) -> None:
+    read: list[str] = []
+
+    async def reread(path: Path) -> str:
+        read.append(await asyncio.to_thread(path.read_text, "utf-8"))
+        return await reparse(path)
+
+    kept = KeptFile("city", path, parse, reread)
+    await asyncio.to_thread(kept.open)
+    await write(path, "bad")
+    for _ in range(5):
+        await kept.look()
+    assert read == ["bad"]
+
+
 async def test_a_file_that_has_gone_is_said_once_and_changes_nothing(
     path: Path, kept: KeptFile[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -49,6 +49,18 @@ async def test_a_class_may_have_several_lists(vpn: Path, tmp_path: Path) -> None
     assert not holds(lists, NetworkClass.TOR, "45.16.1.9")
 
 
+async def test_one_of_several_may_change(vpn: Path, tmp_path: Path) -> None:
+    own = tmp_path / "own.txt"
+    await asyncio.to_thread(own.write_text, "45.16.3.3\n", "utf-8")
+    lists = await opened(vpn, own)
+    await asyncio.to_thread(own.write_text, "45.16.3.33\n", "utf-8")
+    await lists.look()
+    assert await lists.look()
+    assert holds(lists, NetworkClass.VPN, "45.16.1.9")
+    assert holds(lists, NetworkClass.VPN, "45.16.3.33")
+    assert not holds(lists, NetworkClass.VPN, "45.16.3.3")
+
+
 async def test_a_changed_list_is_read_by_a_child(vpn: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lists = await opened(vpn)
     assert not await lists.look()

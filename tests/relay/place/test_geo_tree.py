@@ -93,6 +93,18 @@ def test_a_database_of_ipv4_alone() -> None:
     assert tree.record(address(IPv6Address("::1"))) is None
 
 
+@pytest.mark.parametrize("record_bits", [24, 28, 32])
+def test_numbers_have_all_their_bits(record_bits: int) -> None:
+    left, right = (0xA5C396E1 >> 32 - record_bits, 0xD2B4789F >> 32 - record_bits)
+    # Of 28 bits: three bytes of each, and between them their upper four bits.
+    shared = (left & 0xFFFFFF) << 32 | left >> 24 << 28 | right
+    node = shared if record_bits == 28 else left << record_bits | right
+    body = node.to_bytes(record_bits // 4, "big") + bytes(32)
+    tree = SearchTree(body, n_nodes=1, record_bits=record_bits, holds_ipv6=False)
+    assert tree.record(address(IPv4Address("1.2.3.4"))) == left
+    assert tree.record(address(IPv4Address("200.2.3.4"))) == right
+
+
 def test_what_is_no_tree_is_refused() -> None:
     with pytest.raises(ValueError, match="records of 20 bits"):
         SearchTree(bytes(100), n_nodes=1, record_bits=20, holds_ipv6=True)
