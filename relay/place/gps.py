@@ -24,6 +24,11 @@ RECHECK_SPEED_MPS = 65 * 1_609.344 / 3_600
 
 RECHECK_LEAST_S, RECHECK_MOST_S = 300.0, 1_200.0
 
+_RENEWED = 0.9
+"""After this share of the time that is left: the answer takes a while."""
+
+_RENEWAL_LEAST_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class GpsTerms:
@@ -76,6 +81,19 @@ class GpsTerms:
         if flaw is Reason.GPS_MISSING:
             return self.missing
         return self.stale if flaw is Reason.GPS_STALE else self.implausible
+
+    def again_s(self, fix: Fix, boundary_m: float, *, now: float) -> float:
+        """Return after how many seconds to ask for a position again: `recheck_s`, or sooner if it were stale before.
+
+        Args:
+            fix: a position that can be used.
+            boundary_m: how far the nearest boundary is, in metres.
+            now: Unix time in seconds.
+        """
+        again_s = recheck_s(boundary_m)
+        if self.stale is ClassAction.ALLOW:
+            return again_s
+        return min(again_s, max(_RENEWAL_LEAST_S, _RENEWED * (fix.at + self.max_age_s - now)))
 
     def disagree(self, place: IpPlace, fix: Fix) -> bool:
         """Return whether a usable position is too far from the address'; where that has none, nothing disagrees."""

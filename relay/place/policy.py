@@ -32,7 +32,7 @@ from relay.place.conditions import (
     Zone,
 )  # fmt: skip
 from relay.place.geometry import Polygon
-from relay.place.gps import RECHECK_LEAST_S, RECHECK_MOST_S, recheck_s
+from relay.place.gps import RECHECK_LEAST_S
 from relay.place.model import ClassAction, Fix, IpPlace, NetworkClass, PlaceVerdict
 from relay.place.policy_text import Effect, Rule, Section, Terms, read_policy
 
@@ -249,9 +249,7 @@ class Policy:
         if fix is not None and flaw is None:
             if gps.disagree(place, fix):
                 flaw, action = Reason.GEO_MISMATCH, gps.mismatch
-            again_s = RECHECK_MOST_S
-            if self._is_geometric:
-                again_s = recheck_s(self._boundaries.distance_m(fix.point))
+            again_s = gps.again_s(fix, self._boundaries.distance_m(fix.point), now=now)
         if action is ClassAction.BLOCK:
             blocked = Outcome(flaw)
             watch, wager = _stricter(watch, blocked), _stricter(wager, blocked)

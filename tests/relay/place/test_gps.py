@@ -99,3 +99,22 @@ def test_where_the_address_is_nowhere_nothing_disagrees() -> None:
 )
 def test_when_to_ask_again(boundary_m: float, expected_s: float) -> None:
     assert recheck_s(boundary_m) == pytest.approx(expected_s, abs=0.5)
+
+
+RENEWALS = [
+    # Where a stale one does not count, the boundary alone says when
+    (GpsTerms(), 0, math.inf, 1_200),
+    # Else before it is stale, whatever its age is by then
+    (GpsTerms(stale=ClassAction.BLOCK), 0, math.inf, 270),
+    (GpsTerms(stale=ClassAction.WARN), 200, math.inf, 90),
+    (GpsTerms(stale=ClassAction.BLOCK), 299, math.inf, 10),
+    (GpsTerms(stale=ClassAction.BLOCK, max_age_s=3_600), 0, math.inf, 1_200),
+    (GpsTerms(stale=ClassAction.BLOCK, max_age_s=3_600), 0, 0, 300),
+]
+
+
+@pytest.mark.parametrize(("terms", "age_s", "boundary_m", "expected_s"), RENEWALS)
+def test_a_position_is_asked_for_before_it_is_stale(
+    terms: GpsTerms, age_s: float, boundary_m: float, expected_s: float
+) -> None:
+    assert terms.again_s(Fix(HOME, 10, NOW - age_s), boundary_m, now=NOW) == pytest.approx(expected_s)

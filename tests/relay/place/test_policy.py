@@ -256,6 +256,7 @@ RECHECKS: list[tuple[dict[str, object], Fix | None, float | None]] = [
     # No boundary at all; in the middle of one; close to it
     (ALLOWED, at(DOWNTOWN), 1_200),
     (BLACKOUT, at(DOWNTOWN), 1_200),
+    (BLACKOUT | {"gps": GPS}, at(DOWNTOWN, 100), 180),
     (BLACKOUT, at(Point(-118.2437 - 0.35, 34.0522)), 612),
     (BLACKOUT, at(Point(-118.2437 - 0.5, 34.0522)), 300),
     (BLACKOUT, at(Point(-118.2437 - 0.6, 34.0522)), 300),
