@@ -36,6 +36,9 @@ MAX_ENTRIES = 10_000
 MAX_CONDITIONS = 1_000
 """Each costs about 0.1 us where it is asked: five for each of 200 rules."""
 
+MAX_ZONE_CODES = 1_000
+"""Of markets with a radius, in all conditions together: each is a distance, which costs 0.06 us."""
+
 MAX_VERTICES = 2_000
 MAX_ALL_VERTICES = 400_000
 """As many as 200 rules with a full polygon each; in 256 KiB of JSON there is room for a tenth of that."""
@@ -59,6 +62,7 @@ class ConditionReader:
         self.vertices = 0
         self._entries = 0
         self._conditions = 0
+        self._zone_codes = 0
         self._kinds: Mapping[str, Callable[[object, str], Condition]] = {
             "country": lambda value, path: Countries(self._codes(value, path, _COUNTRY, "US")),
             "region": self._regions,
@@ -193,6 +197,9 @@ class ConditionReader:
         radius = fields.get("radius_miles")
         if radius is not None:
             radius = number_of(radius, f"{path}.radius_miles", 0, MAX_RADIUS_MILES)
+            self._zone_codes += len(codes)
+            if self._zone_codes > MAX_ZONE_CODES:
+                raise DecodeError(f"{path}.codes: a policy has at most {MAX_ZONE_CODES} markets with a radius in all")
         return Zone.of(codes, radius)
 
     def _networks(self, value: object, path: str) -> InNetworks:

@@ -17,8 +17,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
-from relay.place.addresses import known_address
+from relay.place.addresses import Address, known_address
 from relay.place.geometry import (
     METRES_PER_MILE,
     Circle,
@@ -27,7 +28,7 @@ from relay.place.geometry import (
     chord_squared,
     unit_vector,
 )
-from relay.place.markets import COUNTRY, MARKETS, Market, MarketMap
+from relay.place.markets import COUNTRY, MARKETS, MarketMap
 from relay.place.model import IpPlace, NetworkClass, Point
 from relay.place.networks import Networks
 from relay.place.polygon_index import PolygonIndex
@@ -57,7 +58,7 @@ class Position:
         accuracy_m: the radius within which the point holds.
     """
 
-    __slots__ = ("_accuracy_m", "_ground", "_inside", "_market", "_place", "_vector", "point")
+    __slots__ = ("_accuracy_m", "_address", "_ground", "_inside", "_market", "_place", "_vector", "point")
 
     def __init__(self, ground: Ground, place: IpPlace, point: Point | None, accuracy_m: float | None) -> None:
         self._ground = ground
@@ -67,6 +68,13 @@ class Position:
         self._inside: int | None = None
         self._vector: Vector | None = None
         self._market: str | None = None
+        self._address: Address | None = None
+
+    def address(self, place: IpPlace) -> Address | None:
+        """Return the place's address, None if it cannot be read."""
+        if self._address is None:
+            self._address = known_address(place.address)
+        return self._address
 
     def inside(self) -> int:
         """Return the bits of the polygons that hold the point. There must be one."""
@@ -118,6 +126,9 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold()).strip()
 
 
+_folded = lru_cache(maxsize=4_096)(folded)
+
+
 @dataclass(frozen=True, slots=True)
 class Countries:
     """Whether the country is one of `codes`."""
@@ -158,27 +169,44 @@ class City:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
 class Cities:
-    """Whether the city is one of `cities`."""
+    """Whether the city is one of `cities`; however many they are, it costs a look-up or two."""
 
-    cities: tuple[City, ...]
+    __slots__ = ("_countries", "_names", "_regions", "_where", "cities")
+
+    def __init__(self, cities: tuple[City, ...]) -> None:
+        self.cities = cities
+        self._countries = {city.country for city in cities}
+        self._names = {city.name for city in cities}
+        self._regions = {(city.country, city.region) for city in cities}
+        # By country and name: in which regions; None stands for any.
+        self._where: dict[tuple[str, str], set[str | None]] = {}
+        for city in cities:
+            self._where.setdefault((city.country, city.name), set()).add(city.region)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cities) and self.cities == other.cities
+
+    def __hash__(self) -> int:
+        return hash(self.cities)
 
     def holds(self, place: IpPlace, position: Position) -> bool | None:
         """Return whether it holds, None if that is not known."""
         country, region = country_of(place), place.region
-        name = None if place.city is None else folded(place.city)
-        known = True
-        for city in self.cities:
-            if country not in (None, city.country) or (name is not None and name != city.name):
-                continue
-            if city.region is not None and region not in (None, city.region):
-                continue
-            if country is None or name is None or (region is None and city.region is not None):
-                known = False
-                continue
+        name = None if place.city is None else _folded(place.city)
+        if country is None:
+            return None if name is None or name in self._names else False
+        if name is None:
+            if region is None:
+                return None if country in self._countries else False
+            may_be = (country, None) in self._regions or (country, region) in self._regions
+            return None if may_be else False
+        regions = self._where.get((country, name))
+        if regions is None:
+            return False
+        if None in regions:
             return True
-        return False if known else None
+        return None if region is None else region in regions
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,16 +268,13 @@ class Zone:
     codes: frozenset[str]
     radius_miles: float | None
     chord: float
+    cities: tuple[Vector, ...] = field(repr=False)
 
     @classmethod
     def of(cls, codes: frozenset[str], radius_miles: float | None) -> Zone:
         """Return the condition of markets; without a radius only the markets count."""
-        return cls(codes, radius_miles, chord_squared((radius_miles or 0.0) * METRES_PER_MILE))
-
-    @property
-    def cities(self) -> list[Market]:
-        """Return the markets that the table knows."""
-        return [MARKETS[code] for code in sorted(self.codes) if code in MARKETS]
+        cities = tuple(MARKETS[code].vector for code in sorted(codes))
+        return cls(codes, radius_miles, chord_squared((radius_miles or 0.0) * METRES_PER_MILE), cities)
 
     def holds(self, place: IpPlace, position: Position) -> bool | None:
         """Return whether it holds, None if that is not known."""
@@ -261,8 +286,7 @@ class Zone:
         if position.point is None:
             return None
         x, y, z = position.vector()
-        for city in self.cities:
-            to_x, to_y, to_z = city.vector
+        for to_x, to_y, to_z in self.cities:
             if (x - to_x) ** 2 + (y - to_y) ** 2 + (z - to_z) ** 2 <= self.chord:
                 return True
         return None if market is None else False
@@ -277,7 +301,7 @@ class InNetworks:
 
     def holds(self, place: IpPlace, position: Position) -> bool | None:
         """Return whether it holds, None if that is not known."""
-        address = known_address(place.address)
+        address = position.address(place)
         return None if address is None else self.networks.holds(address)
 
 
@@ -350,3 +374,4 @@ Condition = (
     | AnyOf | AllOf | NoneOf
 )  # fmt: skip
 GEOMETRIC = (InPolygon, InCircle, Zone)
+"""What a device's position may change."""

@@ -220,13 +220,17 @@ def _crossing(edges: list[Edge]) -> tuple[Edge, Edge] | tuple[()] | None:
     n_columns = min(len(edges), max(1, round(sqrt(len(edges) * upwards / across))))
     n_rows = max(1, len(edges) // n_columns)
     cells = rasterised(
-        [(*edge, 0) for edge in edges], (min(xs), min(ys)), (n_columns / width, n_rows / height), (n_columns, n_rows)
+        [(*edge, 0, 0, 0.0) for edge in edges],
+        (min(xs), min(ys)),
+        (n_columns / width, n_rows / height),
+        (n_columns, n_rows),
     )
     if sum(len(cell) ** 2 for cell in cells) > 2 * MAX_PAIRS:
         return None
     for cell in cells:
-        for n, (x, y, to_x, to_y, _) in enumerate(cell):
-            for other_x, other_y, other_to_x, other_to_y, _ in cell[:n]:
+        for n, edge in enumerate(cell):
+            x, y, to_x, to_y = edge[:4]
+            for other_x, other_y, other_to_x, other_to_y, *_ in cell[:n]:
                 if other_y >= to_y or other_to_y <= y:
                     continue
                 one, other = (x, y, to_x, to_y), (other_x, other_y, other_to_x, other_to_y)

@@ -26,6 +26,7 @@ from relay.place.conditions import (
     Condition,
     Ground,
     InCircle,
+    InNetworks,
     InPolygon,
     NoneOf,
     Position,
@@ -174,6 +175,7 @@ class Policy:
         drawn = {code: 1 << len(terms.polygons) + n for n, code in enumerate(terms.markets)} if zones else {}
         self._ground = Ground(polygons, drawn)
         self._is_geometric = any(isinstance(part, GEOMETRIC) for part in conditions)
+        self._has_positions = self._is_geometric or any(isinstance(part, InNetworks) for part in conditions)
         self._nowhere = Position(self._ground, IpPlace(""), None, None)
         self._boundaries = Boundaries(polygons, [part for part in conditions if isinstance(part, InCircle)], zones)
         self._watch, self._wager = _Compiled(terms.watch), _Compiled(terms.wager)
@@ -195,7 +197,7 @@ class Policy:
             # Whatever somebody says of it: such an address is nowhere.
             place = IpPlace(place.address, classes=place.classes, is_public=False)
         position = self._nowhere
-        if self._is_geometric:
+        if self._has_positions:
             position = Position(self._ground, place, place.point, place.accuracy_m)
         if not place.classes and fix is None and self._needs_no_fix:
             return self._usual(self._watch.judge(place, position), self._wager.judge(place, position))

@@ -10,7 +10,7 @@ polygons that overlap cost no more than one with as many edges in the cell.
   on average, and wherever it is once MAX_REFERENCES are spent. The form of a cut follows the edges: combs are cut
   across their teeth.
 * Exact: heights are compared, not computed; where a computed crossing is nearer than IN_DOUBT, `left_of` decides.
-* Memory is bounded by MAX_REFERENCES: up to 32 bytes for each edge in each cell, beside some 130 for each edge.
+* Memory is bounded by MAX_REFERENCES: up to 32 bytes for each edge in each cell, beside some 170 for each edge.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import heapq
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from math import ceil, sqrt
+from math import ceil, nan, sqrt
 
-from relay.place.geometry import IN_DOUBT, Polygon, left_of
+from relay.place.geometry import IN_DOUBT, Edge, Polygon, left_of
 
 FEW = 12
 """A cell with so many edges is not cut further: finding a smaller one costs what twelve comparisons do."""
@@ -43,8 +43,9 @@ _MARGIN = 1e-10
 
 _SHARES = (0.5, 0.382, 0.618, 0.271, 0.729, 0.147, 0.853, 0.447, 0.553, 0.318, 0.682, 0.093, 0.907)
 
-MarkedEdge = tuple[float, float, float, float, int]
-"""x, y, x, y upwards, and the bit of its polygon."""
+MarkedEdge = tuple[float, float, float, float, int, int, float]
+"""x, y, x, y upwards; bits of the polygons of which it is an edge an odd number of times, and of all of which it is
+one; how far it goes to the right for each degree upwards."""
 
 Box = tuple[float, float, float, float]
 Leaf = tuple[float, Sequence[float], int, list[int], list[MarkedEdge], list[MarkedEdge]]
@@ -66,7 +67,7 @@ class PolygonIndex:
     """
 
     def __init__(self, polygons: Sequence[Polygon]) -> None:
-        edges = [(*edge, 1 << n) for n, polygon in enumerate(polygons) for ring in polygon for edge in ring.edges()]
+        edges = marked(polygons)
         self._left = self._low = 1.0
         self._right = self._high = 0.0
         self._root: object = 0
@@ -117,33 +118,54 @@ class PolygonIndex:
         self._root = holder[0]
 
 
+def marked(polygons: Sequence[Polygon]) -> list[MarkedEdge]:
+    """Return the edges of polygons; one that several have, as neighbours do, is one."""
+    found: dict[Edge, tuple[int, int]] = {}
+    for n, polygon in enumerate(polygons):
+        bit = 1 << n
+        for ring in polygon:
+            for edge in ring.edges():
+                odd, all_of = found.get(edge, (0, 0))
+                found[edge] = odd ^ bit, all_of | bit
+    return [(*edge, odd, all_of, _slope(edge)) for edge, (odd, all_of) in found.items()]
+
+
+def _slope(edge: Edge) -> float:
+    x, y, to_x, to_y = edge
+    # None for edges that are as good as level: what comes of it is in doubt, and `left_of` decides.
+    return (to_x - x) / (to_y - y) if to_y - y > 1e-300 else nan
+
+
 def _in_leaf(leaf: Leaf, lon: float, lat: float) -> int:
     column, heights, noted, bits, edges, crossing = leaf
     at = bisect_right(heights, lat)
     held = bits[at >> noted]
     if noted:
-        for _, _, _, _, bit in crossing[at >> noted << noted : at]:
-            held ^= bit
+        for edge in crossing[at >> noted << noted : at]:
+            held ^= edge[4]
     if (at and lat - heights[at - 1] < IN_DOUBT) or (at < len(heights) and heights[at] - lat < IN_DOUBT):
         held = _beside(leaf, lat)
+    west, east = (lon, column) if lon < column else (column, lon)
+    outside_west, outside_east, inside_west, inside_east = (
+        west - IN_DOUBT, east + IN_DOUBT, west + IN_DOUBT, east - IN_DOUBT,
+    )  # fmt: skip
     touched = 0
-    for x, y, to_x, to_y, bit in edges:
-        if y <= lat <= to_y:
-            if lat == to_y:
-                # The upper end belongs to the next edge, or corners would count twice; but it is touched.
-                if lon == to_x or (y == to_y and (x <= lon <= to_x or to_x <= lon <= x)):
-                    touched |= bit
+    for x, y, to_x, to_y, bit, all_of, slope in edges:
+        if y <= lat < to_y:
+            at_x = x + (lat - y) * slope
+            if at_x < outside_west or at_x > outside_east:
                 continue
-            at_x = x + (lat - y) * (to_x - x) / (to_y - y)
-            if -IN_DOUBT < at_x - lon < IN_DOUBT or -IN_DOUBT < at_x - column < IN_DOUBT:
-                edge = (x, y, to_x, to_y)
-                side = left_of(edge, lon, lat)
-                if side == 0:
-                    touched |= bit
-                if (side > 0) != (left_of(edge, column, lat) > 0):
-                    held ^= bit
-            elif (at_x > lon) != (at_x > column):
+            if inside_west < at_x < inside_east:
                 held ^= bit
+                continue
+            side = left_of((x, y, to_x, to_y), lon, lat)
+            if side == 0:
+                touched |= all_of
+            if (side > 0) != (left_of((x, y, to_x, to_y), column, lat) > 0):
+                held ^= bit
+        # The upper end belongs to the next edge, or corners would count twice; but it is touched.
+        elif lat == to_y and (lon == to_x or (y == to_y and (x <= lon <= to_x or to_x <= lon <= x))):
+            touched |= all_of
     return held | touched
 
 
@@ -154,7 +176,7 @@ def _beside(leaf: Leaf, lat: float) -> int:
     held = bits[first >> noted]
     for edge in crossing[first >> noted << noted : first]:
         held ^= edge[4]
-    for x, y, to_x, to_y, bit in crossing[first:last]:
+    for x, y, to_x, to_y, bit, _, _ in crossing[first:last]:
         # A point as high as a corner counts as a little higher, as for the edges that are asked.
         if lat >= y if y == to_y else (left_of((x, y, to_x, to_y), column, lat) > 0) == (to_x > x):
             held ^= bit
@@ -285,15 +307,16 @@ def rasterised(
     cells: list[list[MarkedEdge]] = [[] for _ in range(n_columns * n_rows)]
     last_column, last_row = n_columns - 1, n_rows - 1
     for edge in edges:
-        x, y, to_x, to_y, _ = edge
+        x, y, to_x, to_y, *_ = edge
         first = min(last_row, max(0, int((y - _MARGIN - y0) * rows_a_degree)))
         last = min(last_row, max(0, int((to_y + _MARGIN - y0) * rows_a_degree)))
-        slope = (to_x - x) / (to_y - y) if last > first else 0.0
+        # One that is hardly higher than the margin is in all of its rows as long as it is.
+        slope = (to_x - x) / (to_y - y) if to_y - y > 10 * _MARGIN else None
         for row in range(first, last + 1):
             from_x, till_x = x, to_x
-            if row > first:
+            if slope is not None and row > first:
                 from_x = x + (y0 + row / rows_a_degree - _MARGIN - y) * slope
-            if row < last:
+            if slope is not None and row < last:
                 till_x = x + (y0 + (row + 1) / rows_a_degree + _MARGIN - y) * slope
             if from_x > till_x:
                 from_x, till_x = till_x, from_x

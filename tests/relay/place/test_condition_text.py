@@ -27,6 +27,7 @@ from relay.place.conditions import (
     Regions,
     Zone,
 )  # fmt: skip
+from relay.place.markets import MARKETS
 from relay.place.model import NetworkClass
 from relay.place.policy import compile_policy
 from relay.place.policy_text import LIMITS
@@ -168,6 +169,8 @@ def test_polygon_and_rule_bombs() -> None:
         {"any": [{"country": ["US"] * 5_000}, {"region": ["US-CA"] * 5_000}]}
     )
     assert "at most 1000 conditions in all" in refused({"any": [{"all": []}] * MAX_CONDITIONS})
+    every = {"dma": {"codes": sorted(MARKETS), "radius_miles": 9}}
+    assert "at most 1000 markets with a radius in all" in refused({"any": [every] * 5})
     # All polygons together, where they do not come as text
     large = {"polygon": [ring(MAX_VERTICES)]}
     assert "at most 400000 corners in all" in refused({"any": [large] * 201})

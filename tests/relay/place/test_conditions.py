@@ -60,6 +60,9 @@ TABLE: list[tuple[object, IpPlace, bool | None]] = [
     ({"city": [{"country": "US", "region": "US-CA", "name": "Pasadena"}]}, IpPlace("", "US", "US-TX"), False),
     ({"city": [{"country": "DE", "name": "Ko\u0308LN"}]}, IpPlace("", "DE", "DE-NW", "K\u00f6ln"), True),
     ({"city": [{"country": "DE", "name": "Gie\u00dfen"}]}, IpPlace("", "DE", "DE-HE", "GIESSEN"), True),
+    ({"city": [{"country": "US", "name": "Pasadena"}]}, IpPlace("", city="Pasadena"), None),
+    ({"city": [{"country": "US", "name": "Pasadena"}]}, IpPlace("", city="Paris"), False),
+    ({"city": [{"country": "US", "region": "US-CA", "name": "Pasadena"}]}, US_ALONE, None),
     # Postcodes
     ({"postcode": [{"country": "US", "codes": ["90012", "90210"]}]}, LOS_ANGELES, True),
     ({"postcode": [{"country": "US", "codes": ["90210"]}]}, LOS_ANGELES, False),

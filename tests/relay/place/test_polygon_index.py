@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import random
+from contextlib import suppress
 
 import pytest
 
 from relay.place import polygon_index
 from relay.place.geometry import Polygon, contains, ring_of
 from relay.place.model import Point
-from relay.place.polygon_index import FEW, MANY, PolygonIndex
+from relay.place.polygon_index import FEW, MANY, PolygonIndex, marked, rasterised
 
 
 def comb(teeth: int, *, slant: float = 0.0, size: float = 10.0, upright: bool = True, west: float = 0.0) -> Polygon:
@@ -105,3 +106,57 @@ def test_each_polygon_has_its_bit() -> None:
     other = (ring_of([Point(1, 1), Point(3, 1), Point(3, 3), Point(1, 3), Point(1, 1)]),)
     index = PolygonIndex([box, other])
     assert [index.locate(*at) for at in ((0.5, 0.5), (1.5, 1.5), (2.5, 2.5), (2, 2), (0, 3))] == [1, 3, 2, 3, 0]
+
+
+def test_neighbours_share_their_border_and_an_edge_there_and_back_is_none() -> None:
+    west = (ring_of([Point(0, 0), Point(1, 0), Point(1, 2), Point(0, 2), Point(0, 0)]),)
+    east = (ring_of([Point(1, 0), Point(2, 0), Point(2, 2), Point(1, 2), Point(1, 0)]),)
+    spike = (ring_of([Point(0, 0), Point(2, 0), Point(2, 2), Point(2, 3), Point(2, 2), Point(0, 2), Point(0, 0)]),)
+    polygons: list[Polygon] = [west, east, spike, west]
+    assert len(marked(polygons)) == 4 + 3 + 3
+    index = PolygonIndex(polygons)
+    assert [index.locate(*at) for at in ((0.5, 1), (1.5, 1), (1, 1), (2, 2.5), (2, 2))] == [13, 6, 15, 4, 6]
+
+
+def test_edges_that_are_as_good_as_level() -> None:
+    least = 5e-324
+    polygons: list[Polygon] = [
+        (ring_of([Point(0, 0), Point(9, least), Point(9, 9), Point(0, 9), Point(0, 0)]),),
+        (ring_of([Point(0, 0), Point(9, 0), Point(9, -least), Point(0, 9), Point(0, 0)]),),
+        (ring_of([Point(0, 0), Point(9, 1e-299), Point(9, 9), Point(0, 9), Point(0, 0)]),),
+    ]
+    index = PolygonIndex(polygons)
+    heights = (-1.0, -least, 0.0, least, 2 * least, 1e-300, 5e-300, 1e-299, 1e-12, 1.0)
+    assert agreed(polygons, index, [(lon, lat) for lon in (0.0, 1.0, 4.5, 8.0, 9.0) for lat in heights]) > 50
+
+
+@pytest.mark.parametrize("height", [0.0, 5e-324, 1e-12, 1e-10, 1e-9, 1e-8])
+def test_a_level_edge_on_the_border_of_two_rows_is_in_both(height: float) -> None:
+    edge = (0.5, 1.0, 1.5, 1.0 + height, 1, 1, math.nan)
+    assert rasterised([edge], (0.0, 0.0), (1.0, 1.0), (3, 2))[3:] == [[edge], [edge], []]
+    lower = rasterised([edge], (0.0, 0.0), (1.0, 1.0), (3, 2))[:3]
+    assert lower[0] == [edge]
+    assert height > 1e-11 or lower == [[edge], [edge], []]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_scribbles_on_lattices(seed: int) -> None:
+    """Rings that cross themselves, stand on each other, and end at corners of cells, beside the antimeridian too."""
+    draw = random.Random(seed)
+    for _ in range(12):
+        size, steps, west = draw.choice((2, 4, 9, 90)), draw.choice((1, 2, 7, 1_000)), draw.choice((0, 175, -175))
+
+        def at(reach: float, size: int = size, steps: int = steps, west: int = west) -> Point:
+            lon, lat = (draw.randint(round(-reach * size), round(reach * size)) / steps for _ in range(2))
+            return Point(min(180.0, max(-180.0, west + lon)), min(90.0, max(-90.0, lat)))
+
+        polygons: list[Polygon] = []
+        for _ in range(3):
+            ring = [at(1) for _ in range(draw.choice((3, 8, 60)))]
+            # Those that go around the world more than once are refused: `test_geometry` has them.
+            with suppress(ValueError):
+                polygons.append((ring_of([*ring, ring[0]]),))
+        index = PolygonIndex(polygons)
+        points: list[tuple[float, float]] = [at(1.2) for _ in range(40)]
+        points += [((lon + west) / 2, lat / 2) for lon, lat in points]
+        agreed(polygons, index, points)
