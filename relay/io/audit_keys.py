@@ -91,12 +91,13 @@ class DayKeys:
             OSError: a key could not be overwritten or removed: it is tried again next time.
         """
         last = int(now // _DAY_S) - 1 - retention_days
+        # Another process may have removed the file.
+        self._known = {day: cipher for day, cipher in self._known.items() if day > last}
         gone: list[str] = []
         for path in sorted(self._folder.glob("*" + _SUFFIX)):
             day = _day_of(path)
             if day is not None and day <= last:
                 _overwrite(path)
-                self._known.pop(day, None)
                 gone.append(path.stem)
         if gone:
             sync_folder(self._folder)

@@ -55,6 +55,14 @@ def test_a_key_is_destroyed_when_its_time_is_up(tmp_path: Path, monkeypatch: pyt
     assert keys.destroy((DAY + 31) * DAY_S, 30) == []
 
 
+def test_what_another_process_destroyed_is_not_kept_in_memory(tmp_path: Path) -> None:
+    keys, other = DayKeys(tmp_path), DayKeys(tmp_path)
+    keys.seal(DAY, b"x", b"")
+    other.destroy((DAY + 31) * DAY_S, 30)
+    assert keys.destroy((DAY + 31) * DAY_S, 30) == []
+    assert not keys.has(DAY)
+
+
 def test_who_comes_second_takes_the_key_that_is_there(tmp_path: Path) -> None:
     first, second = DayKeys(tmp_path), DayKeys(tmp_path)
     sealed = first.seal(DAY, b"x", b"")

@@ -1,17 +1,31 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from kernel.decisions import Scope, Verdict, Whence
 from kernel.errors import DecodeError
-from relay.audit import Judged
+from kernel.policies import PolicyRecord
+from kernel.revocation import RevocationIndex
+from relay.audit import Auditor, Judged
+from relay.audit_records import DecisionRecord
+from relay.fixes import FixBook
+from relay.gate import Gate
 from relay.io.audit_reader import Audit, ChainFile, Texts
 from relay.io.audit_store import AuditStore
-from relay.place.model import PlaceVerdict
+from relay.place import policy
+from relay.place.model import Fix, IpPlace, NetworkClass, PlaceVerdict, Point
+from relay.policies import PolicyIndex
+from relay.token_cache import TokenCache
+from relay.token_verifier import TokenVerifier
+from relay.whereabouts import Whereabouts
 from tests.support.auditing import FIX, WEST, compile_policy, judged, note, verified
-from tests.support.tokens import NOW
+from tests.support.tokens import NOW, claims
 
 
 def written(folder: Path, *asked: Judged) -> Path:
@@ -120,3 +134,63 @@ def test_policies_are_compiled_once_and_few_are_kept() -> None:
     assert len(compiled) == 101
     texts.policy(WEST.text or "")
     assert len(compiled) == 102
+
+
+class Atlas:
+    """Know some addresses by heart."""
+
+    version = "atlas 1"
+
+    def locate(self, address: str) -> IpPlace:
+        country, lon = {"192.0.2.1": ("US", -118.1), "192.0.2.2": ("DE", 13.4)}.get(address, (None, -100.0))
+        classes = frozenset({NetworkClass.VPN}) if address == "192.0.2.3" else frozenset[NetworkClass]()
+        return IpPlace(address, country, point=Point(lon, 34.0), accuracy_m=1_000.0, classes=classes)
+
+
+def us(**more: object) -> str:
+    rules = [
+        {"name": "home", "effect": "allow", "where": {"country": ["US"]}, "unknown": "apply"},
+        {"name": "ring", "effect": "deny", "where": {"circle": {"lon": -118.0, "lat": 34.0, "radius_m": 5_000}}},
+    ]
+    return json.dumps({"policy_id": "us", "watch": {"default": "deny", "rules": rules}, **more})
+
+
+async def _decide(folder: Path, draw: random.Random) -> None:
+    """Have the gate decide on sessions that move, under two policies, one of which changes meanwhile."""
+    index = PolicyIndex()
+
+    def put(name: str, version: int, text: str) -> None:
+        record = PolicyRecord(name, version, text, 1.0, "ops")
+        index.heard(record)
+        index.install(record, policy.compile_policy(text))
+
+    put("us", 1, us(networks={"vpn": "warn"}, gps={"missing": "warn", "stale": "warn"}, geo_mismatch_action="warn"))
+    put("eu", 1, json.dumps({"policy_id": "eu", "watch": {"default": "allow"}, "networks": {"vpn": "block"}}))
+    store = await AuditStore.open(folder, "relay", retention_days=30, wall=lambda: NOW)
+    whereabouts = Whereabouts(Atlas(), index, lambda _: "us", FixBook())
+    gate = Gate(
+        TokenCache(TokenVerifier({"k": b"k" * 32})), RevocationIndex(), whereabouts=whereabouts,
+        notes=Auditor(store.put),
+    )  # fmt: skip
+    for number in range(2_000):
+        if number == 1_000:
+            put("us", 2, us())
+        now, session = NOW + number / 100, f"s{draw.randrange(200)}"
+        if draw.random() < 0.3:
+            point = Point(draw.uniform(-118.3, -117.7), 34.0)
+            whereabouts.took_fix(session, Fix(point, 10.0, now - draw.uniform(0, 400)))
+        one = replace(claims(), session=session, geo=draw.choice([None, "eu", "lost"]))
+        scope, address = draw.choice([Scope.WATCH, Scope.WAGER]), f"192.0.2.{draw.randint(1, 4)}"
+        gate.decide(one, "game", scope, now=now, whence=Whence(address))
+    await store.aclose()
+
+
+def test_whatever_the_gate_decides_can_be_decided_again(tmp_path: Path) -> None:
+    asyncio.run(_decide(tmp_path, random.Random(7)))
+    audit = Audit(tmp_path)
+    (path,) = audit.chains()
+    told = audit.verify(path, Texts(policy.compile_policy))
+    assert told.faults == []
+    assert told.replayed == told.kinds["decisions"] > 1_000
+    verdicts = {entry.record.verdict for entry in audit.entries(path) if isinstance(entry.record, DecisionRecord)}
+    assert verdicts == {Verdict.ADMIT, Verdict.WARN, Verdict.REFUSE}
