@@ -60,6 +60,7 @@ from lockstep.showings.origins import AllowedOrigins, urls_of
 from lockstep.showings.store import ShowingStore
 from lockstep.showings.words import SHOWINGS
 from relay.audit import Auditor
+from relay.fixes import FixBook
 from relay.gate import Gate, StaleLimits
 from relay.io.at_once import PlaylistsAtOnce
 from relay.io.audit_store import FOLDER, AuditStore
@@ -68,9 +69,11 @@ from relay.io.operator_door import OperatorDoor, allow_together
 from relay.io.policy_store import PolicyStore
 from relay.io.repeats import Repeats
 from relay.io.revocation_store import RevocationStore
+from relay.io.viewer_desk import ViewerDesk
 from relay.operators import Operator, Operators
 from relay.policies import PolicyIndex
 from relay.quota import Quota
+from relay.whereabouts import Whereabouts
 
 log = structlog.get_logger("lockstep")
 
@@ -154,14 +157,15 @@ class Deployment:
         self.policies = PolicyIndex()
         self._records = records
         self.audit = Auditor(records.put if records is not None else lambda _: None)
+        self.locator = locator
+        whereabouts = Whereabouts(locator, self.policies, self._governing, FixBook())
         self._gate = gate = Gate(
             self._admission.tokens, self._index, entitlements=self._admission.entitlements, lag_s=bus.lag_s,
-            limits=StaleLimits(running_s=stale_s), clock=monotonic,
+            limits=StaleLimits(running_s=stale_s), clock=monotonic, whereabouts=whereabouts, notes=self.audit,
         )  # fmt: skip
         self._disk = disk
-        self.locator = locator
         self._parts = parts = Parts()
-        self._feeds = self._relay = self._hub = self._desk = self._door = self._showing_desk = None
+        self._feeds = self._relay = self._hub = self._desk = self._door = None
         if disk is not None:
             lead_s = LEAD_S if apart else 0.0
             holds = bus.holds_log if isinstance(bus, RedisBus) else lambda: True
@@ -184,17 +188,34 @@ class Deployment:
         # The hub first: it hears all that feeds says of a showing that is new.
         self._houses = [house for house in (self._hub, self._relay, self._feeds) if house is not None]
         self.lineup = Lineup(bus, showings, self._houses)
-        if disk is not None and self._door is not None:
-            allowed = AllowedOrigins(trusted, by_api.origin_dir)
-            self._showing_desk = ShowingDesk(
-                disk.showings, bus, self._door, settings=settings.showings, resolved=showings, origins=allowed,
-                data_dir=settings.data_dir, max_showings=by_api.max_showings, wall=wall, lineup=self.lineup,
-            )  # fmt: skip
+        self._showing_desk = self._make_showing_desk(settings, AllowedOrigins(trusted, by_api.origin_dir))
         self._enforcement = Enforcement(
             bus, self._index, self._enforcers(), judge=self._judge, wall=wall, max_stale_running_s=stale_s
         )
+        self._viewers = self._viewer_desk(whereabouts)
         self._watch: LoopWatch | None = None
         self.app: ASGIApp = AccessLog(self._application(), now=loop.time, tell=self.answers)
+
+    def _make_showing_desk(self, settings: Settings, origins: AllowedOrigins) -> ShowingDesk | None:
+        if self._disk is None or self._door is None:
+            return None
+        return ShowingDesk(
+            self._disk.showings, self.bus, self._door, settings=settings.showings, resolved=self._showings,
+            origins=origins, data_dir=settings.data_dir, max_showings=settings.showings_api.max_showings, wall=wall,
+            lineup=self.lineup,
+        )  # fmt: skip
+
+    def _viewer_desk(self, whereabouts: Whereabouts) -> ViewerDesk | None:
+        # Whatever may change what a place means: who is here is asked about again.
+        look_again = self._enforcement.look_again
+        self.policies.listen(lambda _: look_again())
+        self.locator.on_change(look_again)
+        self.lineup.on_change(look_again)
+        if not (self._relay or self._hub):
+            return None
+        return ViewerDesk(
+            self._gate, whereabouts, self.bus, self._showings, sessions=self._sessions_of, moved=look_again, wall=wall
+        )
 
     def _enforcers(self) -> list[Enforcer]:
         enforcers: list[Enforcer] = []
@@ -208,6 +229,7 @@ class Deployment:
             *(self._desk.desk.routes() if self._desk else ()),
             *(self._showing_desk.routes() if self._showing_desk else ()),
             *(self._policies.desk.routes() if self._policies.desk else ()),
+            *(self._viewers.routes() if self._viewers else ()),
             *(route for house in self._houses for route in house.routes()),
             *self._health_routes(),
             metrics_route(self.readings),
@@ -319,6 +341,8 @@ class Deployment:
             self.bus.begin(SHOWINGS, new_id())
             await self._showing_desk.refill()
         self.lineup.start()
+        if self._viewers is not None:
+            self._viewers.start()
         await self._policies.refill()
         parts["policies"] = self._policies.watch.run
         # The hub listens before the journal refills the bus, and hears all of it.
@@ -344,6 +368,13 @@ class Deployment:
         """Take up changed signing keys at once, without waiting for the next look at the file."""
         self._key_watch.look()
 
+    def _governing(self, event_id: str) -> str | None:
+        showing = self._showings.get(event_id)
+        return showing.place_policy if showing is not None else None
+
+    def _sessions_of(self, account: str, event_id: str) -> set[str]:
+        return self._relay.hls.flights.sessions(account, event_id) if self._relay else set()
+
     def _judge(self, claims: Claims, whence: Whence, scope: Scope) -> Decision:
         return self._gate.decide(claims, claims.event_id, scope, now=wall(), whence=whence)
 
@@ -368,6 +399,8 @@ class Deployment:
         """End everything in the order in which nothing acknowledged can be lost."""
         await self._parts.aclose()
         self.lineup.stop()
+        if self._viewers is not None:
+            self._viewers.stop()
         self._enforcement.stop()
         if self._door is not None:
             await self._door.aclose()

@@ -61,7 +61,7 @@ class Operation:
     """One method of one path.
 
     Args:
-        method: GET, POST, PUT or DELETE.
+        method: GET, POST, PUT, DELETE or OPTIONS.
         path: as Starlette's routes write it, with its parameters in braces.
         name: unique among all operations; clients are generated with it.
         summary: an imperative sentence.

@@ -92,7 +92,6 @@ class Entitlements:
                 geo=entitlement.geo,
                 fingerprint=entitlement.fingerprint,
                 binding=Binding(network, device, entitlement.jti),
-                home=entitlement.home,
             )
         )
         return token if len(token) <= MAX_TOKEN_CHARS else None

@@ -104,6 +104,15 @@ REPORT_FIX = Operation(
         **_REFUSED,
     },
 )
+PREFLIGHT = Operation(
+    method="OPTIONS",
+    path=GEO_CHECK_PATH,
+    name="mayPageAsk",
+    summary="Tell a browser whether a page may ask (Fetch standard, CORS preflight)",
+    tag="place",
+    parameters={"event_id": _EVENT},
+    answers={204: Answer("The fields say."), 404: Answer("That is no event id.")},
+)
 SHOW_ENTITLEMENT = Operation(
     method="GET",
     path=ENTITLEMENT_PATH,
@@ -116,7 +125,7 @@ SHOW_ENTITLEMENT = Operation(
         401: Answer("It is no token of ours."),
     },
 )
-OPERATIONS = (GEO_CHECK, REPORT_FIX, SHOW_ENTITLEMENT)
+OPERATIONS = (GEO_CHECK, REPORT_FIX, PREFLIGHT, SHOW_ENTITLEMENT)
 
 
 def fix_of(body: FixBody, now: float) -> Fix:

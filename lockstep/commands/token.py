@@ -38,6 +38,7 @@ def token(
     event: Annotated[str, typer.Option(help="Event id the token admits to.")] = "",
     account: Annotated[str, typer.Option(help="Account it belongs to.")] = "",
     scope: Annotated[str, typer.Option(help="Comma-separated: watch, wager, server, trading.")] = "watch,wager",
+    geo: Annotated[str, typer.Option(help="Policy of place that the token names.")] = "",
     ttl: Annotated[int, typer.Option(help="Seconds until it expires.")] = 3600,
     purpose: Annotated[
         Purpose, typer.Option(help="`entitlement`: exchanged for a session at the top playlist, and nothing else.")
@@ -56,6 +57,8 @@ def token(
         raise SettingsError(f"--event {event!r}: use 1 to 64 letters, digits, '_' or '-'")
     if len(account) > 128:
         raise SettingsError("--account: an account has 1 to 128 characters")
+    if geo and not EVENT_ID.fullmatch(geo):
+        raise SettingsError(f"--geo {geo!r}: a policy's name has 1 to 64 letters, digits, '_' or '-'")
     if not 1 <= ttl <= MAX_TTL_S:
         raise SettingsError(f"--ttl {ttl}: use 1 to {MAX_TTL_S} seconds")
     scopes = frozenset(part.strip() for part in scope.split(",") if part.strip())
@@ -73,6 +76,7 @@ def token(
         window=(now - 30, now + ttl),
         session=new_id(),
         scopes=scopes,
+        geo=geo or None,
     )
     typer.echo(read_keys(_folder(config, data_dir)).keyring().issue(claims, purpose))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -47,6 +47,11 @@ class Lineup:
         self._made_so.set()
         self._working = asyncio.Lock()
         self._cancel: Cancel | None = None
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever a showing is not what it was. It must not raise."""
+        self._listeners.append(listener)
 
     def start(self) -> None:
         """Listen to the bus; `settle` or `run` does what it says."""
@@ -127,6 +132,8 @@ class Lineup:
             else:
                 await house.change(wanted)
         self.showings[event_id] = wanted
+        for listener in self._listeners:
+            listener()
         log.info("showing.added" if present is None else "showing.changed", event_id=event_id)
 
     async def _remove(self, event_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from starlette.responses import Response
 
@@ -31,20 +32,40 @@ def head_fields(origin: str | None, showing: Showing | None) -> list[tuple[bytes
         showing: the one that is asked for, None if there is none.
     """
     allowed = showing.allowed_origins if showing else ()
-    return _fields(allowed, origin if origin in allowed else None)
+    return _fields(allowed, origin if origin in allowed else None, _VIDEO)
+
+
+def api_fields(origin: str | None, showing: Showing | None) -> list[tuple[bytes, bytes]]:
+    """Return the same for what viewers' applications ask beside the video."""
+    allowed = showing.allowed_origins if showing else ()
+    return _fields(allowed, origin if origin in allowed else None, _API)
+
+
+class _Cors(NamedTuple):
+    methods: str
+    takes: str
+    shows: str
+
+
+_VIDEO = _Cors(
+    "GET, HEAD, OPTIONS",
+    "Authorization, Range, If-None-Match, If-Range",
+    "Accept-Ranges, Content-Length, Content-Range, ETag, Lockstep-Warning, Retry-After",
+)
+_API = _Cors("GET, POST, OPTIONS", "Authorization, Content-Type", "Retry-After")
 
 
 @lru_cache(maxsize=1_024)
-def _fields(allowed: tuple[str, ...], origin: str | None) -> list[tuple[bytes, bytes]]:
-    fields = {**PLAIN_HEADERS, **_cors(allowed, origin)}
+def _fields(allowed: tuple[str, ...], origin: str | None, kind: _Cors) -> list[tuple[bytes, bytes]]:
+    fields = {**PLAIN_HEADERS, **_cors(allowed, origin, kind)}
     return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in fields.items()]
 
 
-def _cors(allowed: tuple[str, ...], origin: str | None) -> dict[str, str]:
+def _cors(allowed: tuple[str, ...], origin: str | None, kind: _Cors) -> dict[str, str]:
     headers = {
-        "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-        "Access-Control-Allow-Headers": "Authorization, Range, If-None-Match, If-Range",
-        "Access-Control-Expose-Headers": "Accept-Ranges, Content-Length, Content-Range, ETag, Retry-After",
+        "Access-Control-Allow-Methods": kind.methods,
+        "Access-Control-Allow-Headers": kind.takes,
+        "Access-Control-Expose-Headers": kind.shows,
         "Access-Control-Max-Age": "600",
     }
     if not allowed:

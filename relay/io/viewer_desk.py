@@ -15,14 +15,17 @@ from kernel.bus import fixes_signal
 from kernel.decisions import Scope, Whence
 from kernel.errors import DecodeError
 from kernel.io.http import bearer_token, peer_address, problem, read_body
+from kernel.showings import EVENT_ID
 from kernel.strict_json import CLIENT_LIMITS, decode
 from kernel.tokens import Reason
 from relay.api import read_as
+from relay.io.headers import api_fields
 from relay.io.operator_door import ApiRoute, told
 from relay.place.model import Fix, Point
 from relay.request import COOKIE
 from relay.viewer_words import (
     GEO_CHECK,
+    PREFLIGHT,
     REPORT_FIX,
     SHOW_ENTITLEMENT,
     FixBody,
@@ -32,12 +35,13 @@ from relay.viewer_words import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Awaitable, Callable, Collection, Mapping
     from typing import Any
 
     from starlette.requests import Request
 
     from kernel.bus import Bus, Cancel
+    from kernel.showings import Showing
     from kernel.tokens import Claims
     from relay.gate import Gate
     from relay.whereabouts import Whereabouts
@@ -58,6 +62,7 @@ class ViewerDesk:
         gate: decides.
         whereabouts: what place says of sessions.
         bus: tells all processes what devices say.
+        showings: all that there are, by event id.
         sessions: those of an account at an event that are served here.
         moved: is called when a device has said where it is.
         wall: the time of day in Unix seconds.
@@ -68,6 +73,7 @@ class ViewerDesk:
         gate: Gate,
         whereabouts: Whereabouts,
         bus: Bus,
+        showings: Mapping[str, Showing],
         *,
         sessions: Callable[[str, str], Collection[str]],
         moved: Callable[[], None],
@@ -76,6 +82,7 @@ class ViewerDesk:
         self._gate = gate
         self._whereabouts = whereabouts
         self._bus = bus
+        self._showings = showings
         self._sessions = sessions
         self._moved = moved
         self._wall = wall
@@ -84,8 +91,9 @@ class ViewerDesk:
     def routes(self) -> list[ApiRoute]:
         """Return what the composition root mounts."""
         return [
-            ApiRoute(GEO_CHECK, self._check),
-            ApiRoute(REPORT_FIX, self._report),
+            ApiRoute(GEO_CHECK, self._shared(self._check)),
+            ApiRoute(REPORT_FIX, self._shared(self._report)),
+            ApiRoute(PREFLIGHT, self._shared(_preflight)),
             ApiRoute(SHOW_ENTITLEMENT, self._show),
         ]
 
@@ -100,6 +108,17 @@ class ViewerDesk:
             self._cancel = None
 
     # The routes.
+
+    def _shared(self, answer: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+        """Return a handler whose answers pages may read that may read the video."""
+
+        async def shared(request: Request) -> Response:
+            response = await answer(request)
+            showing = self._showings.get(request.path_params["event_id"])
+            response.raw_headers.extend(api_fields(request.headers.get("origin"), showing))
+            return response
+
+        return shared
 
     async def _check(self, request: Request) -> Response:
         claims = self._claims(request)
@@ -166,6 +185,12 @@ class ViewerDesk:
         # Our own word comes back, too; it is no newer than itself.
         if self._whereabouts.took_fix(str(session), fix):
             self._moved()
+
+
+async def _preflight(request: Request) -> Response:
+    if not EVENT_ID.fullmatch(request.path_params["event_id"]):
+        return problem(404, "Not Found", detail="an event id has 1 to 64 letters, digits, '_' or '-'")
+    return Response(status_code=204)
 
 
 def _whence(request: Request) -> Whence:

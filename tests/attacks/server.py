@@ -42,6 +42,10 @@ jwks = "issuer.json"
 name = "https://shop.example"
 audience = "lockstep"
 
+[place]
+city_database = "{place}/city.mmdb"
+anonymous_database = "{place}/anonymous.mmdb"
+
 [showings.game]
 origin = "{origin}"
 
@@ -76,7 +80,7 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         config = folder / "lockstep.toml"
-        config.write_text(CONFIG.format(origin=FIXTURES / "plain"), "utf-8")
+        config.write_text(CONFIG.format(origin=FIXTURES / "plain", place=FIXTURES / "place"), "utf-8")
         (folder / "issuer.json").write_bytes(jwks())
         self.keys = ensure_keys(folder / "data", ["desk"])
         self.process = subprocess.Popen(
@@ -146,12 +150,20 @@ class Server:
             return Answer(read_all(one))
 
     def get(
-        self, target: str, headers: Mapping[str, str] | None = None, *, source: str | None = None, method: str = "GET"
+        self,
+        target: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        source: str | None = None,
+        method: str = "GET",
+        body: bytes | None = None,
     ) -> Answer:
         """Ask for a target as it stands, nothing tidied up."""
         fields = {"Host": "relay.test", "Connection": "close", **(headers or {})}
+        if body is not None:
+            fields["Content-Length"] = str(len(body))
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        return self.send(f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"), source)
+        return self.send(f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + (body or b""), source)
 
     def close(self) -> None:
         """End it, and see that it ended well."""

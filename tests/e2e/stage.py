@@ -186,12 +186,12 @@ class Stage:
             await command.says("picture.out")
         return command, url
 
-    async def token(self, scope: str = "watch,wager", *, event: str = "game") -> str:
+    async def token(self, scope: str = "watch,wager", *, event: str = "game", geo: str | None = None) -> str:
         """Issue a token as the command does, without a process of its own."""
         now = int(wall())
         claims = Claims(
             jti=new_id(), account="ann", event_id=event, not_before=now - 30, expires=now + 3_600,
-            window=(now - 30, now + 3_600), session=new_id(), scopes=frozenset(scope.split(",")),
+            window=(now - 30, now + 3_600), session=new_id(), scopes=frozenset(scope.split(",")), geo=geo,
         )  # fmt: skip
         keys = await asyncio.to_thread(read_keys, self.data_dir)
         return keys.keyring().issue(claims)

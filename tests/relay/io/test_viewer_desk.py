@@ -15,6 +15,7 @@ from kernel.io.http import exception_handlers
 from kernel.io.memory_bus import MemoryBus
 from kernel.policies import PolicyRecord
 from kernel.revocation import Revocation, RevocationIndex, Subject, SubjectKind
+from kernel.showings import Showing
 from kernel.tokens import Keyring, Purpose, Reason
 from relay.entitlements import Entitlements
 from relay.fixes import FixBook
@@ -25,6 +26,7 @@ from relay.policies import PolicyIndex
 from relay.whereabouts import Whereabouts
 from tests.support.tokens import KEYS, NOW, cache, claims, token
 
+GAME = Showing("game", "http://127.0.0.1/", allowed_origins=("https://a.example",))
 CHECK = "/api/v1/ppv/geo-check/game"
 LOS_ANGELES = {"lat": 34.0522, "lon": -118.2437, "accuracy_m": 12.5, "at": NOW * 1000}
 
@@ -60,7 +62,7 @@ class Rig:
         )
         self.moved = 0
         self.desk = ViewerDesk(
-            gate, self.whereabouts, self.bus, sessions=lambda account, event_id: {account, event_id},
+            gate, self.whereabouts, self.bus, {"game": GAME}, sessions=lambda account, event_id: {account, event_id},
             moved=self.move, wall=lambda: float(NOW),
         )  # fmt: skip
         self.desk.start()
@@ -206,3 +208,15 @@ async def test_what_a_token_is_worth(rig: Rig) -> None:
     )  # fmt: skip
     for text in ("a.b.c", "x", token() + "="):
         assert (await rig.http.get(f"/api/v1/ppv/entitlement/{text}")).status_code == 401
+
+
+@pytest.mark.parametrize(("origin", "allowed"), [("https://a.example", True), ("https://b.example", False)])
+async def test_pages_that_may_read_the_video_may_ask(rig: Rig, origin: str, *, allowed: bool) -> None:
+    asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    answers = [await rig.http.options(CHECK, headers=asked)]
+    answers.append(await rig.http.get(CHECK, headers={"Authorization": f"Bearer {token()}", "Origin": origin}))
+    assert [answer.status_code for answer in answers] == [204, 200]
+    assert (await rig.http.options("/api/v1/ppv/geo-check/%C2%84", headers=asked)).status_code == 404
+    for answer in answers:
+        assert (answer.headers.get("access-control-allow-origin") == origin) is allowed
+        assert ("access-control-allow-headers" in answer.headers) is allowed
