@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kernel.dates import format_date, parse_date
+from kernel.dates import DAY_S, format_date, parse_date
 from kernel.errors import PlaylistError, SettingsError
 from lockstep.operator_keys import span_of
 from relay.audit_records import DecisionRecord, Gap, Inputs, PolicyText
@@ -143,8 +143,20 @@ def _whence(inputs: Inputs | None) -> str:
     return f"from {inputs.address or 'an unknown address'}" + (f" ({known})" if known else "") + at
 
 
-def verified_map(told: Verified) -> dict[str, Any]:
-    """Return what came of verifying a chain as JSON has it."""
+def missing_keys(told: Verified, now: float, retention_days: int) -> list[str]:
+    """Return the days whose keys are not there though their time is not up.
+
+    Args:
+        told: what came of verifying a chain.
+        now: Unix time in seconds.
+        retention_days: how long keys are kept after their day.
+    """
+    last_gone = int(now // DAY_S) - 1 - retention_days
+    return [format_date(day * DAY_S)[:10] for day in sorted(told.sealed_days) if day > last_gone]
+
+
+def verified_map(told: Verified, missing: list[str]) -> dict[str, Any]:
+    """Return what came of verifying a chain as JSON has it; `missing` are days without a key before their time."""
     return {
         "node": told.node,
         "chain": told.chain,
@@ -152,6 +164,7 @@ def verified_map(told: Verified) -> dict[str, Any]:
         "decisions": told.kinds["decisions"],
         "replayed": told.replayed,
         "sealed": told.sealed,
+        "keys_missing": missing,
         "without_place": told.without_place,
         "lost": told.lost,
         "link": told.link.hex(),
@@ -160,12 +173,16 @@ def verified_map(told: Verified) -> dict[str, Any]:
     }
 
 
-def verified_lines(told: Verified) -> list[str]:
-    """Return what came of verifying a chain in lines, for people."""
+def verified_lines(told: Verified, missing: list[str]) -> list[str]:
+    """Return it in lines, for people; `missing` are days without a key before their time."""
     lines = [
         f"{told.node}: {told.records:,} records, {told.kinds['decisions']:,} decisions: {told.replayed:,} replayed "
-        f"to the same answer, {told.sealed:,} whose key is destroyed, {told.without_place:,} without a place"
+        f"to the same answer, {told.sealed:,} whose key is gone, {told.without_place:,} without a place"
     ]
+    if missing:
+        lines.append(
+            f"  keys of {len(missing)} days are not here though their time is not up: {', '.join(missing[:5])}"
+        )
     if told.lost:
         lines.append(f"  {told.lost:,} records were lost, as {told.kinds['gaps']:,} gaps in the chain say")
     if told.n_faults:

@@ -11,7 +11,7 @@ import typer
 
 from kernel.errors import DecodeError, LockstepError, SettingsError
 from kernel.io.system_time import wall
-from lockstep.audit_report import Wanted, line_of, map_of, since_ms, verified_lines, verified_map
+from lockstep.audit_report import Wanted, line_of, map_of, missing_keys, since_ms, verified_lines, verified_map
 from lockstep.place_rules import compile_text
 from lockstep.settings import load_settings
 from relay.io.audit_reader import Audit, Texts
@@ -57,13 +57,15 @@ def verify(
     """Walk every chain, and make each decision again whose key is still there; exit 1 if anything is wrong."""
     links = {_link(text) for text in noted or ()}
     audit, chains = opened(config, data_dir)
+    retention_days = load_settings(config, {"data_dir": data_dir} if data_dir else None).audit.retention_days
     texts = Texts(compile_text)
     n_faults, met = 0, set[bytes]()
     for path in chains:
         told = audit.verify(path, texts, links=links)
         n_faults += told.n_faults
         met |= told.met
-        for line in [json.dumps(verified_map(told))] if as_json else verified_lines(told):
+        missing = missing_keys(told, wall(), retention_days)
+        for line in [json.dumps(verified_map(told, missing))] if as_json else verified_lines(told, missing):
             typer.echo(line)
     for link in sorted(links - met):
         typer.echo(f"{link.hex()}: no chain has it any more: what came before it was changed", err=True)

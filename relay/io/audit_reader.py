@@ -143,7 +143,8 @@ class Verified:
         kinds: how many of each kind: decisions, policies, gaps.
         lost: how many records its gaps say are missing.
         replayed: decisions that were made again, to the same answer.
-        sealed: decisions whose key is destroyed.
+        sealed: decisions whose key is not there.
+        sealed_days: of which days they are, counted from 1970.
         without_place: decisions in which no policy was asked: there is nothing to replay.
         link: with what it closes.
         met: which of the links that were looked for it has, or had.
@@ -158,6 +159,7 @@ class Verified:
     lost: int = 0
     replayed: int = 0
     sealed: int = 0
+    sealed_days: set[int] = field(default_factory=set)
     without_place: int = 0
     link: bytes = b""
     met: set[bytes] = field(default_factory=set)
@@ -249,6 +251,7 @@ class Audit:
             given = next(rest, None) if isinstance(record, DecisionRecord) else None
             if told is not None and isinstance(record, DecisionRecord) and given is None:
                 told.sealed += 1
+                told.sealed_days.add(block.head.day)
             yield Entry(record, given)
 
     def _inputs(self, head: Head, block: Block, bound_to: bytes) -> list[Inputs] | None:

@@ -8,7 +8,7 @@ import pytest
 from kernel.decisions import Scope, Verdict
 from kernel.errors import SettingsError
 from kernel.tokens import Reason
-from lockstep.audit_report import Wanted, line_of, map_of, since_ms, verified_lines, verified_map
+from lockstep.audit_report import Wanted, line_of, map_of, missing_keys, since_ms, verified_lines, verified_map
 from relay.audit_records import DecisionRecord, Gap, Inputs, PolicyText
 from relay.io.audit_reader import Entry, Verified
 from relay.place.model import PlaceVerdict
@@ -69,13 +69,26 @@ def test_as_json() -> None:
 
 
 def test_what_came_of_verifying() -> None:
-    told = Verified("serve-1", "abc", 1_234, Counter(decisions=1_200, gaps=1), 5, 1_000, 190, 10, b"\x01\x02")
-    assert verified_lines(told) == [
-        "serve-1: 1,234 records, 1,200 decisions: 1,000 replayed to the same answer, 190 whose key is destroyed, "
+    told = Verified(
+        "serve-1", "abc", 1_234, Counter(decisions=1_200, gaps=1), 5, 1_000, 190, without_place=10, link=b"\x01\x02"
+    )
+    assert verified_lines(told, []) == [
+        "serve-1: 1,234 records, 1,200 decisions: 1,000 replayed to the same answer, 190 whose key is gone, "
         "10 without a place",
         "  5 records were lost, as 1 gaps in the chain say",
         "  whole up to 0102",
     ]
     told.fault("record 7: it differs")
-    assert verified_lines(told)[-1] == "  1 faults, the first: record 7: it differs"
-    assert verified_map(told)["faults"] == ["record 7: it differs"]
+    assert verified_lines(told, [])[-1] == "  1 faults, the first: record 7: it differs"
+    assert verified_map(told, [])["faults"] == ["record 7: it differs"]
+
+
+def test_keys_that_are_missing_before_their_time() -> None:
+    today = NOW // 86_400
+    told = Verified("serve-1", sealed_days={today, today - 30, today - 31})
+    assert missing_keys(told, NOW, 30) == ["2026-12-16", "2027-01-15"]
+    told.sealed_days.clear()
+    assert missing_keys(told, NOW, 30) == []
+    line = verified_lines(told, ["2026-12-16", "2027-01-15"])[1]
+    assert line == "  keys of 2 days are not here though their time is not up: 2026-12-16, 2027-01-15"
+    assert verified_map(told, ["2027-01-15"])["keys_missing"] == ["2027-01-15"]

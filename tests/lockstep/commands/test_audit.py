@@ -51,7 +51,7 @@ def test_verify_makes_every_decision_again(data_dir: Path) -> None:
     told = run(data_dir, "verify")
     assert told.exit_code == 0
     hub, end, relay, _ = told.stdout.splitlines()
-    assert hub.startswith("hub-1: 4 records, 3 decisions: 3 replayed to the same answer, 0 whose key is destroyed")
+    assert hub.startswith("hub-1: 4 records, 3 decisions: 3 replayed to the same answer, 0 whose key is gone")
     assert relay.startswith("relay-1: 4 records")
     assert end.startswith("  whole up to ")
     lines = [json.loads(line) for line in run(data_dir, "verify", "--json").stdout.splitlines()]
