@@ -26,6 +26,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from kernel.blackouts import BlackoutRecord
 from kernel.cues import Entry
 from kernel.feed_state import FeedProgress, FeedState
 from kernel.marks import Opened, ReleaseMark, Served
@@ -190,3 +191,8 @@ def policies_topic() -> Topic[PolicyRecord]:
     Versions that newer ones have replaced are forgotten.
     """
     return Topic("policies")
+
+
+def blackouts_topic() -> Topic[BlackoutRecord]:
+    """Return all blackouts of all showings, one record each: the blackout, or that it is deleted."""
+    return Topic("blackouts")

@@ -64,4 +64,5 @@ _CODECS: Mapping[str, Codec] = {
     "progress": _codec(wire.to_map, wire.progress_from_map),
     "revocations": _codec(wire.to_map, wire.revocation_from_map),
     "policies": _codec(wire.to_map, wire.policy_from_map),
+    "blackouts": _codec(wire.to_map, wire.blackout_from_map),
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from kernel.blackouts import ZoneSet
 from kernel.tokens import Claims, Reason
 
 
@@ -48,7 +49,8 @@ class Decision:
     """The answer of the gates to one request.
 
     `reason` is None when admitted. `claims` are those of a token whose signature holds, also when it is refused
-    for another reason: only then may the reason be told.
+    for another reason: only then may the reason be told. `zones` are the blackouts that apply to the bearer, in force
+    by now or not: of a segment that one of them covers nothing may be served, and no cue sent.
     """
 
     verdict: Verdict
@@ -56,6 +58,7 @@ class Decision:
     may_watch: bool
     may_wager: bool
     claims: Claims | None
+    zones: ZoneSet = ()
 
     @property
     def admitted(self) -> bool:

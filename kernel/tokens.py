@@ -64,6 +64,7 @@ class Reason(StrEnum):
     GPS_IMPLAUSIBLE = "gps_implausible"
     GEO_MISMATCH = "geo_mismatch"
     POLICY_UNKNOWN = "policy_unknown"
+    BLACKOUT = "blackout"
     # Of what a session is bound to.
     NETWORK_CHANGED = "network_changed"
     DEVICE_CHANGED = "device_changed"
@@ -123,6 +124,8 @@ class Claims:
     binding: Binding | None = None
     # Which key it was verified by. What the token says is the same under any.
     kid: str = field(default="", compare=False)
+    # Where the account is at home: a country and its postcode, "US-90012".
+    home: str | None = None
 
     def reason_at(self, now: float, event_id: str, scope: str) -> Reason | None:
         """Return why these claims do not admit to `event_id` for `scope` at `now`, or None if they do."""
@@ -188,6 +191,7 @@ class Keyring:
         net, dev, ent = claims.binding or Binding()
         optional = {
             "pid": claims.purchase, "geo": claims.geo, "fph": claims.fingerprint, "net": net, "dev": dev, "ent": ent,
+            "hzp": claims.home,
         }  # fmt: skip
         return self.sign({**payload, **{name: value for name, value in optional.items() if value is not None}})
 

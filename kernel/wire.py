@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, get_args
 
+from kernel.blackouts import BlackoutRecord
 from kernel.cues import Cue, CueClass, CueType, Entry, Op
 from kernel.errors import DecodeError
 from kernel.feed_state import FeedProgress, FeedState, Health
@@ -33,6 +34,7 @@ Record = (
     | FeedProgress
     | RevocationChange
     | PolicyRecord
+    | BlackoutRecord
 )
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -86,7 +88,7 @@ def to_map(record: Record) -> dict[str, Any]:
             }
         case Reinstatement():
             return {"op": "reinstate", "id": record.id, "subject": _subject_to_map(record.subject)}
-        case PolicyRecord():
+        case PolicyRecord() | BlackoutRecord():
             return fields_of(record)
         case FeedState():
             return {"source": record.source, "state": record.state.value, "why": record.why, "since": record.since}
@@ -246,6 +248,17 @@ def policy_from_map(policy: Map) -> PolicyRecord:
     """
     text, made = _optional(policy["text"], _str), _number(policy["made"])
     return PolicyRecord(_str(policy["policy_id"]), _int(policy["version"]), text, made, _str(policy["by"]))
+
+
+@_reading("blackout")
+def blackout_from_map(blackout: Map) -> BlackoutRecord:
+    """Return the blackout that `to_map` wrote.
+
+    Raises:
+        DecodeError: the map is not that of a blackout.
+    """
+    text, made = _optional(blackout["text"], _str), _number(blackout["made"])
+    return BlackoutRecord(_str(blackout["blackout_id"]), _str(blackout["event_id"]), text, made, _str(blackout["by"]))
 
 
 def _subject_to_map(subject: Subject) -> dict[str, Any]:

@@ -92,6 +92,7 @@ class Entitlements:
                 geo=entitlement.geo,
                 fingerprint=entitlement.fingerprint,
                 binding=Binding(network, device, entitlement.jti),
+                home=entitlement.home,
             )
         )
         return token if len(token) <= MAX_TOKEN_CHARS else None

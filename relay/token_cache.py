@@ -139,6 +139,7 @@ def _weight(token: str, claims: Claims) -> int:
         claims.purchase,
         claims.geo,
         claims.fingerprint,
+        claims.home,
         *(claims.binding or ()),
     )
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kernel.bus import (
     Bus,
+    blackouts_topic,
     entries_topic,
     epoch_signal,
     marks_topic,
@@ -28,6 +29,7 @@ def test_every_name_is_a_streams_own_and_no_two_are_alike() -> None:
     # Revocations are no stream's, and no stream can be called so that they are: its names have a slash.
     assert "/" not in revocations_topic().name
     assert "/" not in policies_topic().name
+    assert "/" not in blackouts_topic().name
 
 
 class TestMemoryBus(BusContract):

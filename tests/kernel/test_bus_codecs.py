@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from kernel.blackouts import BlackoutRecord
 from kernel.bus import (
+    blackouts_topic,
     entries_topic,
     epoch_signal,
     feeds_signal,
@@ -54,6 +56,8 @@ SAFETY = Cue("desk:2", 1, Op.NEW, CueType.SUSPEND, CueClass.SAFETY, None, None, 
         (revocations_topic(), Reinstatement("rev_1", Subject(SubjectKind.ACCOUNT, "ann", "g"))),
         (policies_topic(), PolicyRecord("us-west", 3, '{"policy_id":"us-west"}', 1.5, "ops")),
         (policies_topic(), PolicyRecord("us-west", 4, None, 1.5, "ops")),
+        (blackouts_topic(), BlackoutRecord("blk_1", "game1", '{"event_id":"game1"}', 1.5, "ops")),
+        (blackouts_topic(), BlackoutRecord("blk_1", "game1", None, 1.5, "ops")),
     ],
     ids=lambda value: getattr(value, "name", None),
 )

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel import strict_json, wire
+from kernel.blackouts import BlackoutRecord
 from kernel.cues import Cue, CueClass, CueType, Entry, Op
 from kernel.errors import DecodeError
 from kernel.marks import Opened, ReleaseMark, Served
@@ -205,3 +206,15 @@ def test_a_damaged_policy_is_named(change: dict[str, Any], says: str) -> None:
     whole = wire.to_map(PolicyRecord("west", 1, "{}", 1.5, "ops"))
     with pytest.raises(DecodeError, match=says):
         wire.policy_from_map({**whole, **change})
+
+
+@given(st.builds(BlackoutRecord, blackout_id=texts, event_id=texts, text=st.none() | texts, made=seconds, by=texts))
+def test_blackout(record: BlackoutRecord) -> None:
+    assert wire.blackout_from_map(over_the_wire(record)) == record
+    assert wire.blackout_from_map({**over_the_wire(record), "more": 1}) == record
+
+
+def test_a_damaged_blackout_is_named() -> None:
+    whole = wire.to_map(BlackoutRecord("blk_1", "game1", "{}", 1.5, "ops"))
+    with pytest.raises(DecodeError, match="blackout: a text is expected"):
+        wire.blackout_from_map({**whole, "event_id": 1})

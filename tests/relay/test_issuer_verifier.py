@@ -68,7 +68,7 @@ def test_each_algorithm_is_verified(alg: str) -> None:
         ({"scp": ["watch", "trading", "server", "openid"]}, {"scopes": frozenset({"watch"})}),
         ({"aud": ["someone", "lockstep"]}, {}),
         ({"typ": "entitlement"}, {}),
-        ({"pid": "p", "geo": "us-west"}, {"purchase": "p", "geo": "us-west"}),
+        ({"pid": "p", "geo": "us", "hzp": "US-9"}, {"purchase": "p", "geo": "us", "home": "US-9"}),
         ({"iat": "whenever", "x": {"y": [1]}}, {}),
         # RFC 8725, 3.10: no claim and no URL leads to a key.
         ({"jku": "https://evil.test/keys"}, {}),
@@ -118,6 +118,7 @@ def test_claims_under_other_names() -> None:
                 "scp": (7, [7], ["watch", None], {"watch": 1}, [["watch"]]),
                 "pid": (7, "", "é"),
                 "geo": (7, "", "a" * 256),
+                "hzp": (90012, "", "a" * 256),
             }.items()
             for value in values
         ],

@@ -50,9 +50,9 @@ def test_a_token_written_by_hand_is_verified() -> None:
 
 
 def test_geo_and_fingerprint_are_kept() -> None:
-    whole = replace(CLAIMS, geo="us-ny", fingerprint="sha256:ab")
+    whole = replace(CLAIMS, geo="us-ny", fingerprint="sha256:ab", home="US-90012")
     assert VERIFIER.verify(RING.issue(whole)) == whole
-    assert VERIFIER.verify(signed(HEADER, {**PAYLOAD, "geo": None, "fph": None, "pid": None})) == replace(
+    assert VERIFIER.verify(signed(HEADER, {**PAYLOAD, "geo": None, "fph": None, "pid": None, "hzp": None})) == replace(
         CLAIMS, purchase=None
     )
 
@@ -278,6 +278,7 @@ def test_every_claim_must_be_there(name: str) -> None:
         {"win": [1100, 10**400]},
         {"geo": 7},
         {"fph": ["x"]},
+        {"hzp": 90012},
         {"jti": 7},
         {"sub": None},
         {"sub": 7},
