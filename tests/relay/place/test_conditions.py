@@ -47,6 +47,7 @@ TABLE: list[tuple[object, IpPlace, bool | None]] = [
     ({"region": ["US-CA"]}, NOTHING_KNOWN, None),
     ({"region": ["US-CA"]}, IpPlace("192.0.2.7", region="US-CA"), True),
     ({"region": ["US-CA"]}, IpPlace("192.0.2.7", country="MX", region="US-CA"), False),
+    ({"region": ["US-CA", "MX-BCN"]}, IpPlace("192.0.2.7", country="MX", region="US-CA"), False),
     # Cities, case folded and NFC
     ({"city": [{"country": "US", "region": "US-CA", "name": "los angeles"}]}, LOS_ANGELES, True),
     ({"city": [{"country": "US", "name": "LOS ANGELES"}]}, LOS_ANGELES, True),

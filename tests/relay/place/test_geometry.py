@@ -44,6 +44,7 @@ CUT_TWICE: list[tuple[float, float]] = [
     (170, 9),
     (170, 0),
 ]
+DIAMOND: list[tuple[float, float]] = [(0, -5), (5, 0), (0, 5), (-5, 0), (0, -5)]
 CAP: list[tuple[float, float]] = [(-180, 60), (0, 60), (180, 60), (180, 90), (-180, 90), (-180, 60)]
 INSIDE = [
     # A box, its edges and its corners
@@ -53,6 +54,11 @@ INSIDE = [
     (polygon(box(0, 0, 10, 10)), (10, 10), True),
     (polygon(box(0, 0, 10, 10)), (10.000000001, 5), False),
     (polygon(box(0, 0, 10, 10)[::-1]), (5, 5), True),
+    # As high as its corners
+    (polygon(DIAMOND), (0, 0), True),
+    (polygon(DIAMOND), (-6, 0), False),
+    (polygon(DIAMOND), (-3, 5), False),
+    (polygon(DIAMOND), (5, 0), True),
     # A hole; its edge belongs to the polygon
     (polygon(box(0, 0, 10, 10), box(4, 4, 6, 6)), (5, 5), False),
     (polygon(box(0, 0, 10, 10), box(4, 4, 6, 6)), (4, 5), True),
@@ -107,6 +113,12 @@ def test_sides_are_exact_where_floats_are_not() -> None:
     # 0.1 * 3 != 0.3: the middle one of three points on a line is on it only as exactly as it is written.
     assert left_of((0.0, 0.0, 0.3, 0.3), 0.1, 0.1) == 0
     assert left_of((0.0, 0.0, 1.0, 1e-300), 1e-5, 1e-305) == -((1e-305 < 1e-5 * 1e-300) - (1e-305 > 1e-5 * 1e-300))
+    # What floats compute is 0 here.
+    above = (2.6377461897661405, -2.449309742605783, -3.656357558875988, 3.4743373693723267)
+    assert left_of(above, -0.4805736491080843, 0.485472880219016) == 1
+    # And here the wrong way round.
+    beneath = (3.9150854358956817, -1.8463363034615177, 1.4506427765941758, 3.119541778331115)
+    assert left_of(beneath, 2.6983144791606772, 0.6054700722343092) == -1
     assert left_of((0.0, 0.0, 1e-9, 1.0), 5e-10 + 1e-25, 0.5) == -1
     assert left_of((0.0, 0.0, 1e-9, 1.0), 5e-10 - 1e-25, 0.5) == 1
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -123,10 +125,11 @@ def test_edges_that_are_as_good_as_level() -> None:
     polygons: list[Polygon] = [
         (ring_of([Point(0, 0), Point(9, least), Point(9, 9), Point(0, 9), Point(0, 0)]),),
         (ring_of([Point(0, 0), Point(9, 0), Point(9, -least), Point(0, 9), Point(0, 0)]),),
+        (ring_of([Point(0, 0), Point(9, 5e-309), Point(9, 9), Point(0, 9), Point(0, 0)]),),
         (ring_of([Point(0, 0), Point(9, 1e-299), Point(9, 9), Point(0, 9), Point(0, 0)]),),
     ]
     index = PolygonIndex(polygons)
-    heights = (-1.0, -least, 0.0, least, 2 * least, 1e-300, 5e-300, 1e-299, 1e-12, 1.0)
+    heights = (-1.0, -least, 0.0, least, 2 * least, 2e-309, 1e-300, 5e-300, 1e-299, 1e-12, 1.0)
     assert agreed(polygons, index, [(lon, lat) for lon in (0.0, 1.0, 4.5, 8.0, 9.0) for lat in heights]) > 50
 
 
@@ -160,3 +163,25 @@ def test_scribbles_on_lattices(seed: int) -> None:
         points: list[tuple[float, float]] = [at(1.2) for _ in range(40)]
         points += [((lon + west) / 2, lat / 2) for lon, lat in points]
         agreed(polygons, index, points)
+
+
+def leaves(cell: object) -> Iterator[Any]:
+    if isinstance(cell, list):
+        for part in cell[5]:
+            yield from leaves(part)
+    elif isinstance(cell, tuple):
+        yield cell
+
+
+def test_points_as_high_as_an_edge_crosses_a_column() -> None:
+    """There the bits along the column are decided exactly, or one whole line of the cell would be wrong."""
+    polygons = [comb(11, slant=0.37), comb(7, slant=-0.21, upright=False)]
+    index, seen = PolygonIndex(polygons), 0
+    for column, heights, *_ in leaves(index._root):
+        for height in heights:
+            for lat in (math.nextafter(height, -99), height, math.nextafter(height, 99), height + 1e-12):
+                for lon in (column, math.nextafter(column, 99), column + 1e-3, column - 1e-3):
+                    expected = sum(1 << n for n, polygon in enumerate(polygons) if contains(polygon, lon, lat))
+                    assert index.locate(lon, lat) == expected, (lon, lat)
+                    seen += 1
+    assert seen > 500
