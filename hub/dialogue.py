@@ -185,7 +185,7 @@ class Dialogue:
         self._streams[subscriber.event_id].renew(subscriber)
         if subscriber.mode in _MODE_SCOPES and _MODE_SCOPES[subscriber.mode] not in subscriber.scopes:
             return [Bye(CloseCode.UNAUTHORIZED, Reason.SCOPE_MISSING.value)]
-        if subscriber.filter.hidden != self._hidden_from(subscriber):
+        if subscriber.filter.hidden != self.hidden_from(subscriber):
             # It may see less than before, or more: what it has been sent is another's.
             return [Bye(CloseCode.INSUFFICIENT_STATE, "scopes_changed")]
         stream = self._streams[subscriber.event_id]
@@ -250,9 +250,10 @@ class Dialogue:
         subscriber.lead_ms = wish.lead_ms
 
     def _filter_of(self, subscriber: Subscriber, wish: Wish) -> Filter:
-        return Filter(wish.types, self._hidden_from(subscriber), wish.markets, wish.teams)
+        return Filter(wish.types, self.hidden_from(subscriber), wish.markets, wish.teams)
 
-    def _hidden_from(self, subscriber: Subscriber) -> frozenset[str]:
+    def hidden_from(self, subscriber: Subscriber) -> frozenset[str]:
+        """Return the sources of its showing that a subscriber may not see."""
         if subscriber.sees_trading:
             return frozenset()
         sources = self._streams[subscriber.event_id].showing.sources

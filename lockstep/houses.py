@@ -58,6 +58,10 @@ from relay.policies import PolicyIndex
 class House(Protocol):
     """What a process does for showings that come and go while it runs. Doing it again changes nothing."""
 
+    def hear(self, showing: Showing) -> None:
+        """Do at once what must not wait for `change`: a showing that is here is to be so."""
+        ...
+
     async def add(self, showing: Showing) -> None:
         """Serve one more showing."""
         ...
@@ -125,6 +129,9 @@ class FeedsHouse:
         """Return the topics that feeds alone publishes."""
         kinds: tuple[Callable[[str], Topic[Any]], ...] = (timings_topic, safety_topic, entries_topic, marks_topic)
         return [kind(event_id) for event_id in event_ids for kind in kinds]
+
+    def hear(self, showing: Showing) -> None:
+        """Do nothing: what is new is taken in after `change`."""
 
     async def add(self, showing: Showing) -> None:
         """Follow its origin and take in its vendors, from where the journal was left.
@@ -349,6 +356,9 @@ class RelayHouse:
         """Return what is to be kept running, by name."""
         return {f"relay {event_id}": relay.run for event_id, relay in self.relays.items()}
 
+    def hear(self, showing: Showing) -> None:
+        """Do nothing: `change` comes soon enough for whoever asks next."""
+
     async def add(self, showing: Showing) -> None:
         """Serve the video of one more showing."""
         event_id = showing.event_id
@@ -397,6 +407,11 @@ class HubHouse:
     def routes(self) -> list[Route]:
         """Return the answer to whoever asks for the socket without an upgrade."""
         return [socket_route()]
+
+    def hear(self, showing: Showing) -> None:
+        """Keep what is the desks' from everybody else before the first of it comes."""
+        if showing.event_id in self.hub.streams:
+            self.hub.change(showing)
 
     async def add(self, showing: Showing) -> None:
         """Fan out one more showing."""

@@ -19,6 +19,7 @@ from hub.io.intake import follow
 from hub.io.outbox import Outbox
 from hub.io.pacemaker import Pacemaker
 from hub.io.socket import Socket
+from hub.io.turnover import inside, misfits
 from hub.messages import reply_frame
 from hub.pulse import Beat, beat, next_beat
 from hub.stream import Stream
@@ -114,28 +115,21 @@ class Hub:
         self._pacemaker.arm()
 
     def change(self, showing: Showing) -> None:
-        """Take what a showing is from now on; whoever is in stays in."""
+        """Take what a showing is from now on; who is in stays in, but for those who may see other sources now."""
         self._streams[showing.event_id].showing = showing
+        moved = misfits(self.sockets, showing.event_id, self._dialogue.hidden_from)
+        dismiss(self, moved, Bye(CloseCode.INSUFFICIENT_STATE, "sources_changed"))
 
     async def remove(self, event_id: str) -> None:
         """Say goodbye to everybody of a showing, and fan it out no more."""
         self._unfollow(event_id)
-        while leaving := self._admitted_to(event_id):
+        while leaving := inside(self.sockets, event_id):
             for socket in leaving[:STEP]:
                 self.close(socket, Bye(CloseCode.UNAUTHORIZED, "showing_ended"))
             if len(leaving) > STEP:
                 await asyncio.sleep(0)
         del self._streams[event_id], self._told[event_id]
         self._outbox.remove(event_id)
-
-    def _admitted_to(self, event_id: str) -> list[Socket]:
-        # Who has not been admitted is a stranger, and is not told that there was such a showing.
-        inside = (Phase.ADMITTED, Phase.SUBSCRIBED)
-        return [
-            socket
-            for socket in self.sockets.values()
-            if (one := socket.subscriber) is not None and one.event_id == event_id and one.phase in inside
-        ]
 
     async def drain(self) -> None:
         """Say goodbye to everyone, at a pace; return when all have gone or their time is up. Stops the hub."""

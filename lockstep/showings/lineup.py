@@ -113,6 +113,10 @@ class Lineup:
         if event_id in self.fixed:
             log.warning("showing.of_the_settings", event_id=event_id)
             return
+        present = self.showings.get(event_id)
+        if wanted is not None and present is not None and wanted.origin == present.origin:
+            for house in self._houses:
+                house.hear(wanted)
         # Told last counts: it stands behind what is still to be done.
         self._wanted.pop(event_id, None)
         self._wanted[event_id] = wanted

@@ -18,7 +18,7 @@ import pytest
 from kernel.io.system_time import wall
 from lockstep.keys import read_keys
 from tests.e2e.apart import ApartStage
-from tests.e2e.stage import FIXTURES, PATIENCE_S, Stage, is_cue
+from tests.e2e.stage import FIXTURES, PATIENCE_S, Command, Stage, is_cue
 from tests.e2e.vendor import Vendor, play
 
 PATH = "/api/v1/showings"
@@ -80,8 +80,7 @@ async def test_a_showing_comes_changes_and_goes_while_everything_runs(stage: Sta
 
         token = await stage.token(event="cup")
         await operator.until(f"/hls/{token}/cup/index.m3u8", 200)
-        subscriber = await stage.subscribe(url, await stage.token("server", event="cup"), "--mode", "edge", event="cup")
-        await subscriber.until(lambda frame: frame["op"] == "snap" and frame["i"] == frame["n"])
+        subscriber = await subscribed(stage, url)
         desk = await asyncio.to_thread(Vendor, url, stage.data_dir, "cupdesk")
         assert (await desk.post("m1", play("first", wall()))).status_code == 202
         await subscriber.until(lambda frame: is_cue(frame) and frame["id"] == "cupdesk:first")
@@ -101,10 +100,12 @@ async def test_a_showing_comes_changes_and_goes_while_everything_runs(stage: Sta
         assert (fixed.status_code, fixed.json()["reason"]) == (409, "origin_fixed")
 
         # It is there again after a kill, with what was told of it.
+        await subscriber.end()
         server.signal(signal.SIGKILL)
         await server.exit_code()
         server, _ = await stage.serve(str(FIXTURES / "plain"), "--config", config, "--port", str(urlsplit(url).port))
         await operator.until(f"/hls/{token}/cup/index.m3u8", 200)
+        subscriber = await subscribed(stage, url)
         assert (await desk.post("m3", play("third", wall()))).status_code == 202
         await subscriber.until(lambda frame: is_cue(frame) and frame["id"] == "cupdesk:third")
 
@@ -123,11 +124,17 @@ async def test_a_showing_comes_changes_and_goes_while_everything_runs(stage: Sta
         # Made again, it goes on where it was.
         assert (await operator.ask("POST", json=cup)).json()["version"] == 4
         await operator.until(f"/hls/{token}/cup/index.m3u8", 200)
-        subscriber = await stage.subscribe(url, token, event="cup")
-        frames = await subscriber.until(lambda frame: frame["op"] == "snap" and frame["i"] == frame["n"])
+        subscriber = await subscribed(stage, url)
     assert await server.end() == 0
     assert "part.failed" not in server.log
     assert "whsec_" not in server.log
+
+
+async def subscribed(stage: Stage, url: str) -> Command:
+    token = await stage.token("server", event="cup")
+    subscriber = await stage.subscribe(url, token, "--mode", "edge", event="cup")
+    await subscriber.until(lambda frame: frame["op"] == "snap" and frame["i"] == frame["n"])
+    return subscriber
 
 
 async def allowed_for(operator: Operator, path: str, origins: dict[str, str | None]) -> None:

@@ -39,6 +39,7 @@ from kernel.feed_state import FeedState, Health
 from kernel.io.memory_bus import MemoryBus
 from kernel.marks import Served
 from kernel.revocation import Subject, SubjectKind
+from kernel.showings import Source
 from kernel.tokens import Claims, Reason
 from lockstep.guard import GuardedHttp
 from tests.hub.makers import SHOWING, STREAM, Gate, at, claims, entry, opened, state, timing
@@ -948,3 +949,27 @@ async def test_a_list_of_origins_that_changes_counts_for_whoever_comes_next() ->
                 await subscribe(client)
             await say(inside, op="ping")
             await hear(inside, "pong")
+
+
+async def test_a_source_that_becomes_the_desks_is_kept_from_everybody_else_at_once() -> None:
+    async with running() as rig:
+        async with rig.client("server") as client, rig.client("desk") as trader:
+            for one in (client, trader):
+                await subscribe(one, mode="edge")
+            hidden = replace(SHOWING, sources=(*SHOWING.sources, Source("tape", "lockstep", audience="trading")))
+            rig.hub.change(hidden)
+            rig.publish(0, at(1.0), id="tape:secret")
+            rig.segment(0)
+            heard = []
+            while not heard or heard[-1]["op"] != "bye":
+                heard.append(await hear(client))
+            assert "cue" not in [frame["op"] for frame in heard]
+            assert (heard[-1]["reason"], heard[-1]["code"]) == ("sources_changed", 4431)
+            assert (await hear(trader, "cue"))["id"] == "tape:secret"
+        # Whoever comes back does not see it.
+        async with rig.client("server") as client:
+            await subscribe(client, mode="edge")
+            rig.publish(1, at(3.0), id="tape:more")
+            rig.publish(2, at(3.0), id="nba:plain")
+            rig.segment(1)
+            assert (await hear(client, "cue"))["id"] == "nba:plain"

@@ -24,6 +24,10 @@ class Recorder:
         self.name = name
         self.deeds = deeds
         self.fails = False
+        self.heard: list[Showing] = []
+
+    def hear(self, showing: Showing) -> None:
+        self.heard.append(showing)
 
     async def add(self, showing: Showing) -> None:
         self._do("add", showing.event_id)
@@ -150,3 +154,14 @@ async def test_who_publishes_here_need_not_wait_for_the_bus(rig: Rig) -> None:
     await rig.lineup.settle()
     assert rig.took() == []
     assert rig.lineup.showings["cup"].hold_s == 3
+
+
+async def test_what_must_not_wait_is_heard_at_once(rig: Rig) -> None:
+    rig.say(record())
+    assert rig.first.heard == []
+    await rig.lineup.settle()
+    rig.say(record(hold_s=2))
+    assert [one.hold_s for one in rig.first.heard] == [2]
+    rig.say(gone())
+    rig.say(record(origin="file:///d.m3u8"))
+    assert len(rig.first.heard) == 1
