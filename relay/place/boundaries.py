@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from math import inf
 
 from relay.place.conditions import InCircle, Zone
-from relay.place.geometry import METRES_PER_MILE, Boundary, Polygon, unit_vector
+from relay.place.geometry import METRES_PER_MILE, Boundary, Polygon, chord_distance_m, unit_vector
 from relay.place.gps import RECHECK_LEAST_S, RECHECK_MOST_S, RECHECK_SPEED_MPS
 from relay.place.markets import MARKETS
 from relay.place.model import Point
 
+_CITIES = [(code, market.vector) for code, market in MARKETS.items()]
 _WITHIN_M = RECHECK_MOST_S * RECHECK_SPEED_MPS
 _ENOUGH_M = RECHECK_LEAST_S * RECHECK_SPEED_MPS
 
@@ -44,14 +45,16 @@ class Boundaries:
         The border between two markets is where both cities are as far; whoever moves by a metre changes the difference
         of both distances by two at most.
         """
-        vector = unit_vector(*point)
-        away = {code: market.distance_m(vector) for code, market in MARKETS.items()}
+        x, y, z = unit_vector(*point)
+        away = {
+            code: (x - to_x) ** 2 + (y - to_y) ** 2 + (z - to_z) ** 2 for code, (to_x, to_y, to_z) in _CITIES
+        }  # squares of chords
         nearest = inf
         for zone in self._zones:
             own = min(away[code] for code in zone.codes)
-            other = min((distance for code, distance in away.items() if code not in zone.codes), default=inf)
-            nearest = min(nearest, abs(own - other) / 2)
+            other = min((chord for code, chord in away.items() if code not in zone.codes), default=4.0)
+            nearest = min(nearest, abs(chord_distance_m(own) - chord_distance_m(other)) / 2)
             if zone.radius_miles is not None:
                 radius_m = zone.radius_miles * METRES_PER_MILE
-                nearest = min(nearest, *(abs(away[code] - radius_m) for code in zone.codes))
+                nearest = min(nearest, *(abs(chord_distance_m(away[code]) - radius_m) for code in zone.codes))
         return nearest

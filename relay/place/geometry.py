@@ -153,10 +153,14 @@ def chord_squared(distance_m: float) -> float:
     return 4.0 if half_angle >= radians(90) else 4 * sin(half_angle) ** 2
 
 
+def chord_distance_m(chord: float) -> float:
+    """Return the great circle above a chord in metres, given the chord's square at radius 1."""
+    return 2 * EARTH_RADIUS_M * asin(min(1.0, sqrt(chord) / 2))
+
+
 def vector_distance_m(one: Vector, other: Vector) -> float:
     """Return the great circle between two vectors of length 1, in metres."""
-    chord = sqrt((one[0] - other[0]) ** 2 + (one[1] - other[1]) ** 2 + (one[2] - other[2]) ** 2)
-    return 2 * EARTH_RADIUS_M * asin(min(1.0, chord / 2))
+    return chord_distance_m((one[0] - other[0]) ** 2 + (one[1] - other[1]) ** 2 + (one[2] - other[2]) ** 2)
 
 
 def distance_m(one: Point, other: Point) -> float:

@@ -23,7 +23,15 @@ from dataclasses import dataclass
 from importlib.resources import files
 from math import cos, inf, radians
 
-from relay.place.geometry import EARTH_RADIUS_M, METRES_PER_MILE, Vector, unit_vector, vector_distance_m
+from relay.place.geometry import (
+    EARTH_RADIUS_M,
+    METRES_PER_MILE,
+    Vector,
+    chord_distance_m,
+    chord_squared,
+    unit_vector,
+    vector_distance_m,
+)  # fmt: skip
 from relay.place.model import Point
 
 COUNTRY = "US"
@@ -33,7 +41,8 @@ FARTHEST_M = 300 * METRES_PER_MILE
 HINT_FACTOR = 2.0
 HINT_SLACK_M = 50 * METRES_PER_MILE
 
-_CELL_DEGREES = 2
+_FARTHEST_CHORD = chord_squared(FARTHEST_M)
+_CELL_DEGREES = 1
 _ROWS = 180 // _CELL_DEGREES
 
 
@@ -77,7 +86,7 @@ MARKETS: Mapping[str, Market] = _read()
 
 
 class MarketMap:
-    """Find a point's market by the table; what may be the nearest city in a cell of two degrees is noted.
+    """Find a point's market by the table; what may be the nearest city in a cell of a degree is noted.
 
     Args:
         drawn: codes of markets that are not for the table to give: the operator has drawn them.
@@ -85,7 +94,7 @@ class MarketMap:
 
     def __init__(self, drawn: Collection[str] = ()) -> None:
         self._markets = {code: market for code, market in MARKETS.items() if code not in drawn}
-        # One entry for each cell of the Earth at most: 16,200 short tuples.
+        # One entry for each cell of the Earth at most: 64,800 short tuples.
         self._noted: dict[tuple[int, int], tuple[Market, ...]] = {}
 
     def find(self, point: Point, vector: Vector, *, accuracy_m: float, hint: str | None) -> Market | None:
@@ -97,14 +106,14 @@ class MarketMap:
             accuracy_m: the radius within which the point holds.
             hint: the database's metro code.
         """
-        nearest, nearest_m = self.nearest(point, vector)
+        nearest, chord = self._nearest(point, vector)
         hinted = self._markets.get(hint or "")
         if hinted is None or hinted is nearest:
-            return nearest if nearest_m <= FARTHEST_M else None
-        limit_m = min(FARTHEST_M, HINT_FACTOR * nearest_m + HINT_SLACK_M) + accuracy_m
+            return nearest if chord <= _FARTHEST_CHORD else None
+        limit_m = min(FARTHEST_M, HINT_FACTOR * chord_distance_m(chord) + HINT_SLACK_M) + accuracy_m
         if hinted.distance_m(vector) <= limit_m:
             return hinted
-        return nearest if nearest_m <= FARTHEST_M else None
+        return nearest if chord <= _FARTHEST_CHORD else None
 
     def hinted(self, hint: str | None) -> Market | None:
         """Return the market that a metro code alone names, where there is no point to hold it against."""
@@ -112,18 +121,24 @@ class MarketMap:
 
     def nearest(self, point: Point, vector: Vector) -> tuple[Market | None, float]:
         """Return the market whose city is nearest, and how far it is in metres; far beyond 300 miles it may be None."""
+        nearest, chord = self._nearest(point, vector)
+        return nearest, inf if nearest is None else chord_distance_m(chord)
+
+    def _nearest(self, point: Point, vector: Vector) -> tuple[Market | None, float]:
+        """Return the same with the square of the chord."""
         cell = (int((point.lon + 180) // _CELL_DEGREES), min(_ROWS - 1, int((point.lat + 90) // _CELL_DEGREES)))
         candidates = self._noted.get(cell)
         if candidates is None:
             candidates = self._noted[cell] = self._candidates(cell)
         x, y, z = vector
+        # Of two points on the Earth it is 4 at the most.
         nearest, least = None, 5.0
         for market in candidates:
             to_x, to_y, to_z = market.vector
             chord = (x - to_x) ** 2 + (y - to_y) ** 2 + (z - to_z) ** 2
             if chord < least:
                 nearest, least = market, chord
-        return (nearest, inf) if nearest is None else (nearest, nearest.distance_m(vector))
+        return nearest, least
 
     def _candidates(self, cell: tuple[int, int]) -> tuple[Market, ...]:
         lon, lat = cell[0] * _CELL_DEGREES - 180 + _CELL_DEGREES / 2, cell[1] * _CELL_DEGREES - 90 + _CELL_DEGREES / 2
