@@ -243,7 +243,7 @@ class Deployment:
     def readings(self) -> Iterator[Reading]:
         """Read all that there is to measure in this process."""
         yield from loop_readings(self._watch, self._parts.failures, VERSION)
-        yield from door_readings(self.allowances, self.answers)
+        yield from door_readings(self.allowances, self.answers, self._quota)
         yield from gate_readings(self._gate, len(self._index))
         yield from policy_readings(self.policies, self._records)
         yield from origin_readings(self._fetcher.counts)

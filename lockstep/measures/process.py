@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from relay.gate import Gate
     from relay.io.audit_store import AuditStore
     from relay.policies import PolicyIndex
+    from relay.quota import Quota
 
 BUILD = gauge("lockstep_build_info", "1, for the version that this is.", "version")
 LOOP_LAG = histogram("lockstep_loop_lag_seconds", "How late the loop's timers are, probed ten times a second.")
@@ -28,6 +29,9 @@ PART_FAILURES = counter(
     "lockstep_part_failures_total", "How often a part failed by a fault of ours, and began again.", "part"
 )
 DOOR_REFUSED = counter("lockstep_door_refused_total", "What was refused for an address's limits.", "limit")
+OPERATORS_REFUSED = counter(
+    "lockstep_operators_refused_total", "Requests of operators that were told to wait, for they asked too often."
+)
 DOOR_CONNECTIONS = gauge("lockstep_door_connections", "Connections counted.")
 DOOR_HALF_OPEN = gauge("lockstep_door_half_open", "Those without a request yet.")
 DOOR_ADDRESSES = gauge("lockstep_door_addresses", "Addresses remembered.")
@@ -82,9 +86,10 @@ def loop_readings(watch: LoopWatch | None, failures: Mapping[str, int], version:
     yield Reading(PART_FAILURES, [((part,), count) for part, count in failures.items()])
 
 
-def door_readings(allowances: Allowances, answers: AnswerCounts) -> Iterator[Reading]:
+def door_readings(allowances: Allowances, answers: AnswerCounts, quota: Quota) -> Iterator[Reading]:
     """Read who came in by the door, and what they were answered."""
     yield Reading(DOOR_REFUSED, [((limit,), count) for limit, count in allowances.refused.items()])
+    yield one(OPERATORS_REFUSED, quota.refused)
     yield one(DOOR_CONNECTIONS, allowances.connections)
     yield one(DOOR_HALF_OPEN, allowances.half_open)
     yield one(DOOR_ADDRESSES, len(allowances))

@@ -85,6 +85,8 @@ async def test_a_showing_comes_changes_and_goes_while_everything_runs(stage: Sta
         assert (await desk.post("m1", play("first", wall()))).status_code == 202
         await subscriber.until(lambda frame: is_cue(frame) and frame["id"] == "cupdesk:first")
 
+        # A policy that nobody knows would refuse everybody; this one refuses nobody.
+        assert (await operator.ask("PUT", "/api/v1/policies/west", json={"policy_id": "west"})).status_code == 201
         # What can change live, changes live: who is in stays in, and no message is lost.
         change = {"sources": {"cupdesk": {"vendor": "lockstep"}, "other": {"vendor": "lockstep"}},
                   "allowed_origins": ["https://player.test"], "place_policy": "west"}  # fmt: skip
