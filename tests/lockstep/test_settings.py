@@ -265,3 +265,22 @@ def test_what_is_wrong_with_places_is_named(tmp_path: Path, text: str, why: str)
     path.write_text(text, "utf-8")
     with pytest.raises(SettingsError, match=why):
         load_settings(path)
+
+
+def test_showings_by_api_are_allowed_nothing_unless_it_is_set(tmp_path: Path) -> None:
+    by_api = load_settings(None).showings_api
+    assert (by_api.origin_dir, by_api.origin_hosts, by_api.max_showings) == (None, [], 200)
+    path = tmp_path / "lockstep.toml"
+    path.write_text('[showings_api]\norigin_dir = "/srv"\norigin_hosts = ["o.test"]\nmax_showings = 3\n', "utf-8")
+    by_api = load_settings(path).showings_api
+    assert (by_api.origin_dir, by_api.origin_hosts, by_api.max_showings) == (Path("/srv"), ["o.test"], 3)
+
+
+def test_a_showing_names_its_policy_of_place(tmp_path: Path) -> None:
+    (tmp_path / "index.m3u8").touch()
+    showing = load_settings(
+        None, {"showings": {"game": {"origin": str(tmp_path), "place_policy": "west"}}}
+    ).to_showings()
+    assert showing["game"].place_policy == "west"
+    with pytest.raises(SettingsError, match="place_policy"):
+        load_settings(None, {"showings": {"game": {"origin": str(tmp_path), "place_policy": "a b"}}})

@@ -336,3 +336,19 @@ async def test_relative_names_count_from_where_a_redirect_led() -> None:
         got = await fetcher.playlist(canned.url + "/i.m3u8")
         assert resolve(got.ref, "s.ts") == canned.url + "/deep/s.ts"
         await fetcher.aclose()
+
+
+async def test_folders_are_open_for_origins_that_come_later(tmp_path: Path) -> None:
+    for name in ("in/cup", "out"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "a.ts").write_bytes(b"media")
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "out")
+    fetcher = Fetcher([], folders=[tmp_path / "in"], now=Clock())
+    assert (await fetcher.segment((tmp_path / "in" / "cup" / "a.ts").as_uri())).body == b"media"
+    for path in (tmp_path / "out" / "a.ts", tmp_path / "in" / "link" / "a.ts", tmp_path / "in" / ".." / "out" / "a.ts"):
+        with pytest.raises(OriginRefused):
+            await fetcher.segment("file://" + str(path))
+    # An http playlist names no file, whichever folder is open.
+    with pytest.raises(OriginRefused):
+        resolve("http://o.test/i.m3u8", (tmp_path / "in" / "cup" / "a.ts").as_uri())
+    await fetcher.aclose()
