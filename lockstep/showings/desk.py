@@ -40,7 +40,7 @@ from relay.paging import page_of
 from relay.preconditions import Condition, condition_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
     from pathlib import Path
     from typing import Any
 
@@ -120,11 +120,21 @@ class ShowingDesk:
     async def refill(self) -> None:
         """Read what is on disk, and tell the bus all of it; its topic has begun anew.
 
+        What the settings have taken since is theirs: a showing's name, or a source.
+
         Raises:
             JournalError: the file cannot be read.
         """
         for one in await self._store.load(now=self._wall()):
-            self._publish(one)
+            if one.event_id in self._set:
+                log.warning("showing.of_the_settings", event_id=one.event_id)
+            elif one.fields is not None and (taken := self._taken(one.event_id, one.fields)) is not None:
+                # It is there to be changed, but nobody is to take its vendor's word for another showing's.
+                self._made[one.event_id] = one
+                log.error("showing.source_taken", event_id=one.event_id, source=taken,
+                          remedy="give its source another name, here or in the settings")  # fmt: skip
+            else:
+                self._publish(one)
 
     async def aclose(self) -> None:
         """Finish what was begun, then close the file."""
@@ -216,7 +226,7 @@ class ShowingDesk:
             )
             self._publish(await self._store.save(one))
             log.info("showing.deleted", event_id=event_id, version=one.version, by=one.by)
-            names = sorted(present.fields.sources) if present.fields is not None else []
+            names = self._own(present.fields.sources) if present.fields is not None else []
             try:
                 await asyncio.to_thread(drop_webhooks, self._data_dir, names)
             except SettingsError as error:
@@ -255,10 +265,14 @@ class ShowingDesk:
         others += [set(one.fields.sources) for one in self._made.values() if one.fields and one.event_id != event_id]
         return min(set(fields.sources).intersection(*[set().union(*others)]), default=None)
 
+    def _own(self, names: Iterable[str]) -> list[str]:
+        """Return those sources that the settings have not taken since: their secrets are not ours to drop."""
+        return sorted(set(names).difference(*(one.sources for one in self._set.values())))
+
     async def _secrets(self, present: MadeShowing | None, fields: ShowingFields) -> dict[str, str] | None:
         """Make secrets for sources that are new, and drop those of sources that go; None: the file is being changed."""
         former = set(present.fields.sources) if present is not None and present.fields is not None else set()
-        new, gone = sorted(fields.sources.keys() - former), sorted(former - fields.sources.keys())
+        new, gone = sorted(fields.sources.keys() - former), self._own(former - fields.sources.keys())
         try:
             if gone:
                 await asyncio.to_thread(drop_webhooks, self._data_dir, gone)

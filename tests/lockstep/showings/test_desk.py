@@ -33,18 +33,21 @@ SET = ShowingSettings(origin="file:///g.m3u8", sources={"nba": SourceSettings(ve
 class Rig:
     """A desk with a store on disk, a bus, a file of keys, and a client."""
 
-    def __init__(self, folder: Path, store: ShowingStore, door: Door) -> None:
+    def __init__(
+        self, folder: Path, store: ShowingStore, door: Door, options: dict[str, ShowingSettings] | None = None
+    ) -> None:
+        options = options or {"game": SET}
         self.folder = folder
         self.store, self.door = store, door
         self.bus = MemoryBus(lambda: 0.0)
         self.heard: list[Mapping[str, Any]] = []
         self.bus.subscribe(SHOWINGS, lambda _, record: self.heard.append(record))
-        resolved = {"game": Showing("game", "file:///g.m3u8")}
+        resolved = {event_id: Showing(event_id, "file:///g.m3u8") for event_id in options}
         self.lineup = Lineup(self.bus, dict(resolved), [])
         self.lineup.start()
         self.running = asyncio.create_task(self.lineup.run())
         self.desk = ShowingDesk(
-            store, self.bus, door, settings={"game": SET}, resolved=resolved,
+            store, self.bus, door, settings=options, resolved=resolved,
             origins=AllowedOrigins(["http://10.0.0.1", "http://10.0.0.2"], None), data_dir=folder, max_showings=3,
             wall=lambda: float(NOW), lineup=self.lineup,
         )  # fmt: skip
@@ -79,9 +82,9 @@ class Rig:
         await self.desk.aclose()
 
 
-async def opened(folder: Path) -> Rig:
+async def opened(folder: Path, options: dict[str, ShowingSettings] | None = None) -> Rig:
     await asyncio.to_thread(ensure_keys, folder, ["nba"])
-    rig = Rig(folder, await ShowingStore.open(folder / "showings.sqlite"), await open_door(folder))
+    rig = Rig(folder, await ShowingStore.open(folder / "showings.sqlite"), await open_door(folder), options)
     await rig.desk.refill()
     return rig
 
@@ -254,3 +257,25 @@ async def test_a_file_of_keys_that_is_busy_is_said(rig: Rig, monkeypatch: pytest
     answer = await rig.ask("POST", json=BODY)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert rig.heard == []
+
+
+async def test_what_the_settings_have_taken_since_is_theirs(rig: Rig) -> None:
+    eye = {"eye": {"vendor": "lockstep"}}
+    for name, sources in (("a", DESK), ("b", eye), ("c", {})):
+        await rig.ask("POST", json={"event_id": name, "origin": BODY["origin"], "sources": sources})
+    await rig.aclose()
+    later = {
+        "a": ShowingSettings(origin="file:///g.m3u8"),
+        "d": ShowingSettings(origin="file:///g.m3u8", sources={"eye": SourceSettings(vendor="lockstep")}),
+    }
+    again = await opened(rig.folder, later)
+    assert again.retained() == [("c", 1)]
+    listed = [(one["event_id"], one["from"]) for one in (await again.ask("GET")).json()["showings"]]
+    assert listed == [("a", "settings"), ("d", "settings"), ("b", "api"), ("c", "api")]
+    # It is served once its source has another name.
+    answer = await again.ask("PUT", f"{PATH}/b", json={"sources": {"lens": {"vendor": "lockstep"}}})
+    assert (answer.status_code, list(answer.json()["secrets"])) == (200, ["lens"])
+    assert again.retained() == [("c", 1), ("b", 2)]
+    # The secret of what is the settings' now stays.
+    assert {"eye", "lens"} <= (await again.secrets()).keys()
+    await again.aclose()
