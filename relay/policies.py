@@ -21,6 +21,10 @@ class CompiledPolicy(Protocol):
         """Judge a place. `now` is Unix time in seconds."""
         ...
 
+    def trusts(self, fix: Fix, previous: Fix | None, *, now: float) -> bool:
+        """Return whether a device's position can be true, after the one before it that could."""
+        ...
+
 
 Compile = Callable[[str], CompiledPolicy]
 """Raises DecodeError where a text is no policy."""

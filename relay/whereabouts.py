@@ -150,11 +150,17 @@ class Whereabouts:
         standing = _stricter([
             self._answer(name, place, fix, previous, version, now) for name in dict.fromkeys(names)
         ])  # fmt: skip
+        if fix is not None and not self._is_trusted(names, fix, previous, now):
+            self._fixes.doubt(key)
         until = now + (KEEP_S if fix is None else KEEP_FIX_S)
         if key not in self._kept and len(self._kept) >= MAX_SESSIONS:
             self._kept.clear()
         self._kept[key] = _Kept(address, governing, claims.geo, revision, version, until, standing)
         return standing
+
+    def _is_trusted(self, names: list[str], fix: Fix, previous: Fix | None, now: float) -> bool:
+        found = (self._policies.find(name) for name in names)
+        return all(one.policy.trusts(fix, previous, now=now) for one in found if one is not None)
 
     def _answer(
         self, name: str, place: IpPlace, fix: Fix | None, previous: Fix | None, version: str, now: float

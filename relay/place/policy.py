@@ -217,6 +217,10 @@ class Policy:
             return Position(self._ground, place, place.point, place.accuracy_m)
         return Position(self._ground, place, fix.point, fix.accuracy_m)
 
+    def trusts(self, fix: Fix, previous: Fix | None, *, now: float) -> bool:
+        """Return whether a device's position can be true; arguments as for `decide`."""
+        return self.terms.gps.flaw_of(fix, previous, now=now) is not Reason.GPS_IMPLAUSIBLE
+
     def _usual(self, watch: Outcome, wager: Outcome) -> PlaceVerdict:
         verdict = watch.kept.get(wager)
         if verdict is None:

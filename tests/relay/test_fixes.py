@@ -30,3 +30,18 @@ def test_room_is_bounded_and_who_goes_on_reporting_is_remembered() -> None:
     assert book.of("stays") == (fix(6), fix(5))
     assert book.of("s6") == (fix(6), None)
     assert book.of("s1") == (None, None)
+
+
+def test_one_in_doubt_takes_nobodys_place() -> None:
+    book = FixBook(max_sessions=1)
+    assert book.take("s", fix(1))
+    assert book.take("s", fix(2))
+    book.doubt("s")
+    book.doubt("unknown")
+    assert book.of("s") == (fix(2), fix(1))
+    # Another session pushes it into the older half: what is doubted stays so.
+    assert book.take("other", fix(2))
+    assert book.take("s", fix(3))
+    assert book.of("s") == (fix(3), fix(1))
+    assert book.take("s", fix(4))
+    assert book.of("s") == (fix(4), fix(3))

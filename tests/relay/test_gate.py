@@ -273,6 +273,9 @@ class Verdicts:
     def decide(self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None) -> PlaceVerdict:
         return self.verdict
 
+    def trusts(self, fix: Fix, previous: Fix | None, *, now: float) -> bool:
+        return True
+
 
 class Nowhere:
     """A locator that knows no place."""

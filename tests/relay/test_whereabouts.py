@@ -32,6 +32,9 @@ class Country:
         refused = None if place.country == self.country else Reason.OUTSIDE_TERRITORY
         return PlaceVerdict(refused, None, self.warning, recheck_s=self.recheck_s)
 
+    def trusts(self, fix: Fix, previous: Fix | None, *, now: float) -> bool:
+        return previous is None or abs(fix.point.lat - previous.point.lat) < 1
+
 
 class Atlas:
     """A locator of two addresses."""
@@ -138,3 +141,15 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     rig.whereabouts.standing(claims(session="", jti="e1"), HERE, now=NOW)
     rig.whereabouts.standing(claims(session="", jti="e2"), "192.0.2.8", now=NOW)
     assert rig.whereabouts.standing(claims(session="", jti="e1"), HERE, now=NOW).watch is None
+
+
+def test_an_impossible_position_is_no_truer_for_being_said_twice() -> None:
+    us = Country("US")
+    rig = Rig(us=us)
+    fixes = [Fix(Point(0, lat), 5.0, NOW + at) for at, lat in ((0, 0.0), (1, 50.0), (2, 50.0), (3, 0.5))]
+    for number, one in enumerate(fixes):
+        rig.whereabouts.took_fix("session-1", one)
+        rig.whereabouts.standing(claims(), HERE, now=NOW + number)
+    assert [(fix, previous) for _, fix, previous in us.asked] == [
+        (fixes[0], None), (fixes[1], fixes[0]), (fixes[2], fixes[0]), (fixes[3], fixes[0]),
+    ]  # fmt: skip

@@ -35,6 +35,9 @@ class Policy:
             reason = reason or Reason.GPS_STALE
         return PlaceVerdict(reason, reason, None, rule, rule, 300.0)
 
+    def trusts(self, fix: Fix, previous: Fix | None, *, now: float) -> bool:
+        return True
+
 
 def compile_policy(text: str) -> Policy:
     content = json.loads(text)

@@ -23,6 +23,9 @@ class Policy:
     def decide(self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None) -> PlaceVerdict:
         return PlaceVerdict(None, None)
 
+    def trusts(self, fix: Fix, previous: Fix | None, *, now: float) -> bool:
+        return True
+
 
 class Rig:
     """A watch on a bus, whose compiler refuses some texts and counts the others."""

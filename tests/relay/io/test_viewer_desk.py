@@ -40,6 +40,9 @@ class North:
         watch = None if fix.point.lat > 0 else Reason.OUTSIDE_TERRITORY
         return PlaceVerdict(watch, Reason.GEO_BLOCKED, Reason.PRIVATE_RELAY, recheck_s=300.4)
 
+    def trusts(self, fix: Fix, previous: Fix | None, *, now: float) -> bool:
+        return True
+
 
 class Atlas:
     version = "v1"
