@@ -29,6 +29,10 @@ FORMER_S = 60.0
 """How long after a rewind a copy from before it may still come: caches keep a live list for some target durations, and
 answer with what they have while its origin is restarted. After that, numbers and URIs may be used again."""
 
+PRESENT_TARGET_DURATIONS = 3
+"""How long after its last copy a generation counts as the present one, beside copies from before it that name segments
+we never saw. A live list grows at least every one and a half target durations (RFC 8216, 6.2.2)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
@@ -69,6 +73,7 @@ class PlaylistFollower:
         self._former: dict[int, str] = {}
         self._former_offset = 0
         self._former_until: float | None = None
+        self._present_at = float("-inf")
 
     @property
     def last(self) -> SegmentKey | None:
@@ -113,8 +118,9 @@ class PlaylistFollower:
             return []
         if self._last is None:
             return self._start(listed, refs, now, hold_s=0.0 if playlist.ended else self._hold_s)
-        if self._former and self._is_former(listed, refs, now):
+        if self._former and self._is_former(playlist, refs, now):
             return []
+        self._present_at = now
         if self._is_rewound(listed, refs):
             self._retire(until=now + FORMER_S)
             self.generation += 1
@@ -173,19 +179,25 @@ class PlaylistFollower:
         self._uris = {}
         self._numbers.clear()
 
-    def _is_former(self, listed: tuple[PlaylistSegment, ...], refs: list[str], now: float) -> bool:
+    def _is_former(self, playlist: MediaPlaylist, refs: list[str], now: float) -> bool:
         """Return whether a copy is one from before the last rewind."""
         if self._former_until is None:
             self._former_until = now + FORMER_S
         if now > self._former_until:
             self._former = {}
             return False
-        return all(
-            (known := self._former.get(segment.msn + self._former_offset)) is not None
-            and is_same_segment(known, ref, segment.uri)
-            and segment.msn + self._offset not in self._uris
-            for segment, ref in zip(listed, refs, strict=True)
-        )
+        n_known = 0
+        for segment, ref in zip(playlist.segments, refs, strict=True):
+            known = self._former.get(segment.msn + self._former_offset)
+            if segment.msn + self._offset in self._uris:
+                return False
+            if known is not None and not is_same_segment(known, ref, segment.uri):
+                return False
+            n_known += known is not None
+        if n_known == len(playlist.segments):
+            return True
+        # Of what else is in it we may have missed the time; unless it alone comes, then the origin is back there.
+        return n_known > 0 and now - self._present_at <= PRESENT_TARGET_DURATIONS * playlist.target_duration_s
 
     def _remember_all(self, listed: tuple[PlaylistSegment, ...], refs: list[str], first: int) -> None:
         """Remember the segments of a copy from index `first` on, of many the newest."""

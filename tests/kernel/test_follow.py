@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.follow import FORMER_S, REMEMBERED_SEGMENTS, PlaylistFollower
+from kernel.follow import FORMER_S, PRESENT_TARGET_DURATIONS, REMEMBERED_SEGMENTS, PlaylistFollower
 from kernel.timeline import SegmentKey
 from tests.support.playlists import BASE, playlist, refs, timing
 
@@ -86,6 +86,27 @@ def test_after_a_restart_it_still_knows_what_was_before_a_rewind() -> None:
     follower.resume(timing(51, "x", generation=1), origin_msn=0)
     assert observe(follower, ["a"], first=50) == []
     assert observe(follower, ["x", "y"]) == [SegmentKey(1, 52)]
+
+
+def test_an_old_copy_may_name_what_was_missed_while_the_present_one_comes_too() -> None:
+    """Killed before a rewind and back after it: what a cache still lists was never seen here in full."""
+    follower = PlaylistFollower()
+    follower.resume(timing(50, "b"), origin_msn=50)
+    assert observe(follower, ["x"], now=10.0) == [SegmentKey(1, 51)]
+    former = ["a", "b", "c", "d"]
+    limit_s = PRESENT_TARGET_DURATIONS * playlist(former).target_duration_s
+    assert observe(follower, former, first=49, now=10.0 + limit_s) == []
+    # One of them has another name: that is no former copy.
+    assert len(observe(follower, ["q", "r"], first=50, now=11.0)) == 2
+
+
+def test_an_origin_that_goes_back_for_good_is_followed() -> None:
+    follower = PlaylistFollower()
+    observe(follower, ["a", "b"], first=50)
+    assert observe(follower, ["x"], now=10.0) == [SegmentKey(1, 52)]
+    limit_s = PRESENT_TARGET_DURATIONS * playlist(["x"]).target_duration_s
+    assert observe(follower, ["b", "c"], first=51, now=10.0 + limit_s) == []
+    assert len(observe(follower, ["b", "c"], first=51, now=10.1 + limit_s)) == 2
 
 
 def test_other_uris_under_known_numbers_are_a_rewind() -> None:
