@@ -66,8 +66,9 @@ class StreamRecord:
     """What the journal knows of a stream, each list in order.
 
     `epoch` is None for a stream never seen. `reserved_o` is the first offset that was not yet promised away, and
-    `reserved_ver` the first `ver`: numbering goes on there. `state` is what `save_state` was given last. `lost` says
-    that the log once reached further than it does here: it was restored from an older copy.
+    `reserved_ver` the first `ver`, `reserved_timeline` the first timeline: numbering goes on there. `state` is what
+    `save_state` was given last. `lost` says that the log once reached further than it does here: it was restored from
+    an older copy.
     """
 
     epoch: str | None
@@ -78,4 +79,5 @@ class StreamRecord:
     marks: Sequence[StoredMark]
     kept: Sequence[Kept] = ()
     reserved_ver: int = 0
+    reserved_timeline: int = 0
     lost: bool = False

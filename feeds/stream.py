@@ -66,6 +66,8 @@ class StreamFeed:
         self.sequencer = Sequencer(self.map, self.release, markets=markets, skews=skews, next_offset=next_offset)
         self.target_duration_s: int | None = None
         self.live: bool | None = None
+        self.first_timeline = 0
+        """The first number that a new timeline may have: of those below a crash may have left no trace."""
         self._ended = False
         self._unread_s = 0.0
         self._unread_before_s = 0.0
@@ -84,7 +86,11 @@ class StreamFeed:
             self.live = not playlist.ended
         if self._tracker is None and playlist.segments:
             # Start-up works backwards: the oldest listed timeline becomes 0, if no reset is unmarked.
-            self._tracker = TimelineTracker(sum(segment.discontinuity for segment in playlist.segments[1:]))
+            first = sum(segment.discontinuity for segment in playlist.segments[1:])
+            if self.first_timeline:
+                # Room for as many as there can be, marked or not.
+                first = self.first_timeline + len(playlist.segments)
+            self._tracker = TimelineTracker(first, first_free=self.first_timeline)
         self._ended = playlist.ended
         return self._follower.observe(playlist, refs, now)
 
@@ -152,7 +158,8 @@ class StreamFeed:
         state = {
             "origin_msn": segment.msn,
             "frames": list(placed.frames),
-            "tracker": tracker.as_json() if tracker and not found.older else None,
+            # Where the newer ones could not be read, an older one is the newest that is known.
+            "tracker": tracker.as_json() if tracker and tracker.end == placed.end else None,
             "utc": None if found.older else self._utc.state(),
         }
         return Timed(timing, placed.frames, state, placed.why_new)
@@ -212,4 +219,5 @@ class StreamFeed:
         if timing.generation == generation:
             self._last_placed = timing.key
         if state["tracker"] is not None:
-            self._tracker = TimelineTracker.restore(TrackerState.from_json(state["tracker"]))
+            tracker = TrackerState.from_json(state["tracker"])
+            self._tracker = TimelineTracker.restore(tracker, first_free=self.first_timeline)

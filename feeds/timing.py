@@ -76,17 +76,19 @@ class TimelineTracker:
     Args:
         first_timeline: the number of the first segment's timeline. It must leave room below for the timelines that
             `place_before` may find in the list the start-up begins with.
+        first_free: no new timeline has a lower number: those below may be known to somebody already.
     """
 
-    def __init__(self, first_timeline: int = 0) -> None:
+    def __init__(self, first_timeline: int = 0, *, first_free: int = 0) -> None:
         self._first_timeline = first_timeline
+        self._first_free = first_free
         self._oldest: TrackerState | None = None
         self._newest: TrackerState | None = None
 
     @classmethod
-    def restore(cls, state: TrackerState) -> TimelineTracker:
-        """Go on behind the segment that `state` tells of."""
-        tracker = cls(state.timeline)
+    def restore(cls, state: TrackerState, *, first_free: int = 0) -> TimelineTracker:
+        """Go on behind the segment that `state` tells of; `first_free` is as for a new one."""
+        tracker = cls(state.timeline, first_free=first_free)
         tracker._oldest = tracker._newest = state
         return tracker
 
@@ -118,7 +120,7 @@ class TimelineTracker:
             jump = start - expected
             why = _why_new(previous, media, jump, discontinuity=discontinuity, target_duration_s=target_duration_s)
             if why is not None:
-                timeline, start = timeline + 1, _own_start(media)
+                timeline, start = max(timeline + 1, self._first_free), _own_start(media)
         placed = _placed(media, timeline, start, why)
         self._newest = _edge(media, placed)
         self._oldest = self._oldest or self._newest

@@ -204,6 +204,10 @@ class Line:
     def _publish(self, seen: Seen, at_s: float, *, older: bool) -> None:
         found = self._estimate(at_s)
         if found is None:
+            # What its neighbours tell of it, as after a restart, is told like any other, and stands.
+            between = self.published.wall_at(seen.start)
+            if between is not None:
+                self.published.add(seen.start, between)
             return
         offset, sigma_s, method = found
         wall = offset + at_s + self._based(0.0)

@@ -58,6 +58,13 @@ a poll comes late is a delay for each of them, and an error of the clock that is
 MIN_POLL_S, MAX_POLL_S = 0.25, 1.0
 """Bounds of a quarter of the target duration, by which an origin is asked that is late."""
 
+DISK_RETRY_S = 1.0
+"""How long a disk that failed is left alone."""
+
+TIMELINES_A_BLOCK = 1_000
+"""Numbers promised away at a time. A process that could not write its timings, and was killed, has used some of them:
+the next one takes none of those, or a cursor from before would mean another picture."""
+
 TIMINGS_A_TRIM = 256
 """How often what is old is forgotten: every nine minutes of 2 s segments."""
 
@@ -115,6 +122,9 @@ class StreamIngest:
         self._misses = 0
         self._n_timings = 0
         self._n_marks = 0
+        self._reserved_timeline = 0
+        self._unkept: deque[tuple[int, Timed]] = deque()
+        self._is_unkept = asyncio.Event()
         self.log = LogWriter(self.stream, self.feed.sequencer, journal=journal, bus=bus, wall=wall, new_id=new_id)
         self.sources = SourceDesk(showing, self.feed.sequencer, self.log, journal=journal, bus=bus, wall=wall)
 
@@ -128,6 +138,9 @@ class StreamIngest:
         epoch = await self.log.begin(record)
         self._bus.begin(timings_topic(self.stream), epoch)
         self._bus.begin(marks_topic(self.stream), epoch)
+        self.feed.first_timeline = record.reserved_timeline
+        used = max((stored.timing.timeline for stored in record.timings), default=-1)
+        await self._reserve_timelines(max(record.reserved_timeline - 1, used))
         newest = max((stored.timing.generation for stored in record.timings), default=0)
         for stored in record.timings:
             self._n_timings = stored.n + 1
@@ -165,6 +178,7 @@ class StreamIngest:
         """Follow the origin and seal facts until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow())
+            group.create_task(self._keep())
             group.create_task(self.log.run())
             group.create_task(self.sources.run())
 
@@ -315,7 +329,7 @@ class StreamIngest:
         """Put a timing on disk and on the bus, what it lets us seal, and last its mark."""
         n = self._n_timings
         self._n_timings += 1
-        await self._on_disk(self._journal.append_timing(self.stream, n, timed.timing, timed.state), self.log.seal())
+        await self._on_disk(self._append(n, timed), self._reserve_timelines(timed.timing.timeline), self.log.seal())
         self._bus.publish(timings_topic(self.stream), n, timed.timing)
         mark = self.feed.mark(found, timed.timing, now=self._bus.now())
         if mark is not None:
@@ -323,6 +337,35 @@ class StreamIngest:
             await self._on_disk(self._journal.append_mark(self.stream, self._n_marks - 1, mark))
         if n % TIMINGS_A_TRIM == 0:
             await self._trim()
+
+    async def _reserve_timelines(self, used: int) -> None:
+        if used >= self._reserved_timeline - TIMELINES_A_BLOCK // 2:
+            upto = used + 1 + TIMELINES_A_BLOCK
+            await self._journal.reserve_timelines(self.stream, upto)
+            self._reserved_timeline = upto
+
+    async def _append(self, n: int, timed: Timed) -> None:
+        try:
+            await self._journal.append_timing(self.stream, n, timed.timing, timed.state)
+        except JournalError:
+            self._unkept.append((n, timed))
+            self._is_unkept.set()
+            raise
+
+    async def _keep(self) -> None:
+        """Write again what the disk did not take: a segment that it did not know would be a hole after a restart."""
+        while True:
+            await self._is_unkept.wait()
+            await asyncio.sleep(DISK_RETRY_S)
+            while self._unkept:
+                n, timed = self._unkept[0]
+                try:
+                    await self._journal.append_timing(self.stream, n, timed.timing, timed.state)
+                except JournalError:
+                    break
+                self._unkept.popleft()
+            else:
+                self._is_unkept.clear()
 
     def _mark(self, mark: ReleaseMark) -> None:
         self._bus.publish(marks_topic(self.stream), self._n_marks, mark)

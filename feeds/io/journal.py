@@ -58,7 +58,8 @@ CREATE TABLE IF NOT EXISTS kept (
 CREATE TABLE IF NOT EXISTS heads (
     stream TEXT PRIMARY KEY, sealed_o INTEGER NOT NULL DEFAULT -1, reserved_ver INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS journal (name TEXT NOT NULL)
+CREATE TABLE IF NOT EXISTS journal (name TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS timelines (stream TEXT PRIMARY KEY, reserved INTEGER NOT NULL) WITHOUT ROWID
 """
 _KEEP = (
     "INSERT INTO kept SELECT ?, json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')"
@@ -239,6 +240,13 @@ class Journal:
 
         await self._commits.run(work, after=lambda: self._heads.advance(stream, ver=ver))
 
+    async def reserve_timelines(self, stream: str, upto: int) -> None:
+        """Promise away the timelines below `upto`: video goes out also when its timing cannot be written."""
+        await self._many(
+            "INSERT INTO timelines VALUES (?, ?) ON CONFLICT DO UPDATE SET reserved = max(reserved, excluded.reserved)",
+            [(stream, upto)],
+        )
+
     async def begin_epoch(self, stream: str, epoch: str) -> None:
         """Name the epoch of a stream's log. What is left of the log before it stays: its offsets are history now."""
 
@@ -246,6 +254,12 @@ class Journal:
             db.execute(
                 "INSERT INTO streams (stream, epoch) VALUES (?, ?) ON CONFLICT DO UPDATE SET epoch = excluded.epoch",
                 (stream, epoch),
+            )
+            # What is noted beside it counts from now on, so that the next start finds nothing lost.
+            db.execute(
+                "INSERT INTO heads (stream, reserved_ver) VALUES (?, ?)"
+                " ON CONFLICT DO UPDATE SET reserved_ver = max(reserved_ver, excluded.reserved_ver)",
+                (stream, self._heads.ver(stream)),
             )
             row = db.execute("SELECT sealed_o FROM heads WHERE stream = ?", (stream,)).fetchone()
             return -1 if row is None else int(row[0])
@@ -285,11 +299,14 @@ class Journal:
             row = db.execute("SELECT sealed_o, reserved_ver FROM heads WHERE stream = ?", (stream,)).fetchone()
             known = Head(epoch or "", *(row or (-1, 0)))
             seen = self._heads.recall(stream, known)
+            reserved = db.execute("SELECT reserved FROM timelines WHERE stream = ?", (stream,)).fetchone()
             key = (stream, since_wall)
             try:
                 return StreamRecord(
                     epoch, reserved_o, _map(state), _entries(db, key), _timings(db, key), _marks(db, key),
-                    _kept(db, stream), max(known.ver, seen.ver), lost=seen.epoch != known.epoch or seen.o > known.o,
+                    _kept(db, stream), max(known.ver, seen.ver), reserved[0] if reserved else 0,
+                    # Safety is published before it is sealed, under numbers promised away: those count, too.
+                    lost=seen.epoch != known.epoch or seen.o > known.o or seen.ver > known.ver,
                 )  # fmt: skip
             except (DecodeError, ValueError) as error:
                 raise JournalError(f"the journal's record of stream {stream!r} cannot be read: {error}") from error

@@ -49,6 +49,11 @@ class LogHeads:
         known = self._heads.get(stream)
         self._note(stream, Head(epoch, o, known.ver if known else 0))
 
+    def ver(self, stream: str) -> int:
+        """Return the first `ver` that is noted not to be promised away, 0 where nothing is noted."""
+        known = self._heads.get(stream)
+        return known.ver if known is not None else 0
+
     def advance(self, stream: str, *, o: int = -1, ver: int = 0) -> None:
         """Note that a log reaches further, or that more of `ver` is promised away."""
         known = self._heads.get(stream)

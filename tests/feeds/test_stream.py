@@ -55,6 +55,20 @@ def test_it_starts_with_the_newest_and_works_backwards_on_one_timeline() -> None
     assert timed[0].why_new == "first"
 
 
+def test_after_a_restart_a_timeline_goes_on_whose_newest_segment_could_not_be_read() -> None:
+    showing = Showing("game", "http://origin.test/live.m3u8")
+    source = Source(StreamFeed(showing))
+    newest, *older = source.list(0, 3, now=100.0)
+    source.feed.unreadable(newest)
+    timed = [source.time(item, now=100.0) for item in older]
+    again = Source(StreamFeed(showing))
+    again.feed.first_timeline = 1_000
+    for told in sorted(timed, key=lambda told: told.timing.key):
+        again.feed.restore_timing(told.timing, told.state, generation=0)
+    following = [again.time(item, now=104.0) for item in again.list(1, 4, now=104.0)]
+    assert [told.timing.timeline for told in following] == [0, 0, 0]
+
+
 def test_with_a_hold_a_start_up_opens_what_is_old_enough() -> None:
     source = Source(StreamFeed(Showing("game", "http://origin.test/live.m3u8", hold_s=3.0)))
     found = source.list(0, 5, now=100.0)

@@ -63,6 +63,17 @@ def test_a_discontinuity_begins_a_timeline_at_its_own_counter() -> None:
     assert (placed.timeline, placed.start, placed.why_new) == (1, 1_080_000, "discontinuity")
 
 
+def test_a_new_timeline_takes_no_number_that_may_be_known_already() -> None:
+    tracker = TimelineTracker(5, first_free=1_000)
+    place(tracker, 900_000)
+    state = tracker.state()
+    assert state is not None
+    after = TimelineTracker.restore(state, first_free=1_000)
+    assert place(after, 900_000 + SEGMENT).timeline == 5
+    assert place(after, 0, discontinuity=True).timeline == 1_000
+    assert place(after, 0, discontinuity=True).timeline == 1_001
+
+
 def test_a_new_timeline_begins_below_the_wrap_whatever_the_former_had_reached() -> None:
     tracker = TimelineTracker()
     place(tracker, WRAP - SEGMENT)

@@ -41,6 +41,18 @@ def test_a_silent_segment_tells_nothing() -> None:
     assert published(line, 0) == Wall(T0, 0.289, "pdt")
 
 
+def test_what_a_restart_tells_of_the_segments_it_missed_stands() -> None:
+    """I16: their arrival says nothing, so they are told by what was before; no later one may come before them."""
+    line = Line(Learned())
+    line.restore(Ticks(0), Wall(T0, 577.0, "arrival"), None)
+    line.observe(seen(1))
+    line.observe(seen(2))
+    assert [published(line, index).wall - T0 for index in (1, 2)] == [2, 4]
+    line.observe(seen(3, arrival=T0 + 4))
+    assert [published(line, index).wall - T0 for index in (1, 2)] == [2, 4]
+    assert published(line, 3).wall - T0 == pytest.approx(4.25)
+
+
 def test_a_date_is_published_as_it_is_written() -> None:
     line = Line(Learned())
     for index, rounding_s in enumerate([0.0, 0.0004, -0.0004, 0.0003]):

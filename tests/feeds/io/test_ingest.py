@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,25 @@ FIXTURES = Path(__file__).parents[3] / "fixtures" / "out"
 
 
 class BadDisk(Journal):
-    """A journal whose disk refuses some entries at first."""
+    """A journal whose disk refuses some entries, and some timings, at first."""
 
     refusals = 0
+    timing_refusals = 0
+
+    def await_timings(self, count: int) -> None:
+        self.n_awaited, self.have_come = count, asyncio.Event()
+
+    async def append_timing(
+        self, stream: str, n: int, timing: SegmentTiming, state: Mapping[str, Any] | None = None
+    ) -> None:
+        if self.timing_refusals:
+            self.timing_refusals -= 1
+            raise JournalError("no space left")
+        await super().append_timing(stream, n, timing, state)
+        if hasattr(self, "n_awaited"):
+            self.n_awaited -= 1
+            if not self.n_awaited:
+                self.have_come.set()
 
     async def seal(
         self, stream: str, entries: Sequence[SealedRow], *, kept: Sequence[Kept] = (), settled: Sequence[int] = ()
@@ -202,6 +218,37 @@ async def test_a_full_disk_delays_entries_but_never_video(
     assert [first.o, second.o] == [0, 1]
     kinds = [type(record) for record in desk.seen]
     assert kinds.index(ReleaseMark) < kinds.index(Entry)
+
+
+async def test_a_timing_that_the_disk_refused_is_written_again(
+    journal: Journal, demuxer: Demuxer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment that the disk does not know would be missing after a restart, and cues behind it would come early."""
+    monkeypatch.setattr(module, "DISK_RETRY_S", 0.001)
+    assert isinstance(journal, BadDisk)
+    journal.timing_refusals = 5
+    journal.await_timings(10)
+    async with running(Desk(FIXTURES / "plain", journal, demuxer)) as desk:
+        timings = await desk.until(SegmentTiming, 10)
+        await journal.have_come.wait()
+        record = await journal.load("game", since_wall=0.0)
+    assert [stored.timing for stored in record.timings] == timings
+    assert [stored.n for stored in record.timings] == list(range(10))
+
+
+async def test_a_timeline_that_is_on_no_disk_is_not_numbered_again(journal: Journal, demuxer: Demuxer) -> None:
+    """Killed while the disk was full: a cursor from before would otherwise mean another picture."""
+    assert isinstance(journal, BadDisk)
+    journal.timing_refusals = 1_000_000
+    lives = []
+    for _ in range(3):
+        async with running(Desk(FIXTURES / "discontinuity", journal, demuxer)) as desk:
+            timings = await desk.until(SegmentTiming, len(list((FIXTURES / "discontinuity").glob("*.ts"))))
+            lives.append({timing.timeline for timing in timings})
+    assert len(lives[0]) > 1
+    assert lives[0].isdisjoint(lives[1])
+    assert lives[1].isdisjoint(lives[2])
+    assert max(lives[0]) < min(lives[1]) <= max(lives[1]) < min(lives[2])
 
 
 async def test_after_a_restart_the_log_and_the_timeline_go_on(journal: Journal, demuxer: Demuxer) -> None:

@@ -96,6 +96,8 @@ async def test_a_stream_comes_back_as_it_was(tmp_path: Path) -> None:
         await journal.reserve("game", 1000)
         await journal.reserve("game", 2000)
         await journal.reserve("game", 1500)
+        await journal.reserve_timelines("game", 1000)
+        await journal.reserve_timelines("game", 500)
         await journal.save_state("game", {"last": [0, 7]})
         await journal.seal("game", rows[:2])
         await journal.seal("game", rows[2:])
@@ -112,6 +114,7 @@ async def test_a_stream_comes_back_as_it_was(tmp_path: Path) -> None:
             [StoredTiming(0, timing(5), {"end": 9}), StoredTiming(1, timing(6), None)],
             [StoredMark(0, mark(5))],
             [],
+            reserved_timeline=1000,
         )
         assert [row.entry.o for row in (await journal.load("other", since_wall=0)).entries] == [0]
 
