@@ -69,6 +69,7 @@ class Window:
         self._waiting: dict[SegmentKey, Block] = {}
         self._shifts: dict[int, tuple[int, int]] = {}
         self._timelines: dict[SegmentKey, int] = {}
+        self._named: dict[SegmentKey, str] = {}
         self._unmatched: list[SegmentTiming] = []
         self._marks: list[ReleaseMark] = []
         self.late = Histogram(LATE_BOUNDS_S)
@@ -142,10 +143,14 @@ class Window:
         self._marks.clear()
         self._unmatched.clear()
         self._timelines.clear()
+        self._named.clear()
 
     def on_timing(self, timing: SegmentTiming) -> None:
         """Learn from feeds which number a segment has, and on which timeline it lies."""
         self._timelines[timing.key] = timing.timeline
+        self._named[timing.key] = timing.uri
+        if len(self._named) > MAX_REMEMBERED_TIMINGS:
+            del self._named[next(iter(self._named))]
         if self.listing.find(timing.key) is not None:
             return
         generation, msn = self._shifts.get(timing.generation, (0, 0))
@@ -196,7 +201,7 @@ class Window:
         unmarked = self._oldest_unmarked()
         while unmarked is not None and unmarked.seen_at + self.patience_s <= now:
             key = self._key_of(unmarked)
-            self._open_through(key)
+            self._open_through(key, whatever=True)
             self.unsynchronised += 1
             opened.append(Opened(self._stream, key.generation, key.msn, None, None, now))
             unmarked = self._oldest_unmarked()
@@ -242,18 +247,24 @@ class Window:
             return None
         return block
 
-    def _open_through(self, key: SegmentKey) -> None:
+    def _open_through(self, key: SegmentKey, *, whatever: bool = False) -> None:
         for own in list(self._waiting):
             block = self._waiting[own]
             real = self._key_of(block)
             if real > key:
                 break
+            if self._is_another(block, real) and not whatever:
+                continue  # Of what feeds means no copy has ever shown us anything: the mark is not for this one.
             del self._waiting[own]
             self.opened_end = block.place.end
             last = self.listing.last
             if last is not None and (real <= last.key or real.msn <= last.key.msn):
                 continue  # Numbered by ourselves while feeds was gone, and listed since.
             self._list(block, real)
+
+    def _is_another(self, block: Block, key: SegmentKey) -> bool:
+        uri = self._named.get(key)
+        return uri is not None and not is_same_segment(uri, block.ref, block.segment.uri)
 
     def _list(self, block: Block, key: SegmentKey) -> None:
         discontinuity = block.segment.discontinuity

@@ -52,13 +52,17 @@ class Repeats:
         self._running: dict[tuple[str, str], asyncio.Event] = {}
 
     @classmethod
-    async def open(cls, path: Path) -> Self:
+    async def open(cls, path: Path, *, commits: type[GroupCommit] = GroupCommit) -> Self:
         """Open or make the file, readable by its owner only.
+
+        Args:
+            path: the SQLite file; its folder is made where it is absent.
+            commits: what runs its work: a thread, unless somebody has another place for it.
 
         Raises:
             JournalError: it is damaged, held by another process, or cannot be written.
         """
-        return cls(await GroupCommit.open(path, schema=_SCHEMA, version=_VERSION))
+        return cls(await commits.open(path, schema=_SCHEMA, version=_VERSION))
 
     @property
     def writes(self) -> GroupCommit:

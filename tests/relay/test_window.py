@@ -217,6 +217,22 @@ def test_a_rewound_origin_goes_on_under_new_numbers() -> None:
     assert "#EXT-X-DISCONTINUITY\n#EXTINF:2.0,\nmain/1-93.ts" in (relay.window.text() or "")
 
 
+def test_a_mark_opens_nothing_that_feeds_calls_otherwise() -> None:
+    """The origin began anew twice between two of our copies: the numbers we give ourselves are those of the first."""
+    relay = Relay(max_hold_s=15.0)
+    relay.copy(["a.ts"], first=50)
+    relay.time(50, "a.ts")
+    relay.mark(50)
+    relay.time(51, "b.ts", generation=1)
+    relay.time(52, "c.ts", generation=1)
+    relay.copy(["d.ts"], first=0)
+    assert relay.mark(51, generation=1)[0].key == SegmentKey(1, 51)
+    assert relay.names() == ["0-50.ts"]
+    relay.time(53, "d.ts", generation=2)
+    relay.mark(53, generation=2)
+    assert relay.names() == ["2-53.ts"]
+
+
 def test_a_list_does_not_span_what_was_never_seen() -> None:
     relay = Relay()
     relay.copy(["a.ts", "b.ts"], first=0)
