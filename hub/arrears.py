@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hub.cohort import CHUNK
 from hub.cursor import read_cursor
+from hub.ledger import merged
 from hub.snapshot import ABOVE_ANY_FLOOR, Batch, Message, batches
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Arrears:
             return "filter_changed"
         if not self._backlog.covers(told.cursor):
             return "window_exceeded"
-        subscriber.behind = told.cursor
+        subscriber.behind = subscriber.known = told.cursor
         subscriber.ahead = max(told.cursor.upto, opened)
         # One by one: safety is held by no floor, and joins no batch of what is.
         subscriber.owed = deque(Batch((each,), ABOVE_ANY_FLOOR) for each in self._backlog.safety_after(told.cursor.o))
@@ -62,7 +63,9 @@ class Arrears:
         subscriber.behind, subscriber.target = cohort.told, cohort.cursor
         subscriber.place = (cohort.cursor.upto, cohort.cursor.seen)
         subscriber.based = False
-        subscriber.ahead = None
+        subscriber.ahead = subscriber.known = None
+        if not cohort.shared:
+            cohort.known = None
         pieces = cohort.snapshot_for(subscriber, self.epoch or "", self._piece_bytes, base)
         subscriber.owed = deque((*pieces, *batches(cohort.waiting(subscriber))))
 
@@ -80,7 +83,8 @@ class Arrears:
         subscriber.behind = delivery.before if delivery is not None else cohort.told
         subscriber.owed = deque()
         if len(entries) + len(waiting) <= CHUNK:
-            subscriber.owed.extend((*batches(entries), *batches(waiting)))
+            # In the order of (due, o): what waited to be conflated may be due before what is due now.
+            subscriber.owed.extend(batches(merged(list(entries), waiting)))
             subscriber.target = cohort.cursor
             subscriber.place = (cohort.cursor.upto, cohort.cursor.seen)
 

@@ -88,6 +88,9 @@ class Cohort:
         self.cursor: Cursor = NOTHING_SENT
         self.is_due_sooner = False
         """Whether the last entries changed `next_instant`."""
+        self.known: Cursor | None = None
+        """What the one subscriber of a cohort of one was sent elsewhere before it resumed here, perhaps beyond the
+        frontier: that is not sent again, or something older would come after something newer."""
         self.moved_at: float | None = None
         """When its stream last brought it to its frontier, in bus time; None if that may have moved otherwise since."""
         self._heard = -1
@@ -162,7 +165,11 @@ class Cohort:
         # What came since the cursor was taken was looked at as it came: only what waited is owed.
         had = cursor._replace(seen=max(cursor.seen, self._heard))
         facts, prices = self._backlog.owed_apart(had, frontier)
+        if self.known is not None:
+            facts, prices = self._unknown(facts), self._unknown(prices)
         highest = max(map(_offset, chain(facts, prices)), default=-1)
+        if self.known is not None and frontier >= self.known.upto:
+            highest = max(highest, self.known.o)
         self.cursor = Cursor(max(cursor.o, highest), frontier, self._backlog.head)
         return self._send(facts, prices, before, now, since)
 
@@ -216,7 +223,7 @@ class Cohort:
     def _chunk(
         self, since: Cursor, place: Place | None, wanted: Filter, target: Cursor
     ) -> tuple[Place | None, list[Batch]]:
-        owed = self._backlog.owed(since, target.upto)
+        owed = self._unknown(self._backlog.owed(since, target.upto))
         if place is not None:
             owed = [entry for entry in owed if place_of(entry) > place]
         owed = [entry for entry in owed if entry.o <= target.seen][:CHUNK]
@@ -292,12 +299,20 @@ class Cohort:
         self.cursor = Cursor(-1, self.cursor.upto, -1)
         self.moved_at = None
         self._heard = -1
+        self.known = None
         self._states.clear()
         self._chunks.clear()
         self._snapshots.clear()
         self._prices.forget()
 
     # Within.
+
+    def _unknown(self, owed: list[Entry]) -> list[Entry]:
+        """Leave out what was sent before the resume."""
+        known = self.known
+        if known is None:
+            return owed
+        return [entry for entry in owed if entry.o > known.o or (entry.due is not None and entry.due >= known.upto)]
 
     def _choose(self, owed: list[Entry], frontier: MediaTime) -> list[Entry]:
         """Leave out what counts as sent because it is superseded or below its floor."""

@@ -148,6 +148,8 @@ class Stream:
         self.subscribers[subscriber.number] = subscriber
         why = self._arrears.resume(subscriber, cur, self._edge.upto) if cur is not None else None
         self.joins[why or ("new" if cur is None else "resumed")] += 1
+        if cur is not None and why is None and not cohort.shared:
+            cohort.known = subscriber.known
         if cur is None or why is not None:
             self._arrears.tell_state(subscriber, cohort, self._cohorts.base_for(cohort, now))
         self._cohorts.schedule(cohort)
@@ -288,10 +290,15 @@ class Stream:
 
     def cursor_of(self, subscriber: Subscriber) -> Cursor | None:
         """Return what a subscriber has been sent; None if it is not subscribed or its snapshot is on its way."""
-        if subscriber.behind is not None:
-            return subscriber.behind if subscriber.based else None
         cohort = self._cohorts.get(subscriber.cohort)
-        return cohort.told if cohort is not None else None
+        if subscriber.behind is not None:
+            told = subscriber.behind if subscriber.based else None
+        else:
+            told = cohort.told if cohort is not None else None
+        if told is not None and subscriber.known is not None and told.upto < subscriber.known.upto:
+            # What it has from before lies further ahead, and is no less sent for that.
+            return subscriber.known
+        return told
 
     def frontier_of(self, subscriber: Subscriber) -> MediaTime:
         """Return how far what a subscriber is sent may reach."""
@@ -340,7 +347,7 @@ class Stream:
         self.fall_behind(subscriber)
         kept = self._cohorts[subscriber.cohort]
         cohort = self._cohorts.found(clock, subscriber.conflate_ms)
-        cohort.cursor = kept.cursor
+        cohort.cursor, cohort.known = kept.cursor, subscriber.known
         self._part(subscriber)
         subscriber.cohort = cohort.number
         self._cohorts.advance(cohort, now)
@@ -352,7 +359,7 @@ class Stream:
             shared.clock.honest = VodClock(self._edge, self._path, now)
             return
         cohort = self._cohorts.found(VodClock(self._edge, self._path, now), subscriber.conflate_ms)
-        cohort.cursor = shared.cursor
+        cohort.cursor, cohort.known = shared.cursor, subscriber.known
         shared.remove(subscriber)
         subscriber.cohort = cohort.number
         if subscriber.behind is None:

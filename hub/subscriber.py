@@ -121,6 +121,7 @@ class Subscriber:
         "hash_at",
         "heartbeat_at",
         "heartbeat_s",
+        "known",
         "lead_ms",
         "may_wager",
         "missed_pings",
@@ -183,6 +184,8 @@ class Subscriber:
         self.based = True
         # How far it had come elsewhere, before it came here: it knows more than those it stands with.
         self.ahead: MediaTime | None = None
+        # What it said to have been sent there.
+        self.known: Cursor | None = None
         self.paused_at: float | None = None
         self.buffer_mark = 0
         # Time limits
@@ -223,7 +226,7 @@ class Subscriber:
     def start_over(self) -> None:
         """Leave the subscription; the connection stays."""
         self.cohort = -1
-        self.ahead = None
+        self.ahead = self.known = None
         self.catch_up()
         self.told_may_wager = None
 

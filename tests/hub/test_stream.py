@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hub.cursor import cursor_text
 from hub.settings import HubSettings
 from hub.snapshot import Batch, Message
 from hub.stream import Stream
@@ -208,6 +209,37 @@ def test_a_vod_viewer_gets_everything_in_time() -> None:
     assert stage.got[late.number] == [0, 1]
     stage.stream.leave(late)
     assert stage.stream.cursor_of(late) is None
+
+
+def test_who_resumes_a_recording_is_not_sent_again_what_it_had() -> None:
+    """It plays from the first segment again; its cursor lies further on, and stays there."""
+    stage = Stage()
+    stage.stream.set_epoch("e")
+    stage.stream.set_state(state(live=False, ended=True, last=1), 0)
+    stage.open(0, 0)
+    stage.open(1, 0)
+    for o, when_s in enumerate([0.5, 1.5, 2.5]):
+        stage.add(entry(o, at(when_s)), 0)
+    one = stage.join(now=0, mode="viewer")
+    stage.stream.timer(2)
+    stage.flush()
+    had = stage.stream.cursor_of(one)
+    assert had is not None
+    assert stage.got[one.number] == [0, 1]
+    stage.stream.leave(one)
+    stage.add(entry(3, at(1.0)), 2)
+    again = stage.join(now=2, mode="viewer", cur=cursor_text("e", had, one.wish))
+    assert stage.stream.cursor_of(again) == had._replace(seen=had.o)
+    stage.stream.timer(3.2)
+    stage.flush()
+    assert stage.got[again.number] == [3]
+    assert stage.stream.cursor_of(again) == had._replace(seen=had.o)
+    stage.stream.timer(5)
+    stage.flush()
+    assert stage.got[again.number] == [3, 2]
+    told = stage.stream.cursor_of(again)
+    assert told is not None
+    assert told.upto > had.upto
 
 
 def test_what_waits_is_due_at_the_end() -> None:
