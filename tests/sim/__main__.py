@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 
 from tests.sim.world import Result, simulate
 
@@ -25,6 +26,7 @@ def main() -> int:
         result = simulate(options.seed)
         report(result)
         print(f"{result.deliveries} deliveries, {result.lines} lines of trace, hash {result.digest}")
+        print(totals(result.counts))
         return int(result.violation is not None)
     first, _, last = options.seeds.partition("-")
     seeds = range(int(first), int(last or first) + 1)
@@ -35,18 +37,20 @@ def main() -> int:
 
 def in_turn(seeds: range, *, digest: bool, brief: bool) -> int:
     """Run seeds one after the other, up to the first that does not hold."""
-    deliveries, began = 0, time.process_time()
+    deliveries, began, counts = 0, time.process_time(), Counter[str]()
     # What has been imported stays: whoever looks for garbage between two seeds need not look at it.
     gc.freeze()
     for seed in seeds:
         result = simulate(seed)
         deliveries += result.deliveries
+        counts += result.counts
         if digest:
             print(f"{seed} {result.digest}")
         if result.violation is not None:
             report(result, brief=brief)
             return 1
     took_s = time.process_time() - began
+    print(totals(counts))
     print(f"seeds {seeds[0]}-{seeds[-1]} held: {deliveries} deliveries, {took_s:.1f} s of CPU")
     return 0
 
@@ -69,10 +73,19 @@ def in_parallel(seeds: range, jobs: int) -> int:
     for text in failed:
         print(text)
     deliveries = sum(int(found) for text in said for found in re.findall(r"(\d+) deliveries", text))
+    counts = Counter[str]()
+    for text in said:
+        counts.update({name: int(count) for name, count in re.findall(r"^  (\S.*?) +(\d+)$", text, re.MULTILINE)})
+    print(totals(counts))
     took_s = time.perf_counter() - began
     outcome = "NOT all held" if failed else "all held"
     print(f"seeds {seeds[0]}-{seeds[-1]}: {outcome}, {deliveries} deliveries, {took_s:.1f} s, {len(parts)} processes")
     return int(bool(failed))
+
+
+def totals(counts: Counter[str]) -> str:
+    """Return what happened how often, a line each."""
+    return "\n".join(f"  {name:40}{counts[name]:>10}" for name in sorted(counts))
 
 
 def report(result: Result, *, brief: bool = False) -> None:

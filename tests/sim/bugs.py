@@ -51,8 +51,8 @@ BUGS = (
     ),
     Bug(
         "cues-sealed-after-the-mark", "feeds/io/ingest.py",
-        "self._journal.append_timing(self.stream, n, timed.timing, timed.state), self.log.seal())",
-        "self._journal.append_timing(self.stream, n, timed.timing, timed.state))",
+        "self._reserve_timelines(timed.timing.timeline), self.log.seal())",
+        "self._reserve_timelines(timed.timing.timeline))",
     ),
     Bug("safety-moves-the-cursor", "hub/stream.py", "if entry.o == self._backlog.through:", "if True:"),
     Bug(
@@ -79,7 +79,8 @@ BUGS = (
         _ON_THE_BUS + _ON_DISK + _COUNTED,
     ),
     Bug(
-        "timeline-not-persisted", "feeds/stream.py", '"tracker": tracker.as_json() if tracker and not found.older else',
+        "timeline-not-persisted", "feeds/stream.py",
+        '"tracker": tracker.as_json() if tracker and tracker.end == placed.end else',
         '"tracker": None if tracker else',
     ),
     Bug(
@@ -120,11 +121,48 @@ BUGS = (
     ),
     Bug("opened-before-its-time", "relay/window.py", "self._marks[0].at <= now and ", ""),
     Bug(
+        "playhead-not-clamped", "hub/playhead.py",
+        "min(shown_at(self._edge, self._path, ahead), allowed))", "shown_at(self._edge, self._path, ahead))",
+    ),
+    Bug(
+        "a-lie-is-believed", "hub/playhead.py", "allowed = self.honest.frontier(now) if limit is None else limit",
+        "allowed = END if limit is None else limit",
+    ),
+    Bug("a-third-counts-as-served", "relay/served.py", "if 2 * (stop - start) >= length:",
+        "if 4 * (stop - start) >= length:",
+    ),
+    Bug("silent-viewer-ahead", "hub/frontier.py", "HOLD_BACK_TARGET_DURATIONS = 3", "HOLD_BACK_TARGET_DURATIONS = 2"),
+    Bug(
+        "recording-runs-ahead", "hub/frontier.py", "self._t, self._x = now, self._path.begin_x",
+        "self._x = self._path.begin_x + self._edge.target_ticks // 4\n            self._t = now",
+    ),
+    Bug(
+        "resumed-recording-goes-back", "hub/stream.py",
+        "if told is not None and subscriber.known is not None and told.upto < subscriber.known.upto:", "if False:",
+    ),
+    Bug(
+        "revoked-body-goes-on", "relay/io/flights.py", 'self._cut(self._grants.find(subject), "revoked")',
+        'self._cut([], "revoked")',
+    ),
+    Bug(
+        "revoked-socket-not-cut", "hub/io/driver.py",
+        "patience_s = self.settings.cut_after_s if subscriber.revoked else self.settings.close_timeout_s",
+        "patience_s = self.settings.close_timeout_s",
+    ),
+    Bug(
+        "revocation-lost-in-a-restart", "relay/io/revocation_desk.py",
+        "while changes := await self._store.changes(after, REFILL_STEP):",
+        "while changes := (await self._store.changes(after, REFILL_STEP))[1:]:",
+    ),
+    Bug("undone-and-still-revoked", "kernel/revocation.py", "changed = table.remove(value)",
+        "changed = bool(table.until(value))",
+    ),
+    Bug(
         "hidden-source-shown", "hub/subscriber.py",
         'return not self.hidden or cue.id.partition(":")[0] not in self.hidden', "return True",
     ),
     Bug(
-        "old-copy-taken-for-a-rewind", "kernel/follow.py", "if self._former and self._is_former(listed, refs, now):",
+        "old-copy-taken-for-a-rewind", "kernel/follow.py", "if self._former and self._is_former(playlist, refs, now):",
         "if False:",
     ),
     Bug(
@@ -140,6 +178,29 @@ BUGS = (
         "missed-segments-not-counted", "feeds/stream.py",
         "self._unread_s += self._missed_s(found.key) + found.segment.duration_s",
         "self._unread_s += found.segment.duration_s",
+    ),
+    Bug(
+        "utc-told-and-not-published", "feeds/utc_line.py", "                self.published.add(seen.start, between)\n",
+        "                pass\n",
+    ),
+    Bug(
+        "missed-segments-hide-an-old-copy", "kernel/follow.py", "return n_known > 0 and now - self",
+        "return False and now - self",
+    ),
+    Bug(
+        "mark-opens-another-segment", "relay/window.py", "if self._is_another(block, real) and not whatever:",
+        "if False:",
+    ),
+    Bug(
+        "timing-refused-and-forgotten", "feeds/io/ingest.py", "            self._is_unkept.set()\n            raise\n",
+        "            raise\n",
+    ),
+    Bug(
+        "timelines-numbered-again", "feeds/io/ingest.py", "self.feed.first_timeline = record.reserved_timeline",
+        "self.feed.first_timeline = 0",
+    ),
+    Bug(
+        "put-back-and-not-found-out", "feeds/io/journal.py", " or seen.ver > known.ver", "",
     ),
 )  # fmt: skip
 """Those at the end were real: the simulator found them."""

@@ -41,6 +41,10 @@ class Disk:
         self._copy = folder / "copy"
         self._users: list[InLoopCommit] = []
 
+    def beside(self, name: str) -> Path:
+        """Return where another file of the process lies."""
+        return self.path.with_name(f"{name}.sqlite")
+
     def commit_class(self) -> type[GroupCommit]:
         """Return the class to be handed to `Journal.open`."""
         return type("InLoopCommit", (InLoopCommit,), {"disk": self})

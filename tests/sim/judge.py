@@ -6,23 +6,27 @@ Each rule names the invariant it stands for. The first violation ends the simula
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hub.cursor import read_cursor
 from kernel.bus import (
     entries_topic,
     epoch_signal,
     feeds_signal,
     marks_topic,
     opened_signal,
+    revocations_topic,
     safety_topic,
     state_signal,
     timings_topic,
 )
 from kernel.feed_state import Health
 from kernel.pts import TICKS_PER_S, WRAP
-from tests.sim.record import NOWHERE, Conn, Log, Record, decoded, frames_in
+from tests.sim import sights
+from tests.sim.answers import REVOKED_S, Answers
+from tests.sim.course import NOWHERE, Silence
+from tests.sim.record import Conn, Log, Record, decoded, frames_in
 from tests.sim.trace import ViolationError
 
 if TYPE_CHECKING:
@@ -64,6 +68,8 @@ class Judge:
         self.records: dict[str, Record] = {}
         self.conns: dict[int, Conn] = {}
         self.deliveries = 0
+        self.counts: Counter[str] = Counter()
+        self.processes = 0
         self.violation: str | None = None
         self.failed = loop.create_future()
         self.busy_until = 0.0
@@ -74,8 +80,19 @@ class Judge:
         """Until when a process or a disk was of no use."""
         self._shapes: dict[tuple[str, int, int], int] = {}
         self._timelines: dict[tuple[str, int], int] = {}
+        self._lost: set[tuple[str, int]] = set()
+        self.full: list[tuple[float, float]] = []
+        """When the disk was full."""
         self._walls: dict[tuple[str, int], list[tuple[int, float]]] = {}
+        self.disk_may_take_s = 0.5
+        """From when a message is acknowledged until what it says is on disk and on the bus."""
         self.healthy: frozenset[str] = frozenset()
+        self.answers = Answers(self)
+        self.now = loop.time
+
+    def note(self, text: str) -> None:
+        """Write down what happens."""
+        self._trace(text)
 
     def fail(self, invariant: str, text: str) -> None:
         """Note a violation; the first one counts."""
@@ -90,10 +107,12 @@ class Judge:
     def watch(self, bus: Bus, event_id: str, is_alive: Callable[[], bool], *, auto_hold: bool) -> None:
         """Follow a showing on the bus of a new process; call it before anybody else listens."""
         record = self.records.setdefault(event_id, Record(event_id))
-        record.opened = record.last_mark = None
+        record.opened = record.last_mark = record.begun_at = None
         record.auto_hold, record.media_s = auto_hold, 0.0
         record.state = None
         record.down.clear()
+        record.served.clear()
+        record.told_timings.clear()
 
         def while_alive(call: Callable[..., None]) -> Callable[..., None]:
             return lambda *said: call(record, *said) if is_alive() else None
@@ -107,6 +126,11 @@ class Judge:
         bus.subscribe(marks_topic(event_id), while_alive(self._on_mark))
         bus.listen(opened_signal(event_id), while_alive(self._on_opened))
 
+    def watch_grants(self, bus: Bus, is_alive: Callable[[], bool]) -> None:
+        """Follow the revocations on the bus of a new process; call it before anybody else listens."""
+        self.processes += 1
+        self.answers.watch(bus, revocations_topic(), is_alive)
+
     def put_back(self) -> None:
         """Forget what the journal, put back from an older copy, knows nothing of."""
         for record in self.records.values():
@@ -114,15 +138,38 @@ class Judge:
             record.openings.clear()
             record.marks.clear()
             record.upto, record.key = NOWHERE, None
-        for known in (self._shapes, self._timelines, self._walls):
+            record.forget_sights()
+        for known in (self._shapes, self._timelines, self._walls, self._lost):
             known.clear()
 
     def restored(self, event_id: str) -> None:
         """Judge what a new process has put on its bus of the log as it was: all that anybody saw (I2, I4)."""
+        self._forget_lost(self.records[event_id])
         log = self.records[event_id].log
+        if any(entry.due is None and o not in log.told for o, entry in log.entries.items()):
+            # It does not wait for the disk. Its vendor was not answered, and says it again.
+            self.records[event_id].has_lost_safety = True
         missing = [o for o, entry in log.entries.items() if o not in log.told and entry.due is not None]
         if missing:
             self.fail("I4", f"{event_id}: {missing[:5]} were on the bus of epoch {log.epoch} and are in it no more")
+
+    def _forget_lost(self, record: Record) -> None:
+        """Forget the timings that are on no disk: the disk was full when they went out."""
+        n_known = len(record.timings)
+        for key in [key for key in record.timings if key not in record.told_timings]:
+            timing, at = record.timings.pop(key)
+            if not any(since <= at <= until for since, until in self.full):
+                self.fail("I4", f"{timing} was on the bus at {at} and is on no disk")
+            record.course.drop(key)
+            record.silence = Silence(record.course, record.silence.reached)
+        has_lost = len(record.timings) < n_known
+        for stream, timeline in self._timelines:
+            if stream == record.event_id:
+                walls = [(one.start, one.wall) for one, _ in record.timings.values() if one.timeline == timeline]
+                self._walls[stream, timeline] = [(start, wall) for start, wall in walls if wall is not None]
+                if has_lost:
+                    # A run of the encoder may go on under another number; none means another run.
+                    self._lost.add((stream, timeline))
 
     def _on_epoch(self, record: Record, epoch: str) -> None:
         self._trace(f"epoch {record.event_id} {epoch}")
@@ -131,6 +178,13 @@ class Judge:
 
     def _on_state(self, record: Record, state: StreamState) -> None:
         record.state = state
+        sights.play_on(record)
+        self._begin(record)
+
+    def _begin(self, record: Record) -> None:
+        """Take note of when a recording could be seen from its beginning."""
+        if record.begun_at is None and record.opened is not None and record.state is not None and record.state.begun:
+            record.begun_at = self._loop.time()
 
     def _on_feeds(self, record: Record, states: tuple[FeedState, ...]) -> None:
         now = self._loop.time()
@@ -146,15 +200,17 @@ class Judge:
         self._trace(
             f"timing {record.event_id} {timing.key} {timing.timeline} {timing.start} {timing.end} {timing.wall}"
         )
-        known = record.timings.get(timing.key)
+        known, at = record.timings.get(timing.key, (None, self._loop.time()))
         if known is not None and known != timing:
             self.fail("I4", f"{timing} was {known} before")
-        record.timings[timing.key] = timing
+        record.timings[timing.key] = timing, at
+        record.told_timings.add(timing.key)
+        record.course.lay(timing)
+        sights.play_on(record)
         made = self._made[timing.uri]
         self._on_timeline(record.event_id, timing, made)
         walls = self._walls.setdefault((record.event_id, timing.timeline), [])
-        # By arrival alone a late list steps back when the next ones come (docs/simulator.md names the seed).
-        if timing.wall is not None and timing.method != "arrival" and known is None:
+        if timing.wall is not None and known is None:
             for start, wall in walls[-8:]:
                 if (start < timing.start) is not (wall < timing.wall):
                     self.fail(
@@ -168,7 +224,12 @@ class Judge:
         if run != made.run:
             self.fail("I16", f"timeline {timing.timeline} holds segments of the encoder's runs {run} and {made.run}")
         for (stream, timeline), other in self._timelines.items():
-            if stream == event_id and other == made.run and timeline != timing.timeline:
+            if (
+                stream == event_id
+                and other == made.run
+                and timeline != timing.timeline
+                and (stream, timeline) not in self._lost
+            ):
                 self.fail("I16", f"the encoder's run {made.run} lies on timelines {timeline} and {timing.timeline}")
         offset = timing.start - made.start
         if offset % WRAP or self._shapes.setdefault((event_id, timing.timeline, 0), offset) != offset:
@@ -187,7 +248,7 @@ class Judge:
         self._trace(f"entry {record.event_id} {o} {entry.cue.id} {entry.cue.rev} {entry.cue.op.value} {entry.due}")
         fact = log.add(entry, now)
         if entry.cue.late_ms is not None:
-            self._is_rightly_late(entry, now - entry.cue.late_ms / 1000)
+            self._is_rightly_late(record, entry, now - entry.cue.late_ms / 1000)
         self._is_claimed(record, fact)
         if entry.due is None:
             self._loop.call_later(SAFETY_S, self._safety_is_out, record, o, now)
@@ -202,12 +263,14 @@ class Judge:
                 if fact.o <= o and (fact.due is None or fact.due < upto):
                     self.fail("I2", f"{conn.who} was told a cursor of {conn.cur}, and now comes {fact}")
 
-    def _is_rightly_late(self, entry: Entry, out_since: float) -> None:
+    def _is_rightly_late(self, record: Record, entry: Entry, out_since: float) -> None:
         """DESIGN 5.5: what was here in time is on the bus before the mark that lets its picture out."""
         taken_at = self.taken_at.get(entry.cue.id)
         if taken_at is None or entry.cue.rev != 1 or entry.cue.type != "play" or self.excused_until > taken_at:
             return
-        if taken_at < out_since - 0.5:
+        if record.begun_at is None or taken_at < record.begun_at:
+            return  # a start-up opens everything with its newest segment, and times the older ones behind it
+        if taken_at < out_since - self.disk_may_take_s:
             self.fail("late", f"{entry.cue.id} was taken in at {taken_at}, its picture was out at {out_since}")
 
     def _on_mark(self, record: Record, _: int, mark: ReleaseMark) -> None:
@@ -215,7 +278,7 @@ class Judge:
         last = record.last_mark
         if last is not None and mark.at < last.at:
             self.fail("I4", f"the mark of {mark.key} is due at {mark.at}, before that of {last.key} at {last.at}")
-        timing = record.timings.get(mark.key)
+        timing = record.timings[mark.key][0] if mark.key in record.timings else None
         if timing is not None and record.auto_hold:
             # DESIGN 6: a learned hold begins at nothing and changes by at most a twentieth of media time.
             record.media_s += (timing.end - timing.start) / TICKS_PER_S
@@ -235,6 +298,8 @@ class Judge:
             record.openings.append((now, record.upto))
         record.opened = opened
         was, record.key = record.key, opened.key if record.key is None else max(record.key, opened.key)
+        sights.opened(record, opened)
+        self._begin(record)
         if was != record.key:
             self._loop.call_later(PROMPT_S, self._all_out, record, record.log, now)
         state = record.state
@@ -249,14 +314,18 @@ class Judge:
         conn = self.conns[number] = Conn(number, transport.link.who, transport, self._loop.time())
         transport.tap = partial(self._written, conn)
         transport.gone = partial(self._gone, conn)
+        self.answers.accepted(conn, transport.link.client)
 
     def _gone(self, conn: Conn) -> None:
         conn.alive = False
+        if conn.mode == "viewer":
+            sights.upto(conn, self.records[conn.event_id], self._loop.time())
         self.conns.pop(conn.number, None)
 
     def _written(self, conn: Conn, data: bytes) -> None:
         if not conn.is_socket:
             if not data.startswith(b"HTTP/1.1 101"):
+                self.answers.answered(conn, data)
                 return
             conn.is_socket = True
             # The first frames may stand in the same packet.
@@ -283,32 +352,41 @@ class Judge:
 
     def _frame(self, conn: Conn, frame: Any, flush: list[tuple[Any, int, str]]) -> None:
         now, op = self._loop.time(), frame["op"]
-        if op in ("hb", "sub") and frame["cur"] is not None:
-            told = read_cursor(frame["cur"])
-            conn.cur = None if told is None else (told.cursor.o, (told.cursor.upto.timeline, told.cursor.upto.pts))
         if op == "cue":
             self._cue(conn, frame, flush)
         elif op == "hello":
-            conn.event_id, conn.epoch = frame["event_id"], frame["epoch"]
+            conn.event_id, conn.epoch, conn.greeted_at = frame["event_id"], frame["epoch"], now
         elif op == "sub":
             conn.mode, conn.wish, conn.epoch = frame["mode"], frame, frame["epoch"]
-            conn.subscribed = now
+            if conn.subscribed is None:
+                conn.watches_since = now
+            conn.subscribed, conn.goes_by_reports = now, False
         elif op == "snap":
             self._snapshot(conn, frame["state"])
-        elif op == "unsub":
-            conn.subscribed = None
+        elif op == "pong" and str(frame["t"]).startswith(sights.PONG):
+            number = int(frame["t"].removeprefix(sights.PONG))
+            sights.acknowledged(conn, self.records[conn.event_id], number, now)
         elif op == "hb":
-            conn.may_wager = frame["may_wager"]
-            if frame["sent"] != conn.sent:
-                self.fail("hb", f"{conn.who} is told that {frame['sent']} cues were sent, it was {conn.sent}")
-            if conn.may_wager and self.records[conn.event_id].down:
-                self.fail("I7", f"{conn.who} may wager while {self.records[conn.event_id].down} are down")
+            self._heartbeat(conn, frame)
         elif op == "bye":
+            self.answers.dismissed(conn, frame["code"])
+        if conn.event_id and op in ("hb", "sub", "bye", "unsub", "resync"):
+            for invariant, text in sights.goes_on(conn, self.records[conn.event_id], frame, now):
+                self.fail(invariant, text)
+        if op in ("bye", "unsub"):
             conn.subscribed = None
+
+    def _heartbeat(self, conn: Conn, frame: Any) -> None:
+        conn.may_wager = frame["may_wager"]
+        if frame["sent"] != conn.sent:
+            self.fail("hb", f"{conn.who} is told that {frame['sent']} cues were sent, it was {conn.sent}")
+        if conn.may_wager and self.records[conn.event_id].down:
+            self.fail("I7", f"{conn.who} may wager while {self.records[conn.event_id].down} are down")
 
     def _cue(self, conn: Conn, cue: Any, flush: list[tuple[Any, int, str]]) -> None:
         """I1, I4, I13: it is in the log, it is due, and its recipient may see it."""
         self.deliveries += 1
+        self.counts[f"cue {cue['cls']}"] += 1
         conn.sent += 1
         record = self.records[conn.event_id]
         o = cue["o"]
@@ -322,18 +400,24 @@ class Judge:
         if fact.due is None:
             return
         flush.append((fact.due, o, fact.id))
-        if conn.mode != "realtime" and not fact.due < record.frontier():
-            self.fail("I1", f"{conn.who} was sent {o}, due {fact.due}, when {record.frontier()} was open")
+        frontier = sights.frontier(conn, record, self._loop.time())
+        if not fact.due < frontier:
+            said = f"{conn.who} ({conn.mode}) was sent {o}, due {fact.due}"
+            self.fail("I1", f"{said}, when it might see {frontier} and {record.frontier()} was open")
+        since = self.answers.since(conn)
+        if since is not None and self._loop.time() > since + REVOKED_S and self.busy_until < since:
+            self.fail("I9", f"{conn.who} was sent {o}, revoked since {since}")
 
     def _snapshot(self, conn: Conn, state: Any) -> None:
         """I1: a snapshot tells nothing that a cue would not."""
         record = self.records[conn.event_id]
+        frontier = sights.frontier(conn, record, self._loop.time())
         claims = [claim[2] for slot in state.get("claims", {}).values() for claim in slot]
         told = [o for name in ("markets", "prices") for _, o, _ in state.get(name, {}).values()]
         for o in (*claims, *told):
             fact = record.log.facts.get(o)
-            if conn.mode != "realtime" and (fact is None or fact.due is None or not fact.due < record.frontier()):
-                self.fail("I1", f"{conn.who} was sent a snapshot with {fact} when {record.frontier()} was open")
+            if conn.mode != "realtime" and (fact is None or fact.due is None or not fact.due < frontier):
+                self.fail("I1", f"{conn.who} was sent a snapshot with {fact}, and may see {frontier}")
 
     # What must have happened by a time.
 

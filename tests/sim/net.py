@@ -51,7 +51,8 @@ class Net:
         self.weathers: dict[str, Weather] = {}
         self.links: dict[int, Link] = {}
         self._listening: dict[tuple[str, int], Listening] = {}
-        self._next_number = 0
+        self.opened = 0
+        """How many connections there were."""
         self._addresses: dict[str, int] = {}
 
     def weather(self, name: str) -> Weather:
@@ -86,7 +87,7 @@ class Net:
         listening = self._listening.get((host, port))
         if listening is None:
             raise ConnectionRefusedError(f"nobody listens at {host}:{port}")
-        number, self._next_number = self._next_number, self._next_number + 1
+        number, self.opened = self.opened, self.opened + 1
         link = self.links[number] = Link(self, number, who, weather)
         server, client = listening[0](), factory()
         listening[1](link.server)
@@ -146,6 +147,8 @@ class SimTransport(asyncio.Transport):
         self.link = link
         self.tap: Callable[[bytes], None] | None = None
         """Is given all that is written."""
+        self.landed: Callable[[bytes], None] | None = None
+        """Is given all that arrives, whether or not its protocol reads."""
         self.gone: Callable[[], None] | None = None
         """Is called when nothing can be written any more."""
         self.dead = False
@@ -331,6 +334,8 @@ class SimTransport(asyncio.Transport):
             piece = self._on_way.popleft()[1]
             refused = refused or piece is not None
             self.peer._arrived.append(piece)
+            if piece is not None and self.peer.landed is not None:
+                self.peer.landed(piece)
         if self._on_way:
             self._timer = self._loop.call_at(self._on_way[0][0], self._arrive)
         if self.peer.dead and refused:

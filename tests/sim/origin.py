@@ -68,6 +68,9 @@ class EncoderPlan:
     late: float = 0.0
     broken: float = 0.0
     has_end: bool = False
+    is_live: bool = True
+    """Else everything is there from the start, with an end."""
+    body_bytes: int = 6 * PACKET_BYTES
 
 
 def encode(plan: EncoderPlan, dice: random.Random) -> list[Made]:
@@ -87,7 +90,7 @@ def encode(plan: EncoderPlan, dice: random.Random) -> list[Made]:
         listed_at = max(listed_at, wall + plan.segment_s + plan.latency_s + late_s)
         frames = plan.segment_s * TICKS_PER_S // FRAME_TICKS
         broken = dice.random() < plan.broken
-        body = _body(counter % WRAP, frames, run, broken=broken)
+        body = _body(counter % WRAP, frames, run, plan.body_bytes, broken=broken)
         made.append(
             Made(
                 f"r{run}-{msn}.ts",
@@ -106,9 +109,17 @@ def encode(plan: EncoderPlan, dice: random.Random) -> list[Made]:
     return made
 
 
-def _body(pts33: int, frames: int, run: int, *, broken: bool) -> bytes:
+def _body(pts33: int, frames: int, run: int, n_bytes: int, *, broken: bool) -> bytes:
     head = _HEAD.pack(SYNC, pts33, 0 if broken else frames, run)
-    return head.ljust(PACKET_BYTES, b"\xff") + bytes([SYNC]).ljust(PACKET_BYTES, b"\xff") * 5
+    return head.ljust(PACKET_BYTES, b"\xff") + bytes([SYNC]).ljust(PACKET_BYTES, b"\xff") * (
+        n_bytes // PACKET_BYTES - 1
+    )
+
+
+def head_of(body: bytes) -> tuple[int, int]:
+    """Return the 33-bit time of a segment's first picture, and how many there are."""
+    _, first, frames, _ = _HEAD.unpack_from(body)
+    return first, frames
 
 
 class InLoopDemuxer(Demuxer):
@@ -121,7 +132,7 @@ class InLoopDemuxer(Demuxer):
     async def measure(self, body: bytes) -> SegmentMedia:
         """Return the timing of a segment."""
         await asyncio.sleep(0.002 + self._dice.expovariate(200))
-        _, first, frames, _ = _HEAD.unpack_from(body)
+        first, frames = head_of(body)
         if not frames:
             raise MediaError("the segment is unreadable: there is nothing in it")
         # As FFmpeg gives them: of a segment that begins shortly before the wrap negative, otherwise as they stand.
@@ -145,8 +156,13 @@ class SimOrigin(HttpOrigin):
         self._wall = wall
         self.trouble = trouble
         self.dark_until = 0.0
+        self.lags_s = 0.0
+        """How old what a cache in between answers is, to one in three."""
         self.streams: dict[str, tuple[EncoderPlan, list[Made]]] = {}
         self.by_uri: dict[str, Made] = {}
+        self.spoilt = 0
+        """How many answers were errors, or older than the truth."""
+        self.smallest_bytes = 6 * PACKET_BYTES
 
     def add(self, name: str, plan: EncoderPlan, made: list[Made]) -> None:
         """Serve one more stream, at `http://origin/{name}/index.m3u8`."""
@@ -165,6 +181,7 @@ class SimOrigin(HttpOrigin):
         dice = self._dice
         await asyncio.sleep(0.003 + dice.expovariate(150))
         troubled = dice.random() < self.trouble
+        self.spoilt += troubled or self._loop.time() < self.dark_until
         if self._loop.time() < self.dark_until or (troubled and dice.random() < 0.3):
             await asyncio.sleep(dice.uniform(0.01, 1.0))
             raise OriginError(f"{url}: 503")
@@ -176,6 +193,8 @@ class SimOrigin(HttpOrigin):
             return Answer(url, made.body, "video/mp2t")
         # A cache in between may answer with what was true some time ago.
         age_s = dice.uniform(0.0, 3.0) if troubled else 0.0
+        if self.lags_s and dice.random() < 1 / 3:
+            age_s = self.lags_s
         body = self.playlist(name, self._wall() - age_s).encode()
         return known if known is not None and known.body == body else Answer(url, body, "application/x-mpegurl")
 
@@ -188,7 +207,7 @@ class SimOrigin(HttpOrigin):
         there = [one for one in every if one.listed_at <= wall]
         # What lies before the last rewind is gone.
         rewound = max((n for n in range(1, len(there)) if there[n].origin_msn <= there[n - 1].origin_msn), default=0)
-        listed = there[rewound:][-_LISTED:]
+        listed = there[rewound:][-_LISTED if plan.is_live else 0 :]
         if not listed:
             raise OriginError("nothing is there yet")
         lines = [

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from kernel.pts import TICKS_PER_S, WRAP
 from kernel.showings import Showing, Source
+from tests.sim.couch import MANNERS
 from tests.sim.origin import EncoderPlan
-from tests.sim.vendor import INTERVAL_S, Script, write
+from tests.sim.vendor import INTERVAL_S, Script, write, write_afterwards
 
 if TYPE_CHECKING:
     import random
@@ -35,7 +36,7 @@ WISHES: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Subscription:
-    """Who subscribes, to what, how, and when it comes."""
+    """Who subscribes, to what, how, and when it comes; with a player of that manner, if it has one."""
 
     name: str
     event_id: str
@@ -43,6 +44,8 @@ class Subscription:
     format: Format
     healthy: bool
     comes_at: float
+    manner: str | None = None
+    bytes_per_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class Plan:
     breaks: bool
     trouble: float
     disk_s: float
+    lags_s: float
     hub: dict[str, Any] = field(default_factory=dict)
     showings: dict[str, Showing] = field(default_factory=dict)
     encoders: dict[str, EncoderPlan] = field(default_factory=dict)
@@ -80,6 +84,7 @@ def make_plan(dice: random.Random) -> Plan:
         breaks=dice.random() < 0.5,
         trouble=dice.choice([0.0, 0.0, 0.1, 0.25]),
         disk_s=dice.choice([0.003, 0.003, 0.03, 0.1]),
+        lags_s=dice.choice([0.0, 0.0, 0.0, dice.uniform(1.0, 8.0)]),
     )
     if dice.random() < 0.3:
         # So small that ordinary deliveries take the ways of the extraordinary ones.
@@ -87,8 +92,13 @@ def make_plan(dice: random.Random) -> Plan:
     _add_showing(plan, dice, "game")
     if dice.random() < 0.15:
         _add_showing(plan, dice, "other")
+    if dice.random() < 0.2:
+        _add_recording(plan, dice, "film")
     _add_viewers(plan, dice)
+    _add_couches(plan, dice)
     _add_troubles(plan, dice)
+    _add_revocations(plan, dice)
+    plan.troubles.sort(key=lambda one: one.at)
     return plan
 
 
@@ -124,6 +134,7 @@ def _add_showing(plan: Plan, dice: random.Random, event_id: str) -> None:
         restarts=[(at, dice.random() < 0.5, dice.random() < 0.3) for at in restarts],
         late=dice.choice([0.0, 0.0, 0.1]),
         broken=dice.choice([0.0, 0.0, 0.04]),
+        body_bytes=dice.choice([1_128, 1_128, 1_128, 1_128, 600_000]),
     )
     plan.scripts[event_id] = write(
         dice,
@@ -135,15 +146,72 @@ def _add_showing(plan: Plan, dice: random.Random, event_id: str) -> None:
     )
 
 
+def _add_recording(plan: Plan, dice: random.Random, event_id: str) -> None:
+    """Add a game of yesterday: a complete list, and a vendor who tells what happened in it."""
+    segment_s, n_segments = dice.choice([1, 2]), dice.randrange(4, 9)
+    begins = T0 - 86_400
+    plan.showings[event_id] = Showing(
+        event_id,
+        f"http://origin/{event_id}/index.m3u8",
+        (
+            Source(f"{event_id}-stats", "lockstep", interval_s=INTERVAL_S),
+            Source(f"{event_id}-odds", "lockstep"),
+            Source(f"{event_id}-quant", "lockstep", audience="trading"),
+        ),
+        due_sigma=dice.choice([0.0, 1.0]),
+    )
+    ends = begins + segment_s * n_segments
+    restarts = [dice.uniform(begins + segment_s, ends)] if dice.random() < 0.4 else []
+    plan.encoders[event_id] = EncoderPlan(
+        begins,
+        ends,
+        segment_s=segment_s,
+        base=dice.randrange(WRAP),
+        restarts=[(at, True, False) for at in restarts],
+        has_end=True,
+        is_live=False,
+        body_bytes=dice.choice([1_128, 1_128, 600_000]),
+    )
+    plan.scripts[event_id] = write_afterwards(dice, begins, ends, told_from=T0 - 1, told_until=T0 + GAME_S / 2)
+
+
 def _add_viewers(plan: Plan, dice: random.Random) -> None:
     plan.subscriptions.append(Subscription("steady", "game", {"mode": "edge"}, "json", healthy=True, comes_at=0.5))
-    for number in range(dice.randrange(6, 13)):
+    for number in range(dice.randrange(18, 36)):
         event_id = dice.choice(list(plan.showings))
         wish = dict(dice.choice(WISHES))
         format_: Format = dice.choice(["json", "msgpack"])
         plan.subscriptions.append(
             Subscription(f"v{number}", event_id, wish, format_, healthy=False, comes_at=dice.uniform(0, GAME_S / 2))
         )
+
+
+def _add_couches(plan: Plan, dice: random.Random) -> None:
+    """Let viewers come that have a player, and say where it is."""
+    for number in range(dice.randrange(1, 4)):
+        event_id = dice.choice(list(plan.showings))
+        wish: dict[str, Any] = {"mode": "viewer", "lead_ms": dice.choice([0, 250, 1_000])}
+        if dice.random() < 0.3:
+            wish["types"] = ["score", "play"]
+        format_: Format = dice.choice(["json", "msgpack"])
+        comes_at = dice.uniform(0, GAME_S / 2)
+        manner = dice.choice(MANNERS)
+        slow = dice.choice([None, None, 300_000.0])
+        plan.subscriptions.append(
+            Subscription(f"c{number}", event_id, wish, format_, False, comes_at, manner, bytes_per_s=slow)
+        )
+
+
+def _add_revocations(plan: Plan, dice: random.Random) -> None:
+    """Let an operator take grants back, and give them again."""
+    for one in plan.subscriptions:
+        if not one.healthy and dice.random() < (0.4 if one.manner else 0.08):
+            kind = dice.choice(["token", "account", "session"])
+            at = dice.uniform(one.comes_at + 0.5, GAME_S - 1)
+            plan.troubles.append(Trouble(at, f"revoke {kind}", one.name, dice.uniform(0.2, 4.0)))
+    if dice.random() < 0.06:
+        event_id = dice.choice(list(plan.showings))
+        plan.troubles.append(Trouble(dice.uniform(2, GAME_S - 2), "revoke event", event_id, dice.uniform(0.2, 2.0)))
 
 
 def _add_troubles(plan: Plan, dice: random.Random) -> None:
@@ -172,12 +240,6 @@ def _add_troubles(plan: Plan, dice: random.Random) -> None:
     if dice.random() < 0.12:
         plan.troubles.append(Trouble(dice.uniform(3.0, GAME_S / 2), "copy"))
         plan.troubles.append(Trouble(dice.uniform(GAME_S / 2, GAME_S), "put back", lasts_s=dice.uniform(0.1, 2.0)))
-    # What is on the bus while the disk is full is on no disk: killed then, the next process numbers timelines anew.
-    full = [(one.at - 0.5, one.at + one.lasts_s + 3.0) for one in plan.troubles if one.what == "full"]
-    ends = ("kill", "power", "drain", "put back", "copy")
-    plan.troubles = [
-        one
-        for one in plan.troubles
-        if one.what not in ends or not any(since <= one.at <= until for since, until in full)
-    ]
-    plan.troubles.sort(key=lambda one: one.at)
+    # A copy that is made of a full disk's file, and put back, has a hole that no disk leaves.
+    if any(one.what == "full" for one in plan.troubles):
+        plan.troubles = [one for one in plan.troubles if one.what not in ("copy", "put back")]

@@ -19,19 +19,28 @@ from feeds.io.webhooks import routes as feed_routes
 from feeds.steady_wall import SteadyWall
 from hub.io.driver import Hub
 from hub.settings import HubSettings
+from kernel.bus import revocations_topic
 from kernel.io.http import AccessLog, exception_handlers
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.origin import Fetcher
 from kernel.revocation import RevocationIndex
 from lockstep.allowances import AddressLimits, Allowances
+from lockstep.enforcement import Enforcement
 from lockstep.front_door import below, make_server, socket_route
 from lockstep.peers import TrustedProxies
 from relay.gate import Gate
 from relay.io.at_once import PlaylistsAtOnce
 from relay.io.driver import StreamRelay
 from relay.io.hls import Hls
+from relay.io.operator_door import OperatorDoor
+from relay.io.repeats import Repeats
+from relay.io.revocation_desk import RevocationDesk
+from relay.io.revocation_store import RevocationStore
+from relay.operators import Operators
+from relay.quota import Quota
 from relay.token_cache import TokenCache
 from relay.token_verifier import TokenVerifier
+from tests.sim.operator import OPERATOR
 from tests.sim.origin import InLoopDemuxer
 from tests.sim.vendor import SECRET
 from tests.support.tokens import KEYS
@@ -40,7 +49,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from feeds.vendors.contract import ReceivedMessage
+    from kernel.decisions import Decision, Scope, Whence
     from kernel.showings import Showing
+    from kernel.tokens import Claims
     from tests.sim.world import World
 
 RESTART_S = 1.0
@@ -55,6 +66,7 @@ class Process:
         self.alive = True
         self.serves_since = float("inf")
         self.hub: Hub
+        self._fetcher: Fetcher | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -66,19 +78,18 @@ class Process:
             world.judge.watch(bus, event_id, lambda: self.alive, auto_hold=showing.auto_hold)
         journal = await Journal.open(world.disk.path, now=world.wall, commits=world.disk.commit_class())
         origins = [showing.origin for showing in showings.values()]
-        self._fetcher = Fetcher(origins, now=loop.time, http=world.origin)
+        fetcher = self._fetcher = Fetcher(origins, now=loop.time, http=world.origin)
         demuxer, steady = InLoopDemuxer(world.dice), SteadyWall(world.wall, loop.time)
         ingests = {
             event_id: StreamIngest(
-                showing, fetcher=self._fetcher, demuxer=demuxer, journal=journal, bus=bus, wall=steady,
+                showing, fetcher=fetcher, demuxer=demuxer, journal=journal, bus=bus, wall=steady,
                 new_id=world.new_id,
             )
             for event_id, showing in showings.items()
         }  # fmt: skip
-        relays = {
-            event_id: StreamRelay(showing, fetcher=self._fetcher, bus=bus) for event_id, showing in showings.items()
-        }
-        gate = Gate(TokenCache(TokenVerifier(KEYS)), RevocationIndex())
+        relays = {event_id: StreamRelay(showing, fetcher=fetcher, bus=bus) for event_id, showing in showings.items()}
+        index = RevocationIndex()
+        gate = Gate(TokenCache(TokenVerifier(KEYS)), index)
         settings = HubSettings(hash_interval_s=1.5, drain_s=0.3, retry_ms=200, retry_spread_ms=1_000, **world.plan.hub)
         self.hub = Hub(bus, showings, gate, settings, wall=world.wall, new_id=world.new_id)
 
@@ -88,8 +99,28 @@ class Process:
 
         ingress = Ingress(_keys(showings), journal, wall=world.wall, received=steady, deliver=deliver)
         at_once = PlaylistsAtOnce(relays, admit=gate, wall=world.wall, now=loop.time)
-        hls = Hls(relays, gate=gate, fetcher=self._fetcher, wall=world.wall)
-        routes = [*feed_routes(ingress), *hls.routes(), socket_route()]
+        hls = Hls(relays, gate=gate, fetcher=fetcher, wall=world.wall)
+        world.judge.watch_grants(bus, lambda: self.alive)
+        # Nobody is admitted before it is known who is not to be.
+
+        def judge(claims: Claims, whence: Whence, scope: Scope) -> Decision:
+            return gate.decide(claims, claims.event_id, scope, now=world.wall(), whence=whence)
+
+        enforcement = Enforcement(
+            bus, index, [hls.flights, self.hub], judge=judge, wall=world.wall, max_stale_running_s=60.0
+        )
+        enforcement.start()
+        store = await RevocationStore.open(world.disk.beside("revocations"), commits=world.disk.commit_class())
+        repeats = await Repeats.open(world.disk.beside("repeats"), commits=world.disk.commit_class())
+        door = OperatorDoor(
+            Operators([OPERATOR]), quota=Quota(), repeats=repeats, wall=world.wall, now=loop.time
+        )  # fmt: skip
+        desk = RevocationDesk(
+            store, bus, door, wall=world.wall, new_id=world.new_id, live=index.__len__, retain=False
+        )  # fmt: skip
+        bus.begin(revocations_topic(), world.new_id())
+        await desk.refill()
+        routes = [*desk.routes(), *feed_routes(ingress), *hls.routes(), socket_route()]
         framework = Starlette(routes=routes, exception_handlers=exception_handlers)
         app = AccessLog(below("/hls/", hls, framework), now=loop.time)
         # The hub listens before the journal refills the bus, and hears all of it.
@@ -101,6 +132,10 @@ class Process:
             world.judge.restored(event_id)
             self._supervise(f"ingest {event_id}", ingests[event_id].run)
             self._supervise(f"relay {event_id}", relays[event_id].run)
+        self._supervise("enforcement", enforcement.run)
+        self._supervise("review", enforcement.review)
+        self._supervise("revocations", desk.run)
+        world.operator.restarted()
         self._listen(app, at_once)
         self.serves_since = loop.time()
 
@@ -114,7 +149,9 @@ class Process:
         world.net.deafen("server", 80)
         world.net.power_off(silent=silent)
         world.disk.crash()
-        for task in [*self._tasks, asyncio.ensure_future(self._fetcher.aclose())]:
+        if self._fetcher is not None:
+            self._tasks.append(asyncio.ensure_future(self._fetcher.aclose()))
+        for task in self._tasks:
             task.cancel()
 
     def _listen(self, app: Any, at_once: PlaylistsAtOnce) -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from tests.hub.makers import fact_of
-from tests.support.invariants import Fact, Place, Wire
+from tests.sim.course import EVERYWHERE, NOWHERE, Course, Silence
+from tests.support.invariants import Fact, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from kernel.cues import Entry
     from kernel.marks import Opened, ReleaseMark
     from kernel.timeline import SegmentKey, SegmentTiming, StreamState
+    from tests.sim.answers import Asks
     from tests.sim.net import SimTransport
-
-NOWHERE: Place = (-(1 << 62), 0)
-EVERYWHERE: Place = (1 << 62, 0)
+    from tests.sim.sights import Told
+    from tests.support.invariants import Place
 
 
 @dataclass
@@ -52,7 +53,10 @@ class Record:
     logs: dict[str, Log] = field(default_factory=dict)
     log: Log = field(default_factory=lambda: Log(""))
     state: StreamState | None = None
-    timings: dict[SegmentKey, SegmentTiming] = field(default_factory=dict)
+    timings: dict[SegmentKey, tuple[SegmentTiming, float]] = field(default_factory=dict)
+    """And when each of them was first on a bus."""
+    told_timings: set[SegmentKey] = field(default_factory=set)
+    """Of which the present process has told."""
     last_mark: ReleaseMark | None = None
     marks: dict[SegmentKey, ReleaseMark] = field(default_factory=dict)
     opened: Opened | None = None
@@ -64,24 +68,53 @@ class Record:
     media_s: float = 0.0
     """How many seconds of media the present process has marked."""
     openings: list[tuple[float, Place]] = field(default_factory=list)
+    has_lost_safety: bool = False
+    """Whether floors have been raised of which a crash has left no trace."""
     down: dict[str, float] = field(default_factory=dict)
     """Which sources are down, and since when."""
+    course: Course = field(default_factory=Course)
+    silence: Silence = field(init=False)
+    opened_at: float = 0.0
+    """Since when the newest of it is open, in bus time."""
+    begun_at: float | None = None
+    """Since when the present process knows the stream's beginning and has something open."""
+    served: dict[str, set[int]] = field(default_factory=dict)
+    """By session the segments of which it has at least half, as the present process has sent them."""
+    reached: dict[tuple[str | None, str], Place] = field(default_factory=dict)
+    """By epoch and client, before which media time it may have been shown all."""
+    told_upto: dict[tuple[str | None, str], Place] = field(default_factory=dict)
+    """And the furthest place of the cursors that it was told."""
+
+    def __post_init__(self) -> None:
+        """Begin with nothing known."""
+        self.silence = Silence(self.course)
+
+    def forget_sights(self) -> None:
+        """Forget how far anybody may see: media time begins anew."""
+        self.course = Course()
+        self.silence = Silence(self.course)
+        self.served.clear()
+        self.reached.clear()
+        self.told_upto.clear()
 
     def open_before(self, when: float) -> Place:
         """Return before which everything was out at a time."""
         return max((upto for at, upto in self.openings if at <= when), default=NOWHERE)
 
+    def is_over(self) -> bool:
+        """Return whether the last segment of an ended stream is out."""
+        state = self.state
+        if state is None or not state.ended or self.key is None:
+            return False
+        return state.last is None or self.key >= state.last
+
+    def end_x(self) -> int | None:
+        """Return where on the course what is open ends."""
+        return self.course.end_x(self.key) if self.key is not None else None
+
     def frontier(self) -> Place:
         """Return before which everything is out."""
-        state = self.state
-        if (
-            state is not None
-            and state.ended
-            and self.key is not None
-            and (state.last is None or self.key >= state.last)
-        ):
-            return EVERYWHERE
-        return self.upto
+        return EVERYWHERE if self.is_over() else self.upto
 
 
 @dataclass
@@ -93,17 +126,31 @@ class Conn:
     transport: SimTransport
     began: float
     is_socket: bool = False
+    greeted_at: float = float("inf")
     alive: bool = True
     event_id: str = ""
     epoch: str | None = None
     mode: str = ""
     wish: Mapping[str, Any] = field(default_factory=dict)
     subscribed: float | None = None
+    watches_since: float = 0.0
+    """When it subscribed; a change of its filter is answered like a subscription."""
     sent: int = 0
     offsets: dict[int, float] = field(default_factory=dict)
     may_wager: bool | None = None
     cur: tuple[int, Place] | None = None
     """The cursor that it was told last."""
+    told: tuple[int, Place] = (-1, NOWHERE)
+    """The cursor before that."""
+    has_changed: bool = False
+    """Whether it has changed its filter or its rate."""
+    reports: list[Told] = field(default_factory=list)
+    """Those of its player by which the hub may go at the moment."""
+    goes_by_reports: bool = False
+    reached: Place = NOWHERE
+    """Before which media time it may see."""
+    asks: Asks | None = None
+    """What was asked for over it, and by whom."""
 
 
 @dataclass

@@ -84,10 +84,32 @@ def write(dice: random.Random, begins: float, ends: float, *, lag_s: float, skew
             writer.suspend(number, at)
         else:
             writer.price(number, at)
-        at += dice.expovariate(3.0)
+        at += dice.expovariate(4.0)
     for mid in MARKETS:
         writer.open(mid, begins - dice.uniform(0, 2), f"{mid}-first")
     writer.beats(begins - 3, ends)
+    script.words.sort(key=lambda word: word.at)
+    for index, word in enumerate(script.words):
+        word.number = index
+    return script
+
+
+def write_afterwards(dice: random.Random, begins: float, ends: float, *, told_from: float, told_until: float) -> Script:
+    """Invent a game that is long over, told in any order between two wall times."""
+    script = Script()
+    writer = _Writer(script, dice, 0.0, ends)
+    at, goals, number = begins, [0, 0], 0
+    while at < ends:
+        number += 1
+        if dice.random() < 0.7:
+            writer.play(number, at)
+        else:
+            goals[dice.randrange(2)] += 1
+            writer.score(number, at, list(goals))
+        at += dice.expovariate(3.0)
+    for word in script.words:
+        word.at = dice.uniform(told_from, told_until)
+    writer.beats(told_from - 3, told_until)
     script.words.sort(key=lambda word: word.at)
     for index, word in enumerate(script.words):
         word.number = index

@@ -8,8 +8,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from hub.client import Session
+from hub.close_codes import CloseCode
 from hub.cursor import read_cursor
-from hub.io.client import Client
+from hub.io.client import Client, Refused
 from tests.sim.http_client import Reply, request
 from tests.sim.loop import WHO
 from tests.sim.record import Seen
@@ -17,7 +18,9 @@ from tests.support.invariants import Wire
 from tests.support.tokens import KEYRING, claims
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Mapping
+
+    from websockets.asyncio.client import ClientConnection
 
     from hub.subscriber import Format
     from tests.sim.world import World
@@ -34,12 +37,14 @@ class TappedSession(Session):
         self.seen = seen
         self.connection = 0
         self.to_say: list[dict[str, Any]] = []
+        self.is_subscribed = False
         self.beat_at = 0.0
         """The server's time of day when it sent the last heartbeat that was read here."""
 
     def connected(self) -> dict[str, Any]:
         """Begin a connection."""
         self.connection += 1
+        self.is_subscribed = False
         return super().connected()
 
     def receive(self, frame: Mapping[str, Any], now: float) -> bool:
@@ -47,6 +52,7 @@ class TappedSession(Session):
         seen, op = self.seen, frame.get("op")
         if op == "hb":
             self.beat_at = frame["now"] / 1000
+        self.is_subscribed = self.is_subscribed or op == "sub"
         if op == "sub" and self._epoch is not None and frame["epoch"] != self._epoch:
             # Another log: what was before is judged by itself.
             seen.wires.append(seen.wire)
@@ -75,6 +81,23 @@ class TappedSession(Session):
         return [*own, *said]
 
 
+class SpeakingClient(Client):
+    """The client, and a way to say something over its connection at any time."""
+
+    socket: ClientConnection | None = None
+
+    async def _listen(self, socket: ClientConnection) -> AsyncGenerator[dict[str, Any], None]:
+        self.socket = socket
+        async for frame in super()._listen(socket):
+            yield frame
+        self.socket = None
+
+    async def say(self, message: Mapping[str, Any]) -> None:
+        """Send a message, if there is a connection."""
+        if self.socket is not None:
+            await self._send(self.socket, message)
+
+
 class Viewer:
     """One subscriber and its habits."""
 
@@ -91,14 +114,26 @@ class Viewer:
         self.frozen_until = 0.0
         self.pace_s = 0.0
         self._world = world
-        token = KEYRING.issue(claims(event_id=event_id, scopes=frozenset(scopes), jti=name, account=name))
+        self.token = token = KEYRING.issue(
+            claims(event_id=event_id, scopes=frozenset(scopes), jti=name, account=name, session=name)
+        )
         url = f"ws://server:80/api/v1/wagering/subscribe?event_id={event_id}"
-        self.client = Client(url, lambda: token, wish, world.dice.random, format_)
+        self.client = SpeakingClient(url, lambda: token, wish, world.dice.random, format_)
         self.session = self.client.session = TappedSession(wish, self.seen)
 
     async def run(self) -> None:
         """Read for ever, as fast or as slowly as it does."""
         WHO.set(self.name)
+        mine = {"token": self.name, "account": self.name, "session": self.name, "event": self.seen.event_id}
+        while True:
+            try:
+                await self._read()
+            except Refused as refused:
+                if refused.code != CloseCode.REVOKED:
+                    raise
+                await self._world.operator.let_in(mine)
+
+    async def _read(self) -> None:
         loop = self._world.loop
         async for _ in self.client.frames():
             if self.pace_s:
@@ -122,7 +157,8 @@ class Player:
     def __init__(self, world: World, event_id: str) -> None:
         self._world = world
         self._event_id = event_id
-        token = KEYRING.issue(claims(event_id=event_id, jti="player"))
+        name = f"player-{event_id}"
+        token = KEYRING.issue(claims(event_id=event_id, jti=name, account=name, session=name))
         self._base = f"/hls/{token}/{event_id}"
         self._have: set[tuple[int, int]] = set()
         self._last = (-1, -1)
@@ -163,7 +199,7 @@ class Player:
         if reply.status == 200 and reply.whole:
             self._have.add(key)
             self.segments += 1
-            timing = next((one for one in record.timings.values() if tuple(one.key) == key), None)
+            timing = next((one for one, _ in record.timings.values() if tuple(one.key) == key), None)
             made = self._world.origin.by_uri.get(timing.uri) if timing is not None else None
             if made is not None and made.body != reply.body:
                 judge.fail("video", f"{key} has other bytes than {made.uri}")

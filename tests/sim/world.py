@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import traceback
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from kernel.errors import JournalError
+from kernel.revocation import SubjectKind
 from tests.sim import final
+from tests.sim.couch import Couch
 from tests.sim.disk import Disk
 from tests.sim.judge import Judge
 from tests.sim.loop import BEGINS_AT, SimLoop, StandstillError
 from tests.sim.net import Net
+from tests.sim.operator import Operator, subject_of
 from tests.sim.origin import SimOrigin, encode
 from tests.sim.plan import GAME_S, T0, Plan, Subscription, Trouble, make_plan
 from tests.sim.process import Process
@@ -38,7 +42,9 @@ HEAL_S = 45.0
 up to half a minute by its back-off."""
 
 _SHARED_MEMORY = Path("/dev/shm")
-_OURS = frozenset({"journal.failed", "journal.batch_failed", "webhook.not_journaled", "log.end_lost"})
+_OURS = frozenset(
+    {"journal.failed", "journal.batch_failed", "webhook.not_journaled", "log.end_lost", "operators.not_written"}
+)
 """What the houses log as errors, and rightly so, when a disk is full or a journal is put back."""
 
 
@@ -52,6 +58,8 @@ class Result:
     digest: str
     lines: int
     tail: tuple[str, ...]
+    counts: Counter[str]
+    """What happened how often: cues by class (`cue safety`), faults by kind (`fault kill`), and what else there is."""
 
 
 class World:
@@ -65,7 +73,9 @@ class World:
         self.net = loop.net = Net(loop, random.Random(f"{seed}/net"), breaks=plan.breaks)
         self.disk = Disk(loop, folder, random.Random(f"{seed}/disk"), usual_s=plan.disk_s)
         self.origin = SimOrigin(loop, random.Random(f"{seed}/origin"), wall=self.wall, trouble=plan.trouble)
+        self.origin.lags_s = plan.lags_s
         self.judge = Judge(loop, self.trace, self.origin.by_uri)
+        self.judge.disk_may_take_s = 0.5 + 6 * plan.disk_s
         for event_id, encoder in plan.encoders.items():
             self.origin.add(event_id, encoder, encode(encoder, random.Random(f"{seed}/{event_id}")))
         self.vendors = {
@@ -73,10 +83,12 @@ class World:
             for event_id, script in plan.scripts.items()
         }
         self.viewers: dict[str, Viewer] = {}
+        self.operator = Operator(self)
         self.players = {event_id: Player(self, event_id) for event_id in plan.showings}
         self.process: Process | None = None
         self.was_put_back = False
         self.healed_at = float("inf")
+        self.counts: Counter[str] = Counter()
         self._ids = random.Random(f"{seed}/ids")
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -122,6 +134,7 @@ class World:
             await self._break(trouble)
         await asyncio.sleep(max(0.0, BEGINS_AT + GAME_S - self.loop.time()))
         self._heal()
+        await self.operator.settle()
         await self._all_back()
         await asyncio.sleep(5.0)
         final.judge(self)
@@ -177,12 +190,23 @@ class World:
 
     async def join(self, one: Subscription) -> None:
         """Let somebody subscribe, and stay."""
-        viewer = Viewer(self, one.name, one.event_id, one.wish, one.format, healthy=one.healthy)
+        viewer = (
+            Viewer(self, one.name, one.event_id, one.wish, one.format, healthy=one.healthy)
+            if one.manner is None
+            else Couch(self, one.name, one.event_id, one.wish, one.format, manner=one.manner)
+        )
         self.viewers[one.name] = viewer
+        self.net.weather(one.name).bytes_per_s = one.bytes_per_s
         await viewer.run()
 
     async def _break(self, trouble: Trouble) -> None:
         self.trace(f"trouble {trouble.what} {trouble.whom} {trouble.lasts_s:.3f}")
+        self.counts[f"fault {trouble.what}"] += 1
+        if trouble.what.startswith("revoke "):
+            kind = SubjectKind(trouble.what.removeprefix("revoke "))
+            event_id = next((one.event_id for one in self.plan.subscriptions if one.name == trouble.whom), trouble.whom)
+            self._begin(self.operator.revoke(subject_of(kind, trouble.whom, event_id), trouble.lasts_s))
+            return
         if trouble.whom:
             self._hinder(trouble)
             return
@@ -194,6 +218,7 @@ class World:
                 self.judge.busy_until = self.loop.time() + 0.5
             case "full":
                 self.disk.is_full = True
+                self.judge.full.append((self.loop.time(), float("inf")))
                 self.loop.call_later(trouble.lasts_s, self._make_room)
             case "copy":
                 self.disk.take_copy()
@@ -227,6 +252,8 @@ class World:
 
     def _make_room(self) -> None:
         self.disk.is_full = False
+        # What was under way fails yet, and is written again in a second.
+        self.judge.full = [(since, min(until, self.loop.time() + 2.0)) for since, until in self.judge.full]
         self.judge.excused_until = self.loop.time() + 3.0
 
     def _update(self, viewer: Viewer) -> None:
@@ -257,8 +284,11 @@ class World:
             weather.bytes_per_s, weather.slices, weather.stalled_until, weather.window_bytes = None, 0.0, 0.0, 32 << 10
         for viewer in self.viewers.values():
             viewer.frozen_until = viewer.pace_s = 0.0
-        self.origin.trouble = self.origin.dark_until = 0.0
-        self.disk.is_full = False
+            if isinstance(viewer, Couch):
+                viewer.behave()
+        self.origin.trouble = self.origin.dark_until = self.origin.lags_s = 0.0
+        if self.disk.is_full:
+            self._make_room()
 
     async def _all_back(self) -> None:
         """I15: once nothing breaks any more, everybody comes back."""
@@ -269,6 +299,18 @@ class World:
                 return
         away = [viewer.name for viewer in self.viewers.values() if not viewer.is_caught_up()]
         self.judge.fail("I15", f"{away} have not come back")
+
+    def counted(self) -> Counter[str]:
+        """Return what happened how often."""
+        counts = self.counts + self.judge.counts
+        counts["connections"] = self.net.opened
+        counts["reports of playheads"] = sum(one.reports for one in self.viewers.values() if isinstance(one, Couch))
+        counts["revocations acknowledged"] = self.operator.revocations
+        counts["bodies under way when revoked"] = self.judge.answers.bodies_cut
+        counts["segments had by players"] = sum(one.segments for one in self.players.values())
+        counts["origin's answers spoilt"] = self.origin.spoilt
+        counts["processes"] = self.judge.processes
+        return counts
 
     async def _stop(self, script: asyncio.Future[None]) -> None:
         if self.process is not None and self.process.alive:
@@ -304,7 +346,9 @@ def simulate(seed: int) -> Result:
         shutil.rmtree(folder)
         gc.enable()
     judge, trace = world.judge, world.trace
-    return Result(seed, judge.violation, judge.deliveries, trace.digest(), trace.lines, tuple(trace.tail))
+    return Result(
+        seed, judge.violation, judge.deliveries, trace.digest(), trace.lines, tuple(trace.tail), world.counted()
+    )
 
 
 def _listen_to_logs(judge: Judge) -> None:

@@ -146,6 +146,7 @@ def lost(
     based: tuple[Place, int] | None = None,
     conflates: bool = False,
     floored_at: float = float("-inf"),
+    until: float = float("inf"),
 ) -> list[str]:
     """I2: of all that is due before `upto` nothing is missing that is not accounted for.
 
@@ -157,13 +158,14 @@ def lost(
         based: the frontier and the log's head at its last snapshot: what lay before both is in there.
         conflates: whether of prices only the newest of each market counts.
         floored_at: when the last snapshot came: the safety before it is in its floors.
+        until: what came onto the bus from then on may be on its way, though it replaces what came before.
     """
     got = {cue["o"] for _, _, cue in wire.of("cue")}
     due = [fact for fact in log.values() if fact.due is not None and fact.due < upto]
     floors = _final_floors(log.values())
     found = []
     for fact in log.values():
-        if fact.o in got or not wanted(fact):
+        if fact.o in got or not wanted(fact) or fact.at >= until:
             continue
         if fact.due is None:
             replaced = fact.type == "inv" and any(
