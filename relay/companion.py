@@ -109,6 +109,21 @@ class Companion:
         span = self._spans.get(key)
         return self._lead.shown_in(*span) if span is not None else None
 
+    def number_at(self, begin: float, *, up: bool) -> int | None:
+        """Return the number of the first segment behind a place on the lead's axis, None if that is not known.
+
+        Args:
+            begin: the place, in seconds.
+            up: whether one that spans it does not count.
+        """
+        newest = True
+        for key, (at, end) in reversed(self._spans.items()):
+            if (at < begin - SLACK_S) if up else (end <= begin + SLACK_S):
+                # Behind the newest there may come more that lies before it.
+                return None if newest and end < begin - SLACK_S else key.msn + 1
+            newest = False
+        return None  # It lies before all that is kept.
+
     def text(self) -> str | None:
         """Return the playlist as it stands, None as long as nothing is out."""
         return self.listing.text(ended=self.ended and self._lead.ended)

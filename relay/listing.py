@@ -5,6 +5,8 @@ Numbers and the discontinuity sequence never fall; what left the list stays avai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kernel.playlist import MediaPlaylist
 from kernel.timeline import SegmentKey
 from relay.playlist import Asset, Head, Listed, head_of, head_text, item_text
@@ -33,11 +35,33 @@ class Listing:
         self._n_shown: int | None = None
         self._held = False
         self._told: str | None = None
+        self.revision = 0
+        """Rises with every segment that is listed, and every copy of the origin's."""
 
     @property
     def is_out(self) -> bool:
         """Return whether there is a text."""
         return self._told is not None if self._held else bool(self._items)
+
+    @property
+    def is_held(self) -> bool:
+        """Return whether a thread is changing it."""
+        return self._held
+
+    @property
+    def items(self) -> Sequence[Listed]:
+        """Return what is out and kept, oldest first."""
+        return self._items
+
+    @property
+    def head(self) -> Head | None:
+        """Return the tags above the segments, None before the first copy."""
+        return self._head
+
+    @property
+    def first_shown(self) -> SegmentKey | None:
+        """Return the first segment that the list shows, None before anything was out."""
+        return self._first_shown
 
     @property
     def origin(self) -> MediaPlaylist | None:
@@ -52,6 +76,7 @@ class Listing:
     def take(self, origin: MediaPlaylist) -> None:
         """Take in a copy of the origin's playlist; its playlist-level tags count at first sight (RFC 8216, 6.2.1)."""
         self._origin = origin
+        self.revision += 1
         self._origin_s = sum([segment.duration_s for segment in origin.segments])
         self._n_shown = None
         if self._head is None:
@@ -62,6 +87,7 @@ class Listing:
         assert self._head is not None
         if self._ended:
             return
+        self.revision += 1
         self._texts.append(item_text(self.last, item, prefix=self.prefix))
         self._items.append(item)
         self._by_key[item.key] = item

@@ -162,13 +162,19 @@ def head_of(origin: MediaPlaylist) -> Head:
     )
 
 
-def head_text(head: Head, first: Listed) -> str:
-    """Return what stands above the segments of a list that begins with `first`."""
+def head_text(head: Head, first: Listed, *, number: int | None = None) -> str:
+    """Return what stands above the segments of a list that begins with `first`.
+
+    Args:
+        head: the playlist-level tags.
+        first: the segment.
+        number: its media sequence number, None for its own.
+    """
     lines = [
         "#EXTM3U",
         f"#EXT-X-VERSION:{head.version}",
         f"#EXT-X-TARGETDURATION:{head.target_s}",
-        f"#EXT-X-MEDIA-SEQUENCE:{first.key.msn}",
+        f"#EXT-X-MEDIA-SEQUENCE:{first.key.msn if number is None else number}",
         # 4.3.3.3: the number of the first segment, its own tag not counted because that still stands in the list.
         f"#EXT-X-DISCONTINUITY-SEQUENCE:{first.discontinuity_sequence - first.discontinuity}",
     ]

@@ -7,7 +7,9 @@ from kernel.playlist import MediaPlaylist
 from kernel.showings import Showing
 from kernel.timeline import SegmentKey
 from relay.companion import Companion
+from relay.listing import Listing
 from relay.playlist import Asset, Listed, Resolve
+from relay.splice import Place, place_in
 from relay.variants import Rendition, Variants
 from relay.window import Window
 
@@ -116,6 +118,56 @@ class Presentation:
             return self.window.listing.find((generation, msn))
         companion = self._companions.get(rendition)
         return companion.listing.find((generation, msn)) if companion is not None else None
+
+    def listing(self, rendition: str) -> Listing | None:
+        """Return what is out of a rendition, None if there is no such one."""
+        if rendition == self._lead_name:
+            return self.window.listing
+        companion = self._companions.get(rendition)
+        return companion.listing if companion is not None else None
+
+    @property
+    def renditions(self) -> tuple[str, ...]:
+        """Return the names of all renditions, the lead first."""
+        return (self._lead_name, *self._companions)
+
+    @property
+    def lead_name(self) -> str:
+        """Return the name of the lead rendition."""
+        return self._lead_name
+
+    def place(self, rendition: str, msn: int, *, up: bool) -> Place | None:
+        """Return where a rendition stands at the beginning of one of the lead's segments.
+
+        Args:
+            rendition: its name.
+            msn: the lead's segment, which is out or will be next.
+            up: where a segment of the rendition spans that beginning: whether it stands behind that one.
+        """
+        listing = self.listing(rendition)
+        if listing is None or not listing.items:
+            return None
+        number: int | None = msn
+        if rendition != self._lead_name:
+            begin = self.window.begin_of(msn)
+            number = None if begin is None else self._companions[rendition].number_at(begin, up=up)
+        return None if number is None else place_in(listing.items, number)
+
+    def place_of(self, rendition: str, msn: int) -> Place | None:
+        """Return where a rendition stands before one of its own segments, None if that lies outside what is kept."""
+        listing = self.listing(rendition)
+        return None if listing is None else place_in(listing.items, msn)
+
+    def media_name(self, rendition: str | None) -> str | None:
+        """Return the name of the rendition whose media playlist is asked for, None if it is no media playlist."""
+        if self._variants is None:
+            return self._lead_name if rendition is None else None
+        return rendition if rendition is not None and self.listing(rendition) is not None else None
+
+    def ended(self, rendition: str) -> bool:
+        """Return whether everything of a rendition is out and nothing will be added."""
+        companion = self._companions.get(rendition)
+        return self.window.ended and (companion is None or companion.ended)
 
     def shown_in(self, rendition: str, key: SegmentKey) -> tuple[int, int] | None:
         """Return which of the lead's segments are seen by who has a segment: the first and the last number.

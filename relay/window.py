@@ -84,6 +84,7 @@ class Window:
         """Where on the axis what is out ends."""
         self._middles: list[float] = []
         self._msns: list[int] = []
+        self._begins: list[float] = []
         self.first_sequence = 0
         """The discontinuity sequence number with which the list began."""
         self.breaks: list[tuple[float, int]] = []
@@ -217,6 +218,14 @@ class Window:
         first, stop = bisect_left(self._middles, at), bisect_left(self._middles, end)
         return (self._msns[first], self._msns[stop - 1]) if first < stop else None
 
+    def begin_of(self, msn: int) -> float | None:
+        """Return where on the axis a segment begins that is out or will be out next, None for any other."""
+        last = self.listing.last
+        if last is not None and msn == last.key.msn + 1:
+            return self.opened_end
+        at = bisect_left(self._msns, msn)
+        return self._begins[at] if at < len(self._msns) and self._msns[at] == msn else None
+
     def text(self) -> str | None:
         """Return the playlist as it stands, None as long as nothing is out."""
         return self.listing.text(ended=self.ended)
@@ -286,8 +295,10 @@ class Window:
         if len(self._msns) >= MAX_MIDDLES:
             del self._middles[: MAX_MIDDLES // 10]
             del self._msns[: MAX_MIDDLES // 10]
+            del self._begins[: MAX_MIDDLES // 10]
         self._middles.append(block.place.at + block.place.duration_s / 2)
         self._msns.append(key.msn)
+        self._begins.append(block.place.at)
         self.listing.append(
             listed(
                 block.segment,

@@ -5,6 +5,7 @@ from kernel.multivariant import parse_multivariant
 from kernel.showings import Showing
 from kernel.timeline import SegmentKey
 from relay.presentation import Presentation
+from relay.splice import Place
 from tests.relay.test_variants import TOP, resolve
 from tests.support.playlists import BASE, playlist, refs, timing
 
@@ -86,3 +87,34 @@ def test_while_it_is_held_all_of_it_says_what_it_said() -> None:
     presentation.release()
     assert None not in [presentation.text(name) for name in (None, "v0", "a0")]
     assert presentation.n_waiting == 1
+
+
+def test_it_is_told_where_each_rendition_stands_at_a_segment_of_the_leads() -> None:
+    presentation = Presentation(Showing("game", "http://origin.test/x.m3u8"))
+    presentation.observe_top(parse_multivariant(TOP), resolve)
+    names = [f"{n}.ts" for n in range(4)]
+    lead = playlist(names, extra=["#EXT-X-PROGRAM-DATE-TIME:2026-03-27T19:30:00Z"])
+    # Its segments begin a second before the lead's.
+    audio = playlist(names, extra=["#EXT-X-PROGRAM-DATE-TIME:2026-03-27T19:29:59Z"])
+    presentation.window.observe(lead, refs(lead), lambda uri: BASE + uri, now=0.0)
+    presentation.observe("a0", audio, refs(audio), lambda uri: BASE + uri, now=0.0)
+    assert presentation.place("v0", 0, up=False) is None
+    open_lead(presentation, 2)
+    assert presentation.place("v0", 1, up=False) == presentation.place("v0", 1, up=True) == Place(1, 0, 0)
+    assert presentation.place("v0", 3, up=False) == Place(3, 0, None)
+    assert presentation.place("v0", 9, up=False) is None
+    # The one that spans the cut counts, or does not.
+    assert presentation.place("a0", 1, up=False) == Place(1, 0, 0)
+    assert presentation.place("a0", 1, up=True) == Place(2, 0, 0)
+    assert presentation.place("a0", 9, up=True) is None
+    assert presentation.place("v9", 1, up=True) is None
+    assert presentation.place_of("v0", 1) == Place(1, 0, 0)
+    assert presentation.place_of("v9", 1) is None
+    assert presentation.renditions[:1] == ("v0",)
+    assert [presentation.media_name(name) for name in (None, "v0", "a0", "v9")] == [None, "v0", "a0", None]
+    assert not presentation.ended("a0")
+
+
+def test_a_single_playlist_is_asked_for_as_the_top_one() -> None:
+    presentation = Presentation(Showing("game", "http://origin.test/x.m3u8"))
+    assert [presentation.media_name(name) for name in (None, "main", "v0")] == ["main", None, None]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from tests.support.reading import LISTS, Playlist, Segment, Tag, Violation, dated_segments, read_date, read_playlist
 
-_SEGMENT = re.compile(r"(?:[a-z0-9]{1,16}/)?\d{1,10}-\d{1,20}\.[a-z0-9]{1,5}")
+_SEGMENT = re.compile(r"(?:[a-z0-9]{1,16}/)?(?:[0-9a-f]{8}-)?\d{1,10}-\d{1,20}\.[a-z0-9]{1,5}")
 _ASSET = re.compile(r"(?:[a-z0-9]{1,16}/)?(?:key|init|list|data)-[0-9a-f]{16}\.[a-z0-9]{1,5}")
 _RENDITION = re.compile(r"[a-z]{1,8}\d{0,4}/index\.m3u8")
 _EXTINF = re.compile(r"\d{1,20}(\.\d*)?,.*")
