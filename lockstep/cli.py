@@ -29,6 +29,7 @@ COMMANDS = {
     "token": "token:commands",
     "key": "key:commands",
     "policy": "policy:commands",
+    "esni": "esni:commands",
     "audit": "audit:commands",
     "feed": "feed:commands",
     "config": "config:commands",
