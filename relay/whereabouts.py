@@ -71,20 +71,9 @@ FREE = Standing()
 """No policy governs it."""
 
 
-class _Kept:
-    __slots__ = ("address", "geo", "governing", "revision", "standing", "until", "version")
-
-    def __init__(
-        self, address: str, governing: str | None, geo: str | None, revision: int, version: str, until: float,
-        standing: Standing,
-    ) -> None:  # fmt: skip
-        self.address = address
-        self.governing = governing
-        self.geo = geo
-        self.revision = revision
-        self.version = version
-        self.until = until
-        self.standing = standing
+_Kept = tuple[str, "str | None", "str | None", int, str, float, Standing]
+"""What was asked (address, the showing's policy, the token's), by what (revision of policies, version of databases and
+lists), until when it counts, and the answer. A tuple: one is made for every session that comes."""
 
 
 class Whereabouts:
@@ -120,14 +109,14 @@ class Whereabouts:
         kept = self._kept.get(key)
         if (
             kept is not None
-            and kept.address == address
-            and now < kept.until
-            and kept.revision == self._policies.revision
-            and kept.version is self._locator.version
-            and kept.geo == geo
-            and kept.governing == governing
+            and kept[0] == address
+            and now < kept[5]
+            and kept[3] == self._policies.revision
+            and kept[4] is self._locator.version
+            and kept[2] == geo
+            and kept[1] == governing
         ):
-            return kept.standing
+            return kept[6]
         return self._asked(key, claims, governing, address, now)
 
     def took_fix(self, session: str, fix: Fix) -> bool:
@@ -146,20 +135,20 @@ class Whereabouts:
         # Before they are asked: what changes meanwhile is asked about again.
         revision, version = self._policies.revision, self._locator.version
         place = self._locator.locate(address)
-        names = [name for name in (governing, claims.geo) if name is not None]
-        standing = _stricter([
-            self._answer(name, place, fix, previous, version, now) for name in dict.fromkeys(names)
-        ])  # fmt: skip
-        if fix is not None and not self._is_trusted(names, fix, previous, now):
+        geo = claims.geo
+        standing = self._answer(governing or geo or "", place, fix, previous, version, now)
+        if governing is not None and geo is not None and geo != governing:
+            standing = _stricter(standing, self._answer(geo, place, fix, previous, version, now))
+        if fix is not None and not self._is_trusted((governing, geo), fix, previous, now):
             self._fixes.doubt(key)
         until = now + (KEEP_S if fix is None else KEEP_FIX_S)
         if key not in self._kept and len(self._kept) >= MAX_SESSIONS:
             self._kept.clear()
-        self._kept[key] = _Kept(address, governing, claims.geo, revision, version, until, standing)
+        self._kept[key] = (address, governing, geo, revision, version, until, standing)
         return standing
 
-    def _is_trusted(self, names: list[str], fix: Fix, previous: Fix | None, now: float) -> bool:
-        found = (self._policies.find(name) for name in names)
+    def _is_trusted(self, names: tuple[str | None, ...], fix: Fix, previous: Fix | None, now: float) -> bool:
+        found = (self._policies.find(name) for name in names if name is not None)
         return all(one.policy.trusts(fix, previous, now=now) for one in found if one is not None)
 
     def _answer(
@@ -173,20 +162,17 @@ class Whereabouts:
         return Standing(verdict.watch, verdict.wager, verdict.warning, judged, verdict.recheck_s)
 
 
-def _stricter(standings: list[Standing]) -> Standing:
-    """Return what remains when all must agree."""
-    first, *others = standings
-    for other in others:
-        decides, beside = (other, first) if first.watch is None and first.wager is None else (first, other)
-        judged = decides.judged or beside.judged
-        if judged is not None and decides.judged is not None and beside.judged is not None:
-            judged = judged._replace(beside=beside.judged)
-        rechecks = [one.recheck_s for one in (first, other) if one.recheck_s is not None]
-        first = Standing(
-            first.watch or other.watch,
-            first.wager or other.wager,
-            first.warning or other.warning,
-            judged,
-            min(rechecks, default=None),
-        )
-    return first
+def _stricter(first: Standing, other: Standing) -> Standing:
+    """Return what remains when both must agree."""
+    decides, beside = (other, first) if first.watch is None and first.wager is None else (first, other)
+    judged = decides.judged or beside.judged
+    if judged is not None and decides.judged is not None and beside.judged is not None:
+        judged = judged._replace(beside=beside.judged)
+    rechecks = [one.recheck_s for one in (first, other) if one.recheck_s is not None]
+    return Standing(
+        first.watch or other.watch,
+        first.wager or other.wager,
+        first.warning or other.warning,
+        judged,
+        min(rechecks, default=None),
+    )
