@@ -370,7 +370,7 @@ class Judge:
             self._heartbeat(conn, frame)
         elif op == "bye":
             self.answers.dismissed(conn, frame["code"])
-        if conn.event_id and op in ("hb", "sub", "bye", "unsub", "resync"):
+        if conn.event_id and op in ("hb", "sub", "snap", "bye", "unsub", "resync"):
             for invariant, text in sights.goes_on(conn, self.records[conn.event_id], frame, now):
                 self.fail(invariant, text)
         if op in ("bye", "unsub"):

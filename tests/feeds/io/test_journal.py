@@ -183,6 +183,22 @@ async def test_a_journal_put_back_from_an_older_copy_is_found_out(tmp_path: Path
         assert (record.lost, record.epoch, [row.entry.o for row in record.entries]) == (False, "e2", [0])
 
 
+async def test_so_is_one_of_which_only_suspends_were_published_since(tmp_path: Path) -> None:
+    """They go out under numbers that are promised away, before they are sealed: the copy would promise them again."""
+    folder = tmp_path / "data"
+    async with opened(folder / "j.sqlite") as journal:
+        await journal.load("game", since_wall=0)
+        await journal.begin_epoch("game", "e1")
+        await journal.reserve("game", 1000, ver=1000)
+    _copy(folder, tmp_path / "copy")
+    async with opened(folder / "j.sqlite") as journal:
+        await journal.load("game", since_wall=0)
+        await journal.reserve("game", 2000, ver=2000)
+    _copy(tmp_path / "copy", folder)
+    async with opened(folder / "j.sqlite") as journal:
+        assert (await journal.load("game", since_wall=0)).lost
+
+
 async def test_a_journal_that_is_gone_is_found_out_too(tmp_path: Path) -> None:
     async with opened(tmp_path / "j.sqlite") as journal:
         await journal.load("game", since_wall=0)
