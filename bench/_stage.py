@@ -28,7 +28,7 @@ from hub.io.driver import Hub
 from hub.settings import HubSettings
 from kernel.bus import entries_topic, epoch_signal, opened_signal, safety_topic, state_signal, timings_topic
 from kernel.cues import Cue, CueClass, CueType, Entry, Op
-from kernel.decisions import Decision, Scope, Verdict
+from kernel.decisions import NOWHERE, Decision, Scope, Verdict, Whence
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.system_time import monotonic, new_id, wall
 from kernel.marks import Opened
@@ -275,7 +275,7 @@ def admit() -> Any:
     """Return gates that know the bench's key."""
     tokens = TokenCache(TokenVerifier(KEYS))
 
-    def decide(token: str | None, event_id: str, scope: Scope, *, now: float) -> Decision:
+    def decide(token: str | None, event_id: str, scope: Scope, *, now: float, whence: Whence = NOWHERE) -> Decision:
         found = tokens.verify(token or "", now=now)
         reason = found.reason_at(now, event_id, scope) if found is not None else None
         verdict = Verdict.ADMIT if found is not None and reason is None else Verdict.REFUSE
