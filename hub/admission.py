@@ -47,7 +47,7 @@ class Admission:
             return Bye(CloseCode.UNAUTHORIZED, "wrong_account")
         if subscriber.origin_refused:
             return Bye(CloseCode.ORIGIN_REFUSED)
-        subscriber.admit(claims, may_wager=decision.may_wager)
+        subscriber.admit(claims, may_wager=decision.may_wager, inside=decision.zones)
         self.grants.add(subscriber.number, claims)
         return None
 
@@ -61,7 +61,7 @@ class Admission:
         decision = _first(lambda scope: judge(claims, whence, scope))
         if not decision.admitted:
             return Bye(code_of(decision.reason), str(decision.reason))
-        subscriber.may_wager = decision.may_wager
+        subscriber.may_wager, subscriber.inside = decision.may_wager, decision.zones
         return None
 
     def _decide(self, token: str, subscriber: Subscriber, wall: float) -> Decision:
@@ -84,4 +84,4 @@ def _first(decide: Callable[[Scope], Decision]) -> Decision:
 
 
 def _is_of_place(reason: Reason | None) -> bool:
-    return reason is not None and (reason.is_geo or reason.is_network)
+    return reason is not None and (reason.is_geo or reason.is_network or reason is Reason.BLACKOUT)

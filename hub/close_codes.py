@@ -55,6 +55,7 @@ class Bye:
 _REFUSALS = {
     Reason.EXPIRED: CloseCode.EXPIRED,
     Reason.REVOKED: CloseCode.REVOKED,
+    Reason.BLACKOUT: CloseCode.BLACKOUT,
     # No fault of the client's: it may come back, here or elsewhere.
     Reason.STALE: CloseCode.OVERLOADED,
 }

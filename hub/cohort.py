@@ -16,14 +16,17 @@ from hub.shares import Shares
 from hub.snapshot import Batch, Message, batches, snapshot
 from hub.state import State
 from hub.subscriber import wish_mark
+from kernel.timeline import BEGINNING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hub.curtain import Curtain
     from hub.floors import Floors
     from hub.frontier import Clock
     from hub.ledger import Place
     from hub.subscriber import Filter, Format, Subscriber
+    from kernel.blackouts import Veil
     from kernel.cues import Entry
     from kernel.timeline import MediaTime
 
@@ -70,6 +73,7 @@ class Cohort:
         conflate_ms: how long a price may wait for a newer one of its market; 0: none waits.
         shared: whether it is kept when nobody is in it, and keeps states up to date.
         trading: whether its members see everything at once.
+        curtain: where it is dark for its members; None: nowhere.
     """
 
     def __init__(
@@ -82,7 +86,11 @@ class Cohort:
         conflate_ms: int = 0,
         shared: bool = True,
         trading: bool = False,
+        curtain: Curtain | None = None,
     ) -> None:
+        self.curtain = curtain
+        self.veil: Veil | None = None
+        """What hides the stream from the members, as of the last look at their frontier."""
         self.number = number
         self.clock = clock
         self.cursor: Cursor = NOTHING_SENT
@@ -94,6 +102,8 @@ class Cohort:
         self.moved_at: float | None = None
         """When its stream last brought it to its frontier, in bus time; None if that may have moved otherwise since."""
         self._heard = -1
+        # How far the members' players are, be it dark there.
+        self._shown = BEGINNING
         self._next_due: MediaTime | None = None
         self._backlog = backlog
         self._floors = floors
@@ -113,6 +123,17 @@ class Cohort:
     def members(self) -> list[Subscriber]:
         """Return everybody who is in the hot set."""
         return [one for group in self._members.values() for one in group.to]
+
+    def release(self) -> list[Subscriber]:
+        """Let all members go, and return them."""
+        members = self.members()
+        for subscriber in members:
+            self.remove(subscriber)
+        return members
+
+    def is_veiled(self, now: float) -> bool:
+        """Return whether the stream is hidden from the members at bus time `now`; nothing is taken note of."""
+        return self.curtain is not None and self.curtain.look(self.clock.frontier(now))[0] is not None
 
     def add(self, subscriber: Subscriber) -> None:
         """Make somebody a member who has been sent what this cohort has."""
@@ -161,7 +182,7 @@ class Cohort:
             now: bus time.
             since: when the frontier came to stand there, to tell how late that is.
         """
-        before, cursor, frontier = self.told, self.cursor, self.clock.frontier(now)
+        before, cursor, frontier = self.told, self.cursor, self.frontier(now)
         # What came since the cursor was taken was looked at as it came: only what waited is owed.
         had = cursor._replace(seen=max(cursor.seen, self._heard))
         facts, prices = self._backlog.owed_apart(had, frontier)
@@ -172,6 +193,19 @@ class Cohort:
             highest = max(highest, self.known.o)
         self.cursor = Cursor(max(cursor.o, highest), frontier, self._backlog.head)
         return self._send(facts, prices, before, now, since)
+
+    def frontier(self, now: float) -> MediaTime:
+        """Return how far the members may see at bus time `now`: where it is dark, to where that began."""
+        frontier = self.clock.frontier(now)
+        if self.curtain is None:
+            return frontier
+        self._shown = frontier
+        self.veil, begins = self.curtain.look(frontier)
+        return frontier if begins is None else begins
+
+    def begin_at(self, cursor: Cursor, now: float) -> None:
+        """Stand where somebody else's cursor is, if that is not in the dark."""
+        self.cursor = cursor._replace(upto=min(cursor.upto, self.frontier(now))) if self.curtain else cursor
 
     def take(self, entries: Sequence[Entry], now: float, first: MediaTime | None = None) -> list[Delivery]:
         """Take in the newest entries of the log; return what the members are owed of those that are due already.
@@ -242,7 +276,12 @@ class Cohort:
         if not self.listens:
             self._next_due = None
             return None
-        due = self._next_due = self._backlog.next_due(self.cursor.upto)
+        due = self._backlog.next_due(self.cursor.upto)
+        if self.curtain is not None:
+            stop = self.curtain.stop_behind(self._shown)
+            # In the dark nothing is due.
+            due = stop if due is None or self.veil is not None or (stop is not None and stop < due) else due
+        self._next_due = due
         instant = self.clock.passes_at(due) if due is not None else None
         if self._prices and (instant is None or self._prices.flush_at < instant):
             return self._prices.flush_at

@@ -12,6 +12,7 @@ from hub.agenda import Agenda
 from hub.apart import Apart
 from hub.cohort import Cohort, Delivery
 from hub.cursor import NOTHING_SENT
+from hub.curtain import Curtains
 from hub.frontier import EdgeClock, LiveClock, RealtimeClock, TrailingClock
 from kernel.timeline import BEGINNING
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from hub.frontier import Clock, Edge
     from hub.path import Path
     from hub.subscriber import Mode
+    from kernel.blackouts import ZoneSet
     from kernel.cues import Entry
-    from kernel.timeline import MediaTime
+    from kernel.timeline import MediaTime, SegmentTiming
 
 GRAIN_S = 0.02
 """How far a cohort may lag behind its frontier, in seconds, where somebody joins or has caught up and nothing is due in
@@ -50,7 +52,9 @@ class Cohorts:
         """That of an honest player of a live stream."""
         self._clocks: dict[Mode, Clock] = {"edge": EdgeClock(edge), "viewer": self.live, "realtime": RealtimeClock()}
         self._all: dict[int, Cohort] = {}
-        self._shared: dict[tuple[Mode, int], Cohort] = {}
+        self._shared: dict[tuple[Mode, int, ZoneSet], Cohort] = {}
+        self._curtains = Curtains()
+        self._drawn: list[Cohort] = []
         self._apart = Apart()
         self._next_number = 0
         self._moved_at: float | None = None
@@ -66,32 +70,35 @@ class Cohorts:
         """Return a cohort by its number, None if it has gone."""
         return self._all.get(number)
 
-    def share(self, mode: Mode, conflate_ms: int) -> Cohort:
-        """Return the cohort of all with this mode and rate, made when the first one comes."""
-        cohort = self._shared.get((mode, conflate_ms))
+    def share(self, mode: Mode, conflate_ms: int, zones: ZoneSet = (), now: float = 0.0) -> Cohort:
+        """Return the cohort of all with this mode, rate and zone set, made at `now` when the first one comes."""
+        cohort = self._shared.get((mode, conflate_ms, zones))
         if cohort is None:
-            cohort = self.found(self._clocks[mode], conflate_ms, shared=True, trading=mode == "realtime")
-            self._shared[mode, conflate_ms] = cohort
-            if conflate_ms:
-                cohort.cursor = self._shared[mode, 0].cursor
+            cohort = self.found(self._clocks[mode], conflate_ms, zones, shared=True, trading=mode == "realtime")
+            self._shared[mode, conflate_ms, zones] = cohort
+            if conflate_ms or zones:
+                cohort.begin_at(self._shared[mode, 0, ()].cursor, now)
         return cohort
 
-    def found(self, clock: Clock, conflate_ms: int, *, shared: bool = False, trading: bool = False) -> Cohort:
+    def found(
+        self, clock: Clock, conflate_ms: int, zones: ZoneSet = (), *, shared: bool = False, trading: bool = False
+    ) -> Cohort:
         """Return a new cohort; one that is not shared is for a single subscriber, and goes with it."""
         number, self._next_number = self._next_number, self._next_number + 1
         cohort = self._all[number] = Cohort(
-            number, clock, self._backlog, self._floors, conflate_ms=conflate_ms, shared=shared, trading=trading
-        )
+            number, clock, self._backlog, self._floors, conflate_ms=conflate_ms, shared=shared, trading=trading,
+            curtain=self._curtains.of(zones),
+        )  # fmt: skip
         if not shared:
             # A newcomer's snapshot tells of all safety before it, and nothing that is due before the beginning.
             cohort.cursor = NOTHING_SENT._replace(o=self._safety_o, seen=self._backlog.head)
             self._apart.put(cohort, waits_for_opening=True)
         return cohort
 
-    def begin(self, clock: Clock, conflate_ms: int, now: float) -> Cohort:
+    def begin(self, clock: Clock, conflate_ms: int, now: float, zones: ZoneSet = ()) -> Cohort:
         """Return a new cohort of one that stands at its frontier; what lies before is for a snapshot to tell."""
-        cohort = self.found(clock, conflate_ms)
-        if (base := self._not_beyond(clock.frontier(now), now)) is not None:
+        cohort = self.found(clock, conflate_ms, zones)
+        if (base := self._not_beyond(cohort.frontier(now), now)) is not None:
             cohort.cursor = base.cursor
         self.advance(cohort, now)
         return cohort
@@ -102,13 +109,19 @@ class Cohorts:
         self._apart.remove(cohort.number)
         self._agenda.put(cohort.number, None)
 
+    def drop_zones(self, zones: ZoneSet) -> None:
+        """Forget what was kept for a zone set that nobody is in any more."""
+        for key in [one for one in self._shared if one[2] == zones]:
+            self.drop(self._shared.pop(key))
+        self._curtains.drop(zones)
+
     def viewers(self) -> list[Cohort]:
         """Return those in which live viewers are that do not report."""
-        return [cohort for (mode, _), cohort in self._shared.items() if mode == "viewer"]
+        return [cohort for (mode, _, _), cohort in self._shared.items() if mode == "viewer"]
 
     def passed_by_all(self) -> MediaTime:
         """Return the media time that all who share a frontier have passed."""
-        return min(self._shared["edge", 0].cursor.upto, self._shared["viewer", 0].cursor.upto)
+        return min(self._shared["edge", 0, ()].cursor.upto, self._shared["viewer", 0, ()].cursor.upto)
 
     def base_for(self, cohort: Cohort, now: float) -> Cohort | None:
         """Return the cohort on whose state that of a cohort of one can be built: one that has not come further."""
@@ -116,10 +129,14 @@ class Cohorts:
 
     def _not_beyond(self, upto: MediaTime, now: float) -> Cohort | None:
         self.advance(self._trail, now)
-        found = (self._shared["viewer", 0], self._trail)
+        found = (self._shared["viewer", 0, ()], self._trail)
         return next((base for base in found if BEGINNING < base.cursor.upto <= upto), None)
 
     # What happens.
+
+    def lay(self, timing: SegmentTiming) -> None:
+        """Take in which segment lies where: it may be dark for some."""
+        self._curtains.lay(timing)
 
     def take(self, entries: Sequence[Entry], now: float) -> None:
         """Take in the newest entries of the log, one at least; only those are asked whom they may concern."""
@@ -191,17 +208,24 @@ class Cohorts:
     def look_again(self, cohort: Cohort, now: float, since: float | None = None) -> None:
         """Bring a cohort to its frontier, which may have moved within this instant, or at `since`."""
         cohort.moved_at = now
+        was = cohort.veil
+        if was is not None and not cohort.is_veiled(now):
+            # What was dark meanwhile is no cue for them any more: a snapshot will tell what came of it.
+            cohort.release()
         instant = self._agenda.at(cohort.number)
         if instant is not None and instant < (now if since is None else since):
             since = instant  # The timer was about to say so.
         self._deliveries.extend(cohort.advance(now, now if since is None else since))
+        if cohort.veil is not was:
+            self._drawn.append(cohort)
         self.schedule(cohort)
 
     def schedule(self, cohort: Cohort) -> None:
         """Take note of when a cohort is next due."""
         self._agenda.put(cohort.number, cohort.next_instant())
         if not cohort.shared:
-            self._apart.put(cohort, waits_for_opening=cohort.clock.waits_for_opening)
+            waits = cohort.clock.waits_for_opening or cohort.curtain is not None
+            self._apart.put(cohort, waits_for_opening=waits)
 
     def next_deadline(self) -> float | None:
         """Return the bus time of the next instant, None if nothing will be due by itself."""
@@ -211,6 +235,11 @@ class Cohorts:
         """Move those whose instant has come."""
         for instant, number in self._agenda.take(now):
             self.look_again(self._all[number], now, instant)
+
+    def take_drawn(self) -> list[Cohort]:
+        """Return those for whom it has become dark, or light, or dark otherwise, and forget them."""
+        taken, self._drawn = self._drawn, []
+        return taken
 
     def take_deliveries(self) -> list[Delivery]:
         """Return what is to be written, in order, and forget it."""

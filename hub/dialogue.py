@@ -123,9 +123,12 @@ class Dialogue:
             return self._update(subscriber, stream, message, now, wall)
         return self._subscribe(subscriber, stream, message, now, wall)
 
-    def review(self, subscriber: Subscriber, judge: Judge) -> Bye | None:
+    def review(self, subscriber: Subscriber, judge: Judge, now: float) -> Bye | None:
         """Ask again about a subscriber that has been admitted; return why it must go."""
-        return self._admission.review(subscriber, judge)
+        refusal = self._admission.review(subscriber, judge)
+        if refusal is None and subscriber.inside != subscriber.zones:
+            self._streams[subscriber.event_id].change_zones(subscriber, now)
+        return refusal
 
     def heartbeat(
         self, subscriber: Subscriber, *, now: float, wall: float, hashed: bool = False, ahead: bool = False
@@ -183,6 +186,7 @@ class Dialogue:
         if subscriber.phase is not Phase.SUBSCRIBED:
             return []
         self._streams[subscriber.event_id].renew(subscriber)
+        self._streams[subscriber.event_id].change_zones(subscriber, now)
         if subscriber.mode in _MODE_SCOPES and _MODE_SCOPES[subscriber.mode] not in subscriber.scopes:
             return [Bye(CloseCode.UNAUTHORIZED, Reason.SCOPE_MISSING.value)]
         if subscriber.filter.hidden != self.hidden_from(subscriber):

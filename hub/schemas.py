@@ -210,7 +210,7 @@ SERVER: dict[str, Schema] = {
         optional={"hash": _HASH},
     ),
     "feed": _object("feed", {"source": _TEXT, "state": _enum(Health), "why": _TEXT}),
-    "resync": _object("resync", {"why": _enum(["slow", "lag"])}),
+    "resync": _object("resync", {"why": _enum(["slow", "lag", "blackout"])}),
     "pong": _object("pong", {"t": {"type": ["number", "string", "null"]}, "now": _UNIX_MS}),
     "error": _object("error", {"code": _TEXT, "reason": _TEXT}, optional={"retry_ms": _COUNT}),
     "bye": _object(

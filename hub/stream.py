@@ -6,6 +6,7 @@ earlier than `next_deadline()`.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from hub.arrears import Arrears
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from hub.settings import HubSettings
     from hub.snapshot import Batch, Message
     from hub.subscriber import Subscriber
+    from kernel.blackouts import ZoneSet
     from kernel.cues import Entry
     from kernel.feed_state import FeedState
     from kernel.marks import Opened, Served
@@ -61,6 +63,8 @@ class Stream:
         """How those came who have subscribed: anew, resumed, or with a cursor that could not be resumed from."""
         self._recalled: list[Subscriber] = []
         self._judged: dict[int, Subscriber] = {}
+        self._blacked_out: dict[int, Subscriber] = {}
+        self._inside: Counter[ZoneSet] = Counter()
         self._cohorts = Cohorts(self._edge, self._path, self._backlog, self._floors)
 
     # What the bus says.
@@ -90,6 +94,7 @@ class Stream:
         """Take in where a segment lies. Parts are within their segment and change nothing here."""
         if timing.part is None:
             self._path.lay(timing)
+            self._cohorts.lay(timing)
             self._move(now)
 
     def set_state(self, state: StreamState, now: float) -> None:
@@ -142,6 +147,8 @@ class Stream:
             Why `cur` could not be resumed from, None if it could or there is none.
         """
         self._move_shared(now)
+        subscriber.zones = subscriber.inside
+        self._inside[subscriber.zones] += 1
         cohort = self._cohort_for(subscriber, now)
         subscriber.cohort = cohort.number
         subscriber.wish = wish_mark(subscriber.mode, subscriber.filter)
@@ -154,12 +161,17 @@ class Stream:
             self._arrears.tell_state(subscriber, cohort, self._cohorts.base_for(cohort, now))
         self._cohorts.schedule(cohort)
         self._judge_lag(subscriber, now)
+        if cohort.veil is not None:
+            self._draw(subscriber, cohort)
         return why
 
     def leave(self, subscriber: Subscriber) -> None:
         """Unsubscribe somebody; who is not subscribed stays so."""
-        self.subscribers.pop(subscriber.number, None)
+        was_here = self.subscribers.pop(subscriber.number, None) is not None
         self._part(subscriber)
+        if was_here:
+            self._leave_zones(subscriber.zones)
+        self._blacked_out.pop(subscriber.number, None)
         self._reporters.dismiss(subscriber)
         self._judged.pop(subscriber.number, None)
         subscriber.start_over()
@@ -181,6 +193,37 @@ class Stream:
     def renew(self, subscriber: Subscriber) -> None:
         """Take in that a subscriber goes on under another token as well."""
         self._reporters.renew(subscriber)
+
+    def change_zones(self, subscriber: Subscriber, now: float) -> None:
+        """Move somebody to those who are inside of the same blackouts, as `subscriber.inside` has them now."""
+        former, zones = subscriber.zones, subscriber.inside
+        if subscriber.number not in self.subscribers or zones == former:
+            return
+        self._move_shared(now)
+        self._inside[zones] += 1
+        subscriber.zones = zones
+        kept, had = self._cohorts[subscriber.cohort], self.cursor_of(subscriber)
+        self.fall_behind(subscriber)
+        if kept.shared:
+            cohort = self._cohort_for(subscriber, now)
+        else:
+            cohort = self._cohorts.found(kept.clock, subscriber.conflate_ms, self._zones_of(subscriber))
+            cohort.begin_at(kept.cursor, now)
+            cohort.known = subscriber.known
+        self._part(subscriber)
+        subscriber.cohort = cohort.number
+        self._cohorts.look_again(cohort, now)
+        if cohort.veil is not None:
+            # What it was still owed may be dark. What it has had, it has had.
+            subscriber.catch_up()
+            subscriber.known = had
+            cohort.add(subscriber)
+        if cohort.veil is not None or kept.veil is not None:
+            self._draw(subscriber, cohort)
+        else:
+            self._recalled.append(subscriber)
+        self._cohorts.schedule(cohort)
+        self._leave_zones(former)
 
     def change_lead(self, subscriber: Subscriber, now: float) -> None:
         """Let a viewer that reports have its cues by another lead, `subscriber.lead_ms`."""
@@ -242,7 +285,16 @@ class Stream:
 
     def take_judged(self) -> list[Subscriber]:
         """Return the viewers for whom alone it has changed whether they may bet, and forget them."""
+        if drawn := {cohort.number: cohort for cohort in self._cohorts.take_drawn()}:
+            for subscriber in self.subscribers.values():
+                if (cohort := drawn.get(subscriber.cohort)) is not None:
+                    self._draw(subscriber, cohort)
         taken, self._judged = list(self._judged.values()), {}
+        return taken
+
+    def take_blacked_out(self) -> list[int]:
+        """Return the numbers of those for whom there is nothing more for now, and forget them; `take_judged` first."""
+        taken, self._blacked_out = list(self._blacked_out), {}
         return taken
 
     def next_deadline(self) -> float | None:
@@ -286,7 +338,8 @@ class Stream:
             lagging = cohort.clock.lagging
         else:
             lagging = self._wagering.lagging and subscriber.mode == "viewer"
-        return self.may_wager and subscriber.may_wager and not lagging
+        is_dark = cohort is not None and cohort.veil is not None
+        return self.may_wager and subscriber.may_wager and not lagging and not is_dark
 
     def cursor_of(self, subscriber: Subscriber) -> Cursor | None:
         """Return what a subscriber has been sent; None if it is not subscribed or its snapshot is on its way."""
@@ -314,6 +367,9 @@ class Stream:
         cohort = self._cohorts.get(subscriber.cohort)
         if cohort is None or subscriber.behind is not None or not cohort.shared or cohort.holds_prices:
             return None
+        if cohort.veil is not None:
+            # It may know what was no secret before.
+            return None
         if subscriber.ahead is not None and cohort.cursor.upto < subscriber.ahead:
             return None
         return cohort.state_of(subscriber.filter).hash()
@@ -336,18 +392,19 @@ class Stream:
     def _cohort_for(self, subscriber: Subscriber, now: float) -> Cohort:
         vod = self._edge.state is not None and not self._edge.state.live
         if subscriber.mode != "viewer" or not (vod or subscriber.playhead is not None):
-            return self._cohorts.share(subscriber.mode, subscriber.conflate_ms)
+            return self._cohorts.share(subscriber.mode, subscriber.conflate_ms, self._zones_of(subscriber), now)
         clock: Clock = VodClock(self._edge, self._path, now) if vod else self._cohorts.live
         if subscriber.playhead is not None:
             clock = self._reporters.clock(subscriber, clock)
-        return self._cohorts.begin(clock, subscriber.conflate_ms, now)
+        return self._cohorts.begin(clock, subscriber.conflate_ms, now, self._zones_of(subscriber))
 
     def _move_apart(self, subscriber: Subscriber, clock: Clock, now: float) -> None:
         """Give somebody a cohort of its own; it misses nothing that it is owed where it is."""
         self.fall_behind(subscriber)
         kept = self._cohorts[subscriber.cohort]
-        cohort = self._cohorts.found(clock, subscriber.conflate_ms)
-        cohort.cursor, cohort.known = kept.cursor, subscriber.known
+        cohort = self._cohorts.found(clock, subscriber.conflate_ms, self._zones_of(subscriber))
+        cohort.begin_at(kept.cursor, now)
+        cohort.known = subscriber.known
         self._part(subscriber)
         subscriber.cohort = cohort.number
         self._cohorts.advance(cohort, now)
@@ -358,12 +415,32 @@ class Stream:
         if isinstance(shared.clock, ReportedClock):
             shared.clock.honest = VodClock(self._edge, self._path, now)
             return
-        cohort = self._cohorts.found(VodClock(self._edge, self._path, now), subscriber.conflate_ms)
-        cohort.cursor, cohort.known = shared.cursor, subscriber.known
+        clock = VodClock(self._edge, self._path, now)
+        cohort = self._cohorts.found(clock, subscriber.conflate_ms, self._zones_of(subscriber))
+        cohort.begin_at(shared.cursor, now)
+        cohort.known = subscriber.known
         shared.remove(subscriber)
         subscriber.cohort = cohort.number
         if subscriber.behind is None:
             cohort.add(subscriber)
+
+    def _zones_of(self, subscriber: Subscriber) -> ZoneSet:
+        return subscriber.zones if subscriber.mode == "viewer" else ()
+
+    def _leave_zones(self, zones: ZoneSet) -> None:
+        self._inside[zones] -= 1
+        if zones and not self._inside[zones]:
+            del self._inside[zones]
+            self._cohorts.drop_zones(zones)
+
+    def _draw(self, subscriber: Subscriber, cohort: Cohort) -> None:
+        """Take note of what has become dark, or light, for somebody."""
+        self._judged[subscriber.number] = subscriber
+        if cohort.veil is None:
+            self._arrears.recall(subscriber, cohort, "blackout")
+            self._recalled.append(subscriber)
+        elif cohort.veil.redirect is None:
+            self._blacked_out[subscriber.number] = subscriber
 
     def _part(self, subscriber: Subscriber) -> None:
         cohort = self._cohorts.get(subscriber.cohort)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hub.playhead import Playhead
     from hub.settings import HubSettings
     from hub.snapshot import Batch, Message
+    from kernel.blackouts import ZoneSet
     from kernel.timeline import MediaTime
     from kernel.tokens import Claims
 
@@ -121,6 +122,7 @@ class Subscriber:
         "hash_at",
         "heartbeat_at",
         "heartbeat_s",
+        "inside",
         "known",
         "lead_ms",
         "may_wager",
@@ -144,6 +146,7 @@ class Subscriber:
         "told_may_wager",
         "wish",
         "write",
+        "zones",
     )  # fmt: skip
 
     def __init__(self, number: int, event_id: str, settings: HubSettings, now: float) -> None:
@@ -158,6 +161,9 @@ class Subscriber:
         self.scopes: frozenset[str] = frozenset()
         self.may_wager = False
         self.ends = 0
+        # The blackouts that it is inside of, and those by which it has its cues.
+        self.inside: ZoneSet = ()
+        self.zones: ZoneSet = ()
         # Subscription
         self.mode: Mode = "viewer"
         self.format: Format = "json"
@@ -202,8 +208,9 @@ class Subscriber:
         self.frames_left = settings.frames_burst
         self.frames_at = now
 
-    def admit(self, claims: Claims, *, may_wager: bool) -> None:
-        """Take over what a token says."""
+    def admit(self, claims: Claims, *, may_wager: bool, inside: ZoneSet = ()) -> None:
+        """Take over what a token says, and of which blackouts its bearer is inside."""
+        self.inside = inside
         self.account = claims.account
         others = (session for session in self.sessions if session != claims.jti)
         self.sessions = (claims.jti, *others)[:MAX_SESSIONS]

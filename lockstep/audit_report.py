@@ -81,6 +81,7 @@ def map_of(node: str, entry: Entry) -> dict[str, Any]:
         "wager": None if place is None else {"reason": place.wager, "rule": place.wager_rule},
         "warning": None if place is None else place.warning,
         "beside": None if record.beside is None else [record.beside.policy_id, record.beside.version],
+        "blackouts": list(record.blackouts),
         "inputs": None if inputs is None else _inputs_map(inputs),
     }
 

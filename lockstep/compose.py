@@ -30,6 +30,7 @@ from kernel.tokens import Claims
 from lockstep.admission import Admission
 from lockstep.allowances import Allowances
 from lockstep.answers import AnswerCounts
+from lockstep.blackouts import BlackoutHouse
 from lockstep.enforcement import Enforcement, Enforcer
 from lockstep.front_door import below
 from lockstep.houses import Desk, FeedsHouse, HubHouse, Policies, RelayHouse
@@ -42,6 +43,7 @@ from lockstep.measures.hub import hub_readings
 from lockstep.measures.measure import Reading
 from lockstep.measures.place import place_readings
 from lockstep.measures.process import (
+    blackout_readings,
     bus_readings,
     door_readings,
     gate_readings,
@@ -60,10 +62,12 @@ from lockstep.showings.origins import AllowedOrigins, urls_of
 from lockstep.showings.store import ShowingStore
 from lockstep.showings.words import SHOWINGS
 from relay.audit import Auditor
+from relay.blackouts import BlackoutIndex, Blackouts
 from relay.fixes import FixBook
 from relay.gate import Gate, StaleLimits
 from relay.io.at_once import PlaylistsAtOnce
 from relay.io.audit_store import FOLDER, AuditStore
+from relay.io.blackout_store import BlackoutStore
 from relay.io.locator import Locator, PlaceFiles
 from relay.io.operator_door import OperatorDoor, allow_together
 from relay.io.policy_store import PolicyStore
@@ -95,6 +99,7 @@ class Disk(NamedTuple):
     repeats: Repeats
     showings: ShowingStore
     policies: PolicyStore
+    blackouts: BlackoutStore
 
     @classmethod
     async def open(cls, data_dir: Path) -> Self:
@@ -113,11 +118,14 @@ class Disk(NamedTuple):
             showings = await ShowingStore.open(data_dir / "showings.sqlite")
             opened.push_async_callback(showings.aclose)
             policies = await PolicyStore.open(data_dir / "policies.sqlite")
+            opened.push_async_callback(policies.aclose)
+            blackouts = await BlackoutStore.open(data_dir / "blackouts.sqlite")
             opened.pop_all()
-        return cls(journal, revoked, repeats, showings, policies)
+        return cls(journal, revoked, repeats, showings, policies, blackouts)
 
     async def aclose(self) -> None:
         """Close all of them."""
+        await self.blackouts.aclose()
         await self.policies.aclose()
         await self.showings.aclose()
         await self.repeats.aclose()
@@ -158,10 +166,12 @@ class Deployment:
         self._records = records
         self.audit = Auditor(records.put if records is not None else lambda _: None)
         self.locator = locator
-        whereabouts = Whereabouts(locator, self.policies, self._governing, FixBook())
+        fixes, self.blackouts = FixBook(), BlackoutIndex()
+        whereabouts = Whereabouts(locator, self.policies, self._governing, fixes)
         self._gate = gate = Gate(
             self._admission.tokens, self._index, entitlements=self._admission.entitlements, lag_s=bus.lag_s,
             limits=StaleLimits(running_s=stale_s), clock=monotonic, whereabouts=whereabouts, notes=self.audit,
+            blackouts=Blackouts(locator, self.blackouts, fixes),
         )  # fmt: skip
         self._disk = disk
         self._parts = parts = Parts()
@@ -178,6 +188,7 @@ class Deployment:
             )  # fmt: skip
             self._desk = Desk(disk.revoked, bus, door, self._index, apart=apart)
         self._policies = Policies(bus, self.policies, disk.policies if disk else None, self._door)
+        self._dark = BlackoutHouse(bus, self.blackouts, disk.blackouts if disk else None, self._door, showings)
         if "relay" in houses:
             self._relay = RelayHouse(
                 showings, gate, fetcher=self._fetcher, bus=bus, parts=parts, now=loop.time, tell=self.answers,
@@ -209,6 +220,7 @@ class Deployment:
         # Whatever may change what a place means: who is here is asked about again.
         look_again = self._enforcement.look_again
         self.policies.listen(lambda _: look_again())
+        self.blackouts.listen(look_again)
         self.locator.on_change(look_again)
         self.lineup.on_change(look_again)
         if not (self._relay or self._hub):
@@ -229,6 +241,7 @@ class Deployment:
             *(self._desk.desk.routes() if self._desk else ()),
             *(self._showing_desk.routes() if self._showing_desk else ()),
             *(self._policies.desk.routes() if self._policies.desk else ()),
+            *self._dark.routes(),
             *(self._viewers.routes() if self._viewers else ()),
             *(route for house in self._houses for route in house.routes()),
             *self._health_routes(),
@@ -246,6 +259,7 @@ class Deployment:
         yield from door_readings(self.allowances, self.answers, self._quota)
         yield from gate_readings(self._gate, len(self._index))
         yield from policy_readings(self.policies, self._records)
+        yield from blackout_readings(self.blackouts)
         yield from origin_readings(self._fetcher.counts)
         yield from bus_readings(self.bus)
         yield from place_readings(self.locator, wall())
@@ -256,6 +270,7 @@ class Deployment:
                 "repeats": self._disk.repeats.writes,
                 "showings": self._disk.showings.writes,
                 "policies": self._disk.policies.writes,
+                "blackouts": self._disk.blackouts.writes,
             }
             yield from feeds_readings(self._feeds.ingests, files)
         if self._relay is not None:
@@ -344,6 +359,7 @@ class Deployment:
         if self._viewers is not None:
             self._viewers.start()
         await self._policies.refill()
+        await self._dark.refill()
         parts["policies"] = self._policies.watch.run
         # The hub listens before the journal refills the bus, and hears all of it.
         if self._hub is not None:
@@ -409,6 +425,7 @@ class Deployment:
         if self._showing_desk is not None:
             await self._showing_desk.aclose()
         await self._policies.aclose()
+        await self._dark.aclose()
         if self._disk is not None:
             await self._disk.repeats.aclose()
         if self._watch is not None:

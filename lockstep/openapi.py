@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from lockstep import described
 from lockstep.showings import words as showing_words
-from relay import policy_words, revocation_words, viewer_words
+from relay import blackout_words, policy_words, revocation_words, viewer_words
 from relay.api import Answer, Operation, Problem
 from relay.io.operator_door import ApiRoute
 
@@ -31,6 +31,7 @@ VERSION = version("lockstep-hub")
 CATALOGUE: tuple[Operation, ...] = (
     *revocation_words.OPERATIONS,
     *policy_words.OPERATIONS,
+    *blackout_words.OPERATIONS,
     *showing_words.OPERATIONS,
     *viewer_words.OPERATIONS,
     *described.OPERATIONS,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from kernel.blackouts import ZoneSet
     from kernel.decisions import Decision, Scope, Verdict
     from kernel.policies import PolicyRecord
     from kernel.tokens import Claims, Reason
@@ -59,6 +60,7 @@ class Note(NamedTuple):
         policy_id: the policy that the token names, None without one; one that is not in force has no `judged`.
         judged: what the policy said, None where none was asked.
         address: whence the request came, where `judged` does not say it.
+        blackouts: those that applied, the strongest first.
     """
 
     at: float
@@ -71,9 +73,12 @@ class Note(NamedTuple):
     policy_id: str | None = None
     judged: Judged | None = None
     address: str = ""
+    blackouts: tuple[str, ...] = ()
 
 
-_Mark = tuple["Scope", "Verdict", "Reason | None", "Reason | None", "PolicyRecord | None", "PolicyRecord | None"]
+_Mark = tuple[
+    "Scope", "Verdict", "Reason | None", "Reason | None", "PolicyRecord | None", "PolicyRecord | None", "ZoneSet"
+]  # fmt: skip
 
 
 class Auditor:
@@ -129,14 +134,15 @@ class Auditor:
                 and mark[3] is warning
                 and (mark[4] is policy or _are_same(mark[4], policy))
                 and (mark[5] is other or _are_same(mark[5], other))
+                and (mark[6] is decision.zones or mark[6] == decision.zones)
             ):
                 return
-        now_so = (scope, decision.verdict, decision.reason, warning, policy, other)
+        now_so = (scope, decision.verdict, decision.reason, warning, policy, other, decision.zones)
         self._young[claims.session] = (now_so, *(mark for mark in marks if mark[0] is not scope))
         self._put(
             Note(
                 now, claims.session, claims.account, claims.event_id, scope, decision.verdict, decision.reason,
-                claims.geo, judged, address,
+                claims.geo, judged, address, tuple([veil.blackout_id for veil in decision.zones]),
             )
         )  # fmt: skip
 

@@ -37,7 +37,8 @@ class DecisionRecord:
     """A decision, without what is personal in it.
 
     `verdict` is what the gate answered, `place` what the policy said, None where none was asked. `version` is None for
-    a policy that was not in force. `beside` is what another policy said, where two must agree.
+    a policy that was not in force. `beside` is what another policy said, where two must agree. `blackouts` are those
+    that applied to the bearer, in force or not, the strongest first.
     """
 
     seq: int
@@ -53,6 +54,7 @@ class DecisionRecord:
     locator: str
     place: PlaceVerdict | None
     beside: Said | None = None
+    blackouts: tuple[str, ...] = ()
 
     def answers(self) -> list[Said]:
         """Return what all policies said that were asked."""
@@ -98,13 +100,16 @@ class Inputs:
 
 def decision_bytes(seq: int, note: Note) -> bytes:
     """Return the record of a note."""
-    judged, said, beside = note.judged, None, []
+    judged, said = note.judged, None
+    beside: list[Any] = []
     version, locator = None, ""
+    if note.blackouts:
+        beside = [None, list(note.blackouts)]
     if judged is not None:
         version, locator, said = judged.policy.version, judged.locator, _said(judged.verdict)
         if judged.beside is not None:
             other = judged.beside.policy
-            beside = [[other.policy_id, other.version, _said(judged.beside.verdict)]]
+            beside[:1] = [[other.policy_id, other.version, _said(judged.beside.verdict)]]
     policy_id = judged.policy.policy_id if judged is not None else note.policy_id
     return encode_known(
         ["d", seq, round(note.at * _MS), note.session, note.account, note.event_id, note.scope, note.verdict,
@@ -170,12 +175,13 @@ def record_of(data: bytes) -> AuditRecord:
 def _decision(seq: int, at_ms: int, fields: list[Any]) -> DecisionRecord:
     session, account, event_id, scope, verdict, reason, policy_id, version, locator, said, *more = fields
     beside = None
-    if more:
+    if more and more[0] is not None:
         other_id, other_version, other_said = more[0]
         beside = Said(_text(other_id), int(other_version), _verdict(other_said))
+    blackouts = tuple([_text(one) for one in more[1]]) if len(more) > 1 else ()
     return DecisionRecord(
         seq, at_ms, _text(session), _text(account), _text(event_id), Scope(scope), Verdict(verdict), _reason(reason),
-        policy_id, version, _text(locator), None if said is None else _verdict(said), beside,
+        policy_id, version, _text(locator), None if said is None else _verdict(said), beside, blackouts,
     )  # fmt: skip
 
 

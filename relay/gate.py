@@ -1,4 +1,4 @@
-"""Admission to the video and the socket: token, window, revocation, binding, place. In the order of their cost.
+"""Admission to the video and the socket: token, window, revocation, binding, place, blackouts. In order of their cost.
 
 The gate answers with a `Decision` and knows nothing of HTTP or WebSockets; both turn the same decision into
 their own refusals.
@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from kernel.blackouts import ZoneSet
 from kernel.decisions import NOWHERE, Decision, Scope, Verdict, Whence
 from kernel.histogram import Histogram
 from kernel.revocation import RevocationIndex
 from kernel.tokens import Claims, Purpose, Reason
 from relay.audit import Judged
+from relay.blackouts import NONE, Blackouts, Concern, refuses
 from relay.entitlements import Entitlements
 from relay.running import RunningSessions
 from relay.token_cache import TokenCache
@@ -64,6 +66,7 @@ class Gate:
         clock: tells how long decisions take, in seconds.
         whereabouts: what place says of sessions; None: it is not asked.
         notes: keeps the record; None: there is none.
+        blackouts: who is inside of which; None: there are none.
     """
 
     def __init__(
@@ -77,10 +80,12 @@ class Gate:
         clock: Callable[[], float] = lambda: 0.0,
         whereabouts: Whereabouts | None = None,
         notes: Notes | None = None,
+        blackouts: Blackouts | None = None,
     ) -> None:
         self._whereabouts = whereabouts
+        self._blackouts = blackouts
         self._notes = notes
-        self._ready: dict[str, tuple[Claims, Standing, Scope, Decision]] = {}
+        self._ready: dict[str, tuple[Claims, Standing, Scope, Concern, Decision]] = {}
         self._tokens = tokens
         self._revocations = revocations
         self._entitlements = entitlements
@@ -117,7 +122,10 @@ class Gate:
         return self.decide(claims, event_id, scope, now=now, whence=whence)
 
     def _exchange(self, token: str, event_id: str, scope: Scope, now: float, whence: Whence) -> Decision:
-        """Decide on what is no session's token: an entitlement that admits is told to begin a session first."""
+        """Decide on what is no session's token: an entitlement that admits is told to begin a session first.
+
+        Of blackouts the session is told: what one of them hides may lie behind or ahead of what it sees first.
+        """
         claims = None if self._entitlements is None else self._entitlements.open(token, now=now)
         if claims is None:
             return _refused(Reason.BAD_TOKEN, None)
@@ -146,12 +154,23 @@ class Gate:
         if reason is None and self._whereabouts is not None and scope in PERSONS:
             standing = self._whereabouts.standing(claims, whence.address, now=now)
             reason = standing.watch if scope is Scope.WATCH else standing.wager
+        concern = NONE
+        if reason is None and self._blackouts is not None and scope in PERSONS:
+            concern = self._blackouts.concern(claims, whence.address, now=now)
+            if concern.zones and refuses(concern.zones, now):
+                reason = Reason.BLACKOUT
         if reason is not None:
-            return self._noted(_refused(reason, claims), claims, scope, standing, now, whence)
+            return self._noted(_refused(reason, claims, concern.zones), claims, scope, standing, now, whence)
         ready = self._ready.get(claims.jti)
-        if ready is None or ready[0] is not claims or ready[1] is not standing or ready[2] is not scope:
-            ready = self._made_ready(claims, standing, scope)
-        return self._noted(ready[3], claims, scope, standing, now, whence)
+        if (
+            ready is None
+            or ready[0] is not claims
+            or ready[1] is not standing
+            or ready[2] is not scope
+            or ready[3] is not concern
+        ):
+            ready = self._made_ready(claims, standing, scope, concern)
+        return self._noted(ready[4], claims, scope, standing, now, whence)
 
     def open(self, token: str, *, now: float) -> tuple[Claims, Purpose] | None:
         """Return what a genuine token says and is for, whether or not it admits; None for any other."""
@@ -166,18 +185,22 @@ class Gate:
         reason = claims.reason_at(now, claims.event_id, next(iter(claims.scopes), ""))
         return Reason.REVOKED if reason is None and self._revocations.covers(claims, now) else reason
 
-    def _made_ready(self, claims: Claims, standing: Standing, scope: Scope) -> tuple[Claims, Standing, Scope, Decision]:
+    def _made_ready(
+        self, claims: Claims, standing: Standing, scope: Scope, concern: Concern
+    ) -> tuple[Claims, Standing, Scope, Concern, Decision]:
         """Keep a decision that admits: it is asked for again and again, and making one takes a microsecond."""
+        warning = standing.warning or concern.warning
         decision = Decision(
-            Verdict.ADMIT if standing.warning is None else Verdict.WARN,
-            standing.warning,
+            Verdict.ADMIT if warning is None else Verdict.WARN,
+            warning,
             may_watch=Scope.WATCH in claims.scopes and standing.watch is None,
             may_wager=Scope.WAGER in claims.scopes and standing.wager is None,
             claims=claims,
+            zones=concern.zones,
         )
         if len(self._ready) >= MAX_READY:
             self._ready.clear()
-        ready = self._ready[claims.jti] = (claims, standing, scope, decision)
+        ready = self._ready[claims.jti] = (claims, standing, scope, concern, decision)
         return ready
 
     def _noted(
@@ -197,5 +220,5 @@ class Gate:
         return lag_s > self._limits.running_s or claims.session not in self._running
 
 
-def _refused(reason: Reason, claims: Claims | None) -> Decision:
-    return Decision(Verdict.REFUSE, reason, may_watch=False, may_wager=False, claims=claims)
+def _refused(reason: Reason, claims: Claims | None, zones: ZoneSet = ()) -> Decision:
+    return Decision(Verdict.REFUSE, reason, may_watch=False, may_wager=False, claims=claims, zones=zones)

@@ -26,6 +26,7 @@ class OperatorScope(StrEnum):
     REVOKE = "revoke"
     POLICY = "policy"
     SHOWING = "showing"
+    BLACKOUT = "blackout"
 
 
 @dataclass(frozen=True, slots=True)

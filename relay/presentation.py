@@ -174,10 +174,14 @@ class Presentation:
 
         None where it carries no picture. The lead always counts: of a programme without pictures it is what there is.
         """
+        return self.beside(rendition, key) if rendition in self._pictures or rendition == self._lead_name else None
+
+    def beside(self, rendition: str, key: SegmentKey) -> tuple[int, int] | None:
+        """Return which of the lead's segments a segment lies beside, the first and the last number; None: none."""
         if rendition == self._lead_name:
             return (key.msn, key.msn)
         companion = self._companions.get(rendition)
-        return companion.shown_in(key) if companion is not None and rendition in self._pictures else None
+        return companion.shown_in(key) if companion is not None else None
 
     def asset(self, rendition: str, name: str) -> Asset | None:
         """Return what a listed segment or the top playlist needs under a name, or None."""

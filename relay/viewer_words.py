@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from kernel.blackouts import Veil
 from kernel.decisions import Decision
 from kernel.showings import EVENT_ID
 from kernel.tokens import Claims, Purpose, Reason
@@ -134,23 +135,33 @@ def fix_of(body: FixBody, now: float) -> Fix:
     return Fix(Point(body.lon, body.lat), body.accuracy_m, now if now < at <= now + CLOCK_SKEW_S else at)
 
 
-def geo_check_told(event_id: str, watch: Decision, wager: Decision, standing: Standing) -> GeoCheckTold:
-    """Return what is told of two decisions on the same claims; what does not concern somebody is not allowed them."""
+def geo_check_told(
+    event_id: str, watch: Decision, wager: Decision, standing: Standing, dark: Veil | None = None
+) -> GeoCheckTold:
+    """Return what is told of two decisions on the same claims; what does not concern somebody is not allowed them.
+
+    `dark` is the blackout that lies over the showing for them now. With a redirect they may watch that, and not wager.
+    """
     allowed = watch.admitted or (watch.reason is Reason.SCOPE_MISSING and wager.admitted)
+    status: Literal["allowed", "blocked", "blackout"] = "allowed" if allowed else "blocked"
+    if Reason.BLACKOUT in (watch.reason, wager.reason) or (allowed and dark is not None):
+        status = "blackout"
     told: dict[str, Any] = {} if standing.warning is None else {"warning": standing.warning}
     if standing.recheck_s is not None:
         told["recheck_s"] = int(standing.recheck_s)
     return GeoCheckTold(
         event_id=event_id,
-        status="allowed" if allowed else "blocked",
-        watch=_answer(watch),
-        wager=_answer(wager),
+        status=status,
+        watch=_answer(watch, dark if dark is not None and dark.redirect is None else None),
+        wager=_answer(wager, dark),
         **told,
     )
 
 
-def _answer(decision: Decision) -> PlaceAnswer:
-    return PlaceAnswer(allowed=True) if decision.admitted else PlaceAnswer(allowed=False, reason=decision.reason)
+def _answer(decision: Decision, dark: Veil | None) -> PlaceAnswer:
+    if not decision.admitted:
+        return PlaceAnswer(allowed=False, reason=decision.reason)
+    return PlaceAnswer(allowed=True) if dark is None else PlaceAnswer(allowed=False, reason=Reason.BLACKOUT)
 
 
 def entitlement_told(

@@ -21,7 +21,9 @@ log = structlog.get_logger("hub")
 STEP = 200
 """How many sockets are dismissed in one turn of the loop: some 5 ms."""
 
-CUT: frozenset[CloseCode] = frozenset({CloseCode.REVOKED, CloseCode.GEO_BLOCKED, CloseCode.VPN_BLOCKED})
+CUT: frozenset[CloseCode] = frozenset({
+    CloseCode.REVOKED, CloseCode.GEO_BLOCKED, CloseCode.VPN_BLOCKED, CloseCode.BLACKOUT,
+})  # fmt: skip
 """Who goes for one of these has nothing more to get: what it does not take at once is dropped."""
 
 

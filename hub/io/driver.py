@@ -217,12 +217,15 @@ class Hub:
         subscriber = socket.subscriber
         if subscriber is None or subscriber.phase is Phase.CLOSING:
             return
-        refusal = self._dialogue.review(subscriber, judge)
+        zones = subscriber.zones
+        refusal = self._dialogue.review(subscriber, judge, self._bus.now())
         if refusal is not None:
             self.close(socket, refusal)
         elif subscriber.phase is Phase.SUBSCRIBED:
             # Ahead of its cues: it may mean that everything is suspended.
             self._tell_one(self._streams[subscriber.event_id], subscriber, ahead=True)
+            if subscriber.zones is not zones:
+                self.settle(subscriber.event_id)
 
     # What the bus says.
 
@@ -259,8 +262,10 @@ class Hub:
         if wagering < told:
             self._tell_may_wager(event_id, ahead=True)
         self._outbox.flush(event_id)
+        dismiss(self, stream.take_blacked_out(), Bye(CloseCode.BLACKOUT))
         for subscriber in judged:
-            self._tell_one(stream, subscriber)
+            if subscriber.phase is Phase.SUBSCRIBED:
+                self._tell_one(stream, subscriber)
         if wagering != self._told[event_id]:
             # Bets open again only behind the cues that their picture has brought.
             self._tell_may_wager(event_id)

@@ -38,7 +38,9 @@ commands = typer.Typer(
 @commands.command()
 def create(
     name: Annotated[str, typer.Option(help="How logs and records call them.")],
-    scopes: Annotated[str, typer.Option(help="What they may do: read, revoke, policy, showing, with commas.")],
+    scopes: Annotated[
+        str, typer.Option(help="What they may do: read, revoke, policy, showing, blackout, with commas.")
+    ],
     expires: Expires = None,
     config: Config = None,
     data_dir: DataDir = None,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lockstep.allowances import Allowances
     from lockstep.answers import AnswerCounts
     from lockstep.loop_watch import LoopWatch
+    from relay.blackouts import BlackoutIndex
     from relay.gate import Gate
     from relay.io.audit_store import AuditStore
     from relay.policies import PolicyIndex
@@ -50,6 +51,10 @@ REVOCATIONS = gauge("lockstep_revocations", "Revocations in force.")
 POLICIES = gauge("lockstep_policies", "Policies of place in force.")
 POLICIES_BROKEN = gauge(
     "lockstep_policies_broken", "Those that this version does not understand: nobody is admitted by them."
+)
+BLACKOUTS = gauge("lockstep_blackouts", "Blackouts that there are, in force by now or not.")
+BLACKOUTS_BROKEN = gauge(
+    "lockstep_blackouts_broken", "Those that this version does not understand: their showings are dark for everybody."
 )
 AUDIT_RECORDS = counter("lockstep_audit_records_total", "Records of decisions written, with what stands between them.")
 AUDIT_LOST = counter(
@@ -125,6 +130,12 @@ def policy_readings(policies: PolicyIndex, records: AuditStore | None) -> Iterat
     yield one(AUDIT_LOST, 0 if records is None else records.lost)
     yield one(AUDIT_WAITING, 0 if records is None else records.waiting)
     yield one(AUDIT_BYTES, 0 if records is None else records.size)
+
+
+def blackout_readings(blackouts: BlackoutIndex) -> Iterator[Reading]:
+    """Read which blackouts there are."""
+    yield one(BLACKOUTS, len(blackouts))
+    yield one(BLACKOUTS_BROKEN, len(blackouts.broken()))
 
 
 def origin_readings(counts: FetchCounts) -> Iterator[Reading]:

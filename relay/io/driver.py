@@ -15,13 +15,14 @@ from typing import TypeVar
 
 import structlog
 
+from kernel.blackouts import ZoneSet, veil_over
 from kernel.bus import Bus, Cancel, epoch_signal, marks_topic, opened_signal, served_signal, timings_topic
 from kernel.io.aside import MANY, aside
 from kernel.io.origin import Fetcher
 from kernel.io.playlists import TOP_REFRESH_S, OriginReader, PlaylistReader
 from kernel.marks import Opened, ReleaseMark, Served
 from kernel.showings import Showing
-from kernel.timeline import SegmentTiming
+from kernel.timeline import SegmentKey, SegmentTiming
 from kernel.variables import Variables
 from relay.presentation import Presentation
 from relay.served import Tally, Whose
@@ -37,6 +38,10 @@ MIN_REFRESH_S = 0.1
 
 CATCH_UP_S = 0.25
 """How often a companion is asked that lags behind the lead: packagers write their renditions one after the other."""
+
+
+MAX_TIMINGS = 50_000
+"""More than a day of two-second segments; of those that are forgotten nothing is listed any more."""
 
 
 class StreamRelay:
@@ -60,6 +65,7 @@ class StreamRelay:
         self._companion_pokes: dict[str, asyncio.Event] = {}
         self._seen_at = float("-inf")
         self._epoch: str | None = None
+        self._timings: dict[int, SegmentTiming] = {}
         # Held while a thread has the presentation; what is said meanwhile is heard afterwards.
         self._changing = asyncio.Lock()
         self._said: list[Callable[[], None]] = []
@@ -79,6 +85,14 @@ class StreamRelay:
             if (shown := self.presentation.shown_in(rendition, key)) is not None:
                 stream = self.showing.event_id
                 self._bus.signal(served_signal(stream), Served(stream, session, *shown))
+
+    def is_dark(self, rendition: str, key: SegmentKey, zones: ZoneSet) -> bool:
+        """Tell whether a segment is hidden from those inside of blackouts; where its time is not known, it is."""
+        beside = self.presentation.beside(rendition, key)
+        if beside is None:
+            return True
+        timings = [self._timings.get(msn) for msn in range(beside[0], beside[1] + 1)]
+        return any(timing is None or veil_over(zones, timing) is not None for timing in timings)
 
     async def run(self) -> None:
         """Follow and open until cancelled."""
@@ -190,12 +204,16 @@ class StreamRelay:
         if self._epoch not in (None, epoch):
             log.warning("epoch.changed", event_id=self.showing.event_id)
             self._window.begin_epoch()
+            self._timings.clear()
         self._epoch = epoch
 
     def _on_timing(self, number: int, timing: SegmentTiming) -> None:
         if self._later(partial(self._on_timing, number, timing)):
             return
         self._window.on_timing(timing)
+        self._timings[timing.msn] = timing
+        if len(self._timings) > MAX_TIMINGS:
+            del self._timings[next(iter(self._timings))]
         if self._window.wants_playlist:
             # Feeds has seen a newer copy than ours: it lies in the fetcher's cache.
             self._seen_at = min(self._seen_at, self._bus.now() - MIN_REFRESH_S)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from kernel.blackouts import ZoneSet
 from kernel.decisions import NOWHERE, Judge, Scope, Whence
 from kernel.grants import Grants
 from kernel.revocation import Subject, SubjectKind
@@ -32,20 +33,23 @@ class Flights:
 
     def __init__(self) -> None:
         self._grants: Grants[Connection] = Grants()
-        self._whence: dict[Connection, Whence] = {}
+        self._whence: dict[Connection, tuple[Whence, ZoneSet]] = {}
 
     def __len__(self) -> int:
         """Return how many connections are bound."""
         return len(self._grants)
 
-    def bind(self, connection: Connection, claims: Claims, whence: Whence = NOWHERE) -> None:
-        """Bind a connection to the claims of the answer that begins; those of the one before no longer count."""
+    def bind(self, connection: Connection, claims: Claims, whence: Whence = NOWHERE, zones: ZoneSet = ()) -> None:
+        """Bind a connection to the claims of the answer that begins; those of the one before no longer count.
+
+        `zones` are the blackouts that applied when it began.
+        """
         known = self._grants.of(connection)
         if known is None:
             connection.when_lost(self._lost)
         if known != claims:
             self._grants.add(connection, claims)
-        self._whence[connection] = whence
+        self._whence[connection] = (whence, zones)
 
     def revoke(self, subject: Subject) -> None:
         """Cut, now, whatever goes out to whom a revocation concerns."""
@@ -59,10 +63,12 @@ class Flights:
         """Ask again about everybody who is here, and cut whom it is not granted any more; pauses between slices."""
         refused: list[Connection] = []
         for number, connection in enumerate(self._grants.all(), 1):
-            claims, whence = self._grants.of(connection), self._whence.get(connection, NOWHERE)
+            claims, (whence, zones) = self._grants.of(connection), self._whence.get(connection, (NOWHERE, ()))
             # Gone since the review began.
-            if claims is not None and not judge(claims, whence, Scope.WATCH).admitted:
-                refused.append(connection)
+            if claims is not None:
+                decision = judge(claims, whence, Scope.WATCH)
+                if not decision.admitted or _are_dark_now(decision.zones, zones):
+                    refused.append(connection)
             if number % REVIEWED_AT_ONCE == 0:
                 self._cut(refused, "refused")
                 refused = []
@@ -84,3 +90,10 @@ class Flights:
             connection.cut()
         if connections:
             log.info("connections.cut", why=why, count=len(connections))
+
+
+def _are_dark_now(zones: ZoneSet, former: ZoneSet) -> bool:
+    """Tell whether what is on its way may have become dark since it began."""
+    if zones is former:
+        return False
+    return any(veil.window.at_once and veil not in former for veil in zones)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from urllib.parse import urljoin
 
@@ -17,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from kernel.blackouts import ZoneSet
 from kernel.decisions import Decision, Verdict, Whence
 from kernel.decisions import Scope as Purpose
 from kernel.errors import DecodeError, OriginError, OriginMissing
@@ -24,6 +26,7 @@ from kernel.io.cut import connection_of
 from kernel.io.http import bearer_token, peer_address, problem
 from kernel.io.origin import Fetcher
 from kernel.strict_json import VENDOR_LIMITS, decode, encode
+from kernel.timeline import SegmentKey
 from kernel.tokens import Reason
 from relay.entitlements import Entitlements
 from relay.gate import Gate
@@ -150,8 +153,11 @@ class Hls:
         def granted() -> bool:
             if named.event_id not in self._relays:
                 return False  # the showing has ended
-            now = self._wall()
-            return self._gate.decide(claims, named.event_id, Purpose.WATCH, now=now, whence=whence).admitted
+            again = self._gate.decide(claims, named.event_id, Purpose.WATCH, now=self._wall(), whence=whence)
+            return again.admitted and not (again.zones and dark(again.zones))
+
+        def dark(zones: ZoneSet) -> bool:
+            return named.key is not None and relay.is_dark(rendition, SegmentKey(*named.key), zones)
 
         rendition = named.rendition or ""
         if named.kind == "asset":
@@ -164,6 +170,8 @@ class Hls:
         if listed is None or listed.segment.gap or not _is_named(request, listed):
             # Unknown, gone and not yet released look the same: what is coming is nobody's business.
             return problem(404, "Not Found", detail="no such segment is out")
+        if decision.zones and dark(decision.zones):
+            return _refusal(replace(decision, verdict=Verdict.REFUSE, reason=Reason.BLACKOUT))
         asset = Asset(listed.ref, listed.segment.byte_range)
         whose = (claims.jti, rendition, listed.key)
         return await self._media(request, asset, listed.key.generation, granted, partial(relay.sent, whose))
@@ -183,7 +191,7 @@ class Hls:
         connection = connection_of(request.scope)
         if connection is not None and decision.admitted and decision.claims is not None:
             # A refusal changes nothing: what an earlier answer still has in the buffers remains what it was.
-            self.flights.bind(connection, decision.claims, whence)
+            self.flights.bind(connection, decision.claims, whence, decision.zones)
 
     async def _media(
         self,

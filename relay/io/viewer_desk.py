@@ -19,6 +19,7 @@ from kernel.showings import EVENT_ID
 from kernel.strict_json import CLIENT_LIMITS, decode
 from kernel.tokens import Reason
 from relay.api import read_as
+from relay.blackouts import veil_in_force
 from relay.io.headers import api_fields
 from relay.io.operator_door import ApiRoute, told
 from relay.place.model import Fix, Point
@@ -173,7 +174,8 @@ class ViewerDesk:
         watch = self._gate.decide(claims, event_id, Scope.WATCH, now=now, whence=whence)
         wager = self._gate.decide(claims, event_id, Scope.WAGER, now=now, whence=whence)
         standing = self._whereabouts.standing(claims, whence.address, now=now)
-        return told(geo_check_told(event_id, watch, wager, standing))
+        dark = veil_in_force(watch.zones or wager.zones, now)
+        return told(geo_check_told(event_id, watch, wager, standing, dark))
 
     def _heard(self, record: list[Any]) -> None:
         try:

@@ -18,6 +18,7 @@ ROUTES = {
     b"/api/v1/revocations": "ingest",
     b"/api/v1/showings": "ingest",
     b"/api/v1/policies": "ingest",
+    b"/api/v1/ppv/blackout": "ingest",
     b"/api/openapi.json": "ingest",
     b"/metrics": "ingest",
     b"/hls": "relay",

@@ -142,6 +142,13 @@ async def test_what_goes_well_is_as_described(stage: Stage) -> None:
         await api.ask("GET", revocations)
         await api.ask("DELETE", one_revocation, of={"id": revoked.json()["id"]})
         await api.ask("DELETE", one_revocation, of={"id": "none"})
+        blackouts, one_blackout = "/api/v1/ppv/blackout", "/api/v1/ppv/blackout/{blackout_id}"
+        zone = {"type": "cidr", "code": "192.0.2.0/24", "action": "block"}
+        dark = await api.ask("POST", blackouts, json={"event_id": "game", "blackout_zones": [zone]})
+        await api.ask("POST", blackouts, json={"event_id": "nothing", "blackout_zones": [zone]})
+        await api.ask("GET", blackouts, params={"event_id": "game"})
+        for method in ("GET", "DELETE", "DELETE"):
+            await api.ask(method, one_blackout, of={"blackout_id": dark.json()["blackout_id"]})
         await api.ask("GET", "/api/v1/feeds")
         await api.ask("GET", "/api/v1/wagering/subscribe")
         await api.ask("GET", "/api/openapi.json")
@@ -152,4 +159,4 @@ async def test_what_goes_well_is_as_described(stage: Stage) -> None:
         api.judge("POST", "/api/v1/feeds/{source}", await desk.post("m3", {"type": "nothing"}))
         await desk.aclose()
         good = {(method, path, status) for method, path, status in api.seen if status < 300}
-        assert len(good) == 14, sorted(good)
+        assert len(good) == 18, sorted(good)

@@ -25,6 +25,7 @@ def test_names_are_the_protocols() -> None:
 def test_every_reason_has_a_code_that_does_not_come_back_unless_it_is_our_fault(reason: Reason | None) -> None:
     assert code_of(reason).reconnects is (reason is Reason.STALE)
     assert code_of(Reason.REVOKED) is CloseCode.REVOKED
+    assert code_of(Reason.BLACKOUT) is CloseCode.BLACKOUT
     assert code_of(Reason.EXPIRED) is CloseCode.EXPIRED
 
 

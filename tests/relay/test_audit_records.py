@@ -167,3 +167,18 @@ def test_two_policies_that_must_agree() -> None:
         record = record_of(decision_bytes(1, swapped._replace(reason=reason)))
         assert isinstance(record, DecisionRecord)
         assert (difference(record, [other.verdict, first.verdict]) is None) == fits
+
+
+@pytest.mark.parametrize("asked", [None, judged()])
+def test_the_blackouts_that_applied_are_on_record(asked: Judged | None) -> None:
+    dark = note(asked=asked)._replace(reason=Reason.BLACKOUT, verdict=Verdict.REFUSE, blackouts=("blk_1", "blk_2"))
+    record = record_of(decision_bytes(1, dark))
+    assert isinstance(record, DecisionRecord)
+    assert (record.blackouts, record.beside, record.reason) == (("blk_1", "blk_2"), None, Reason.BLACKOUT)
+    assert difference(record, [] if asked is None else [asked.verdict]) is None
+    if asked is not None:
+        both = dark._replace(judged=asked._replace(beside=asked))
+        again = record_of(decision_bytes(1, both))
+        assert isinstance(again, DecisionRecord)
+        assert again.blackouts == record.blackouts
+        assert again.beside is not None

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from kernel.blackouts import BlackoutRecord
+from kernel.dates import parse_date
 from kernel.decisions import Decision, Scope, Verdict, Whence
 from kernel.policies import PolicyRecord
 from kernel.revocation import Reinstatement, Revocation, RevocationIndex, Subject, SubjectKind
 from kernel.tokens import Claims, Keyring, Purpose, Reason
-from relay.audit import Judged
+from relay.audit import Auditor, Judged, Note
+from relay.blackouts import BlackoutIndex, Blackouts
 from relay.entitlements import Entitlements
 from relay.fixes import FixBook
 from relay.gate import Gate, StaleLimits
-from relay.place.model import Fix, IpPlace, PlaceVerdict
+from relay.place.model import Fix, IpPlace, NetworkClass, PlaceVerdict
 from relay.policies import PolicyIndex
 from relay.token_cache import TokenCache
 from relay.token_verifier import TokenVerifier
@@ -384,3 +388,72 @@ def test_decisions_kept_ready_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     for number in range(5):
         assert gate(token(jti=f"t{number}"), "game", Scope.WATCH, now=NOW).admitted
     assert len(gate._ready) <= 2
+
+
+class Dark:
+    """A gate with blackouts of the showing."""
+
+    def __init__(self) -> None:
+        self.index = BlackoutIndex()
+        self.notes: list[Note] = []
+        asked = Blackouts(Somewhere(), self.index, FixBook())
+        self.gate = Gate(cache(), RevocationIndex(), blackouts=asked, notes=Auditor(self.notes.append))
+
+    def make(self, action: str, name: str = "blk_1", **more: Any) -> None:
+        zone = {"type": "all", "action": action} | ({"redirect_stream": "other"} if action == "redirect" else {})
+        text = json.dumps({"event_id": "game", "blackout_zones": [zone], **more})
+        self.index.heard(BlackoutRecord(name, "game", text, 1.0, "ops"))
+
+    def asks(self, scope: Scope = Scope.WATCH, *, now: float = NOW, **changes: Any) -> Decision:
+        return self.gate(token(**changes), "game", scope, now=now, whence=Whence("192.0.2.7"))
+
+
+class Somewhere:
+    version = "v1"
+
+    def locate(self, address: str) -> IpPlace:
+        return IpPlace(address, classes=frozenset({NetworkClass.TOR}))
+
+
+def test_a_block_without_a_beginning_refuses_until_its_end_and_is_on_record() -> None:
+    dark = Dark()
+    assert dark.asks().admitted
+    dark.make("block", end="2027-06-01T00:00:00Z")
+    ends = parse_date("2027-06-01T00:00:00Z")
+    scopes = frozenset({"watch", "wager", "server"})
+    for scope in (Scope.WATCH, Scope.WAGER):
+        decision = dark.asks(scope, scopes=scopes)
+        assert (decision.verdict, decision.reason) == (Verdict.REFUSE, Reason.BLACKOUT)
+        assert [veil.blackout_id for veil in decision.zones] == ["blk_1"]
+        assert not decision.may_watch
+    # Servers are nowhere.
+    assert dark.asks(Scope.SERVER, scopes=scopes).admitted
+    assert dark.notes[-2].blackouts == ("blk_1",)
+    assert dark.notes[-2].reason is Reason.BLACKOUT
+    later: dict[str, Any] = {"expires": int(ends) + 9, "window": (NOW - 10, int(ends) + 9)}
+    assert dark.asks(now=ends - 1, **later).reason is Reason.BLACKOUT
+    assert dark.asks(now=ends, **later).admitted
+
+
+@pytest.mark.parametrize("action", ["block", "redirect"])
+def test_what_has_a_beginning_or_a_stand_in_is_told_and_not_refused(action: str) -> None:
+    dark = Dark()
+    dark.make(action, **({"start": "2020-01-01T00:00:00Z"} if action == "block" else {}))
+    decision = dark.asks()
+    assert decision.admitted
+    assert [(veil.blackout_id, veil.redirect) for veil in decision.zones] == [
+        ("blk_1", "other" if action == "redirect" else None)
+    ]
+    # The same decision again is the same object.
+    assert dark.asks(jti="token-1") is dark.asks(jti="token-1")
+    dark.index.heard(BlackoutRecord("blk_1", "game", None, 2.0, "ops"))
+    assert dark.asks().zones == ()
+    # Each change of what applies is on record.
+    assert [note.blackouts for note in dark.notes] == [("blk_1",), ()]
+
+
+def test_a_blackout_may_warn_of_networks() -> None:
+    dark = Dark()
+    dark.make("redirect", vpn_policy="warn")
+    decision = dark.asks()
+    assert (decision.verdict, decision.reason) == (Verdict.WARN, Reason.TOR)

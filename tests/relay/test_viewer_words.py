@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kernel.blackouts import Veil, Window
 from kernel.decisions import Decision, Verdict
 from kernel.tokens import Purpose, Reason
 from relay.place.model import Fix, Point
@@ -42,6 +43,27 @@ def test_watching_decides_unless_it_is_not_what_the_token_is_for(
     told = geo_check_told("game", decision(watch), decision(wager), FREE)
     assert told.status == status
     assert (told.watch.reason, told.wager.reason) == (watch, wager)
+
+
+@pytest.mark.parametrize(
+    ("redirect", "watch", "wager", "expected"),
+    [
+        # In force, but with a beginning: what lies before it may be had.
+        (None, None, None, ("blackout", Reason.BLACKOUT, Reason.BLACKOUT)),
+        (None, Reason.BLACKOUT, Reason.BLACKOUT, ("blackout", Reason.BLACKOUT, Reason.BLACKOUT)),
+        ("other", None, None, ("blackout", None, Reason.BLACKOUT)),
+        ("other", None, Reason.SCOPE_MISSING, ("blackout", None, Reason.SCOPE_MISSING)),
+        # Whoever is refused for something else is told that.
+        ("other", Reason.TOR, Reason.TOR, ("blocked", Reason.TOR, Reason.TOR)),
+    ],
+)
+def test_a_blackout(
+    redirect: str | None, watch: Reason | None, wager: Reason | None, expected: tuple[str, Reason | None, Reason | None]
+) -> None:
+    dark = Veil("blk_1", Window(), redirect, 1.0)
+    told = geo_check_told("game", decision(watch), decision(wager), FREE, dark)
+    assert (told.status, told.watch.reason, told.wager.reason) == expected
+    assert told.watch.allowed is (expected[1] is None)
 
 
 def test_a_lapsed_token_has_nothing_left() -> None:

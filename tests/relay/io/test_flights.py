@@ -8,6 +8,7 @@ from typing import Any
 import uvicorn
 from structlog.testing import capture_logs
 
+from kernel.blackouts import Veil, Window, ZoneSet
 from kernel.decisions import Decision, Scope, Verdict, Whence
 from kernel.io.cut import Connection, connection_of
 from kernel.revocation import Subject, SubjectKind
@@ -63,6 +64,20 @@ def test_a_connection_that_is_gone_is_forgotten() -> None:
     assert len(flights) == 0
     flights.revoke(ANN)
     assert line.cuts == 0
+
+
+def test_whose_picture_has_become_dark_at_once_is_cut_and_nobody_else() -> None:
+    now, later = Veil("now", Window(), "other", 1.0), Veil("later", Window(start=9.0), None, 1.0)
+    flights, lines = Flights(), [Line() for _ in range(4)]
+    zones: dict[str, ZoneSet] = {"dark": (later, now), "soon": (later,), "inside": (now,), "outside": ()}
+    for line, (session, inside) in zip(lines, zones.items(), strict=True):
+        flights.bind(line, claims(session=session), zones=inside if session == "inside" else ())
+
+    def judge(of: Claims, whence: Whence, scope: Scope) -> Decision:
+        return Decision(Verdict.ADMIT, None, may_watch=True, may_wager=True, claims=of, zones=zones[of.session])
+
+    list(flights.review(judge))
+    assert [line.cuts for line in lines] == [1, 0, 0, 0]
 
 
 def test_the_last_answer_counts() -> None:

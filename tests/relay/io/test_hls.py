@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from itertools import count
 from pathlib import Path
@@ -10,6 +11,7 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
+from kernel.blackouts import BlackoutRecord
 from kernel.bus import served_signal
 from kernel.decisions import Scope as Scopes
 from kernel.decisions import Whence
@@ -23,6 +25,7 @@ from kernel.policies import PolicyRecord
 from kernel.revocation import Revocation, RevocationIndex, Subject, SubjectKind
 from kernel.showings import Showing
 from kernel.tokens import MAX_TOKEN_CHARS, Purpose, Reason
+from relay.blackouts import BlackoutIndex, Blackouts
 from relay.entitlements import Entitlements
 from relay.fixes import FixBook
 from relay.gate import Gate
@@ -45,7 +48,12 @@ class Site:
     """An application whose showing `game` has two segments, of which the first is out."""
 
     def __init__(
-        self, folder: Path, *, allowed_origins: tuple[str, ...] = (), whereabouts: Whereabouts | None = None
+        self,
+        folder: Path,
+        *,
+        allowed_origins: tuple[str, ...] = (),
+        whereabouts: Whereabouts | None = None,
+        blackouts: Blackouts | None = None,
     ) -> None:
         path = write_list(folder, ["a.ts", "b.ts"])
         bus = MemoryBus(asyncio.get_running_loop().time)
@@ -62,7 +70,7 @@ class Site:
         self.entitlements = Entitlements(KEYS, verifier(), new_id=lambda: f"id-{next(numbers)}")
         self.gate = Gate(
             cache(), self.revocations, entitlements=self.entitlements, lag_s=lambda: self.lag_s,
-            whereabouts=whereabouts,
+            whereabouts=whereabouts, blackouts=blackouts,
         )  # fmt: skip
         self.hls = Hls(
             {"game": self.relay},
@@ -448,4 +456,29 @@ async def test_who_is_let_in_with_a_warning_is_told_so(tmp_path: Path) -> None:
         answer = await site.http.get(f"/hls/{token(geo='warns')}/game/{path}")
         assert (answer.status_code, answer.headers["lockstep-warning"]) == (200, "data_centre")
     assert policy.asked == ["127.0.0.1"]
+    await site.aclose()
+
+
+@pytest.mark.parametrize("action", ["block", "redirect"])
+async def test_of_what_is_dark_no_segment_is_served_and_of_what_is_not_each(tmp_path: Path, action: str) -> None:
+    index = BlackoutIndex()
+    site = Site(tmp_path, blackouts=Blackouts(Atlas(), index, FixBook()))
+    zone = {"type": "all", "action": action} | ({"redirect_stream": "other"} if action == "redirect" else {})
+    start = {"tl": 0, "pts": timing(1, "x").start}
+    text = json.dumps({"event_id": "game", "blackout_zones": [zone], "start_media": start})
+    site.open(0)
+    site.open(1)
+    index.heard(BlackoutRecord("blk_1", "game", text, 1.0, "ops"))
+    segments = [f"{MAIN}/main/0-{msn}.ts" for msn in (0, 1)]
+    # When they were is not known: nothing is served.
+    answers = [await site.http.get(path) for path in segments]
+    assert [answer.json()["reason"] for answer in answers] == ["blackout", "blackout"]
+    for msn in (0, 1):
+        site.relay._on_timing(msn, timing(msn, "x"))
+    answers = [await site.http.get(path) for path in segments]
+    assert [answer.status_code for answer in answers] == [200, 403]
+    assert answers[1].json()["reason"] == "blackout"
+    assert answers[1].headers["cache-control"] == "no-store"
+    index.heard(BlackoutRecord("blk_1", "game", None, 2.0, "ops"))
+    assert [(await site.http.get(path)).status_code for path in segments] == [200, 200]
     await site.aclose()

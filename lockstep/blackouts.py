@@ -1,0 +1,75 @@
+"""Blackouts in one process: known in every one that admits, made where the disk is."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+import structlog
+from starlette.routing import Route
+
+from kernel.blackouts import BlackoutRecord
+from kernel.bus import Bus, Cancel, blackouts_topic
+from kernel.io.system_time import new_id, wall
+from relay.blackouts import BlackoutIndex
+from relay.io.blackout_desk import BlackoutDesk
+from relay.io.blackout_store import BlackoutStore
+from relay.io.operator_door import OperatorDoor
+
+log = structlog.get_logger("blackouts")
+
+
+class BlackoutHouse:
+    """Know the blackouts by the bus; and make them, where the disk is.
+
+    Args:
+        bus: who tells everybody.
+        index: those that there are.
+        store: what is on disk, None where that is another process's; closed by us.
+        door: lets operators in, None likewise.
+        showings: those that there are, by event id.
+    """
+
+    def __init__(
+        self, bus: Bus, index: BlackoutIndex, store: BlackoutStore | None, door: OperatorDoor | None,
+        showings: Container[str],
+    ) -> None:  # fmt: skip
+        self._bus = bus
+        self._index = index
+        self._cancel: Cancel | None = None
+        self.desk: BlackoutDesk | None = None
+        if store is not None and door is not None:
+            self.desk = BlackoutDesk(
+                store, bus, door, showings=showings, wall=wall,
+                # Never with a hyphen in front: it is written on command lines.
+                new_id=lambda: f"blk_{new_id(12)}",
+            )  # fmt: skip
+
+    def routes(self) -> list[Route]:
+        """Return the operators' routes, none where the disk is another process's."""
+        return [*self.desk.routes()] if self.desk is not None else []
+
+    async def refill(self) -> None:
+        """Listen, and tell the bus all that is on disk, if it is here.
+
+        Raises:
+            JournalError: the file cannot be read.
+        """
+        self._cancel = self._bus.subscribe(blackouts_topic(), self._heard)
+        if self.desk is not None:
+            # As with revocations: no record takes the offset of one from an earlier life, and is dropped.
+            self._bus.begin(blackouts_topic(), new_id())
+            await self.desk.refill()
+
+    async def aclose(self) -> None:
+        """Listen no more; finish what was begun, then close the file."""
+        if self._cancel is not None:
+            self._cancel()
+            self._cancel = None
+        if self.desk is not None:
+            await self.desk.aclose()
+
+    def _heard(self, _: int, record: BlackoutRecord) -> None:
+        why = self._index.heard(record)
+        if why is not None:
+            # From now on its showing is dark for everybody.
+            log.error("blackout.not_understood", blackout_id=record.blackout_id, event_id=record.event_id, error=why)

@@ -1,0 +1,267 @@
+"""Blackouts: which there are, who is inside of which, and whether that ends what somebody is doing.
+
+Somebody is inside a zone if its condition holds for the place of their address, or for the fix of their device, or if
+neither is known well enough to say no. A network whose class the blackout's `vpn_policy` blocks hides its user, so its
+users are inside, and blocked.
+
+Of several that apply the highest precedence comes first, then block before redirect, then the later made.
+
+An answer is kept for as long as nothing that it came from can have changed. Nothing is asked of servers and trading
+desks (`PERSONS`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kernel.blackouts import BlackoutRecord, Veil, Window, ZoneSet
+from kernel.errors import DecodeError
+from kernel.tokens import Claims, Reason
+from relay.blackout_text import BlackoutTerms, read_blackout
+from relay.fixes import FixBook
+from relay.place.conditions import Ground, Position
+from relay.place.model import ClassAction, Fix, IpPlace, NetworkClass
+from relay.whereabouts import Locates
+
+KEEP_S = 30.0
+"""How long an answer is kept at most, in seconds."""
+
+MAX_SESSIONS = 65_536
+"""As many as tokens are remembered; beyond it all are asked anew."""
+
+MAX_FIX_AGE_S = 1_200.0
+"""For how long a device that was inside counts as inside, in seconds; it is asked for its place at least as often."""
+
+
+class Concern(NamedTuple):
+    """What blackouts have to do with somebody: those that apply, and what is let through and said nevertheless."""
+
+    zones: ZoneSet = ()
+    warning: Reason | None = None
+
+
+NONE = Concern()
+
+
+class Blackout:
+    """One blackout, compiled; it never changes.
+
+    Args:
+        record: where it came from.
+        terms: what it says; None: it is not understood, and then it is dark for everybody, at once.
+    """
+
+    def __init__(self, record: BlackoutRecord, terms: BlackoutTerms | None) -> None:
+        self.record = record
+        self.terms = terms
+        self.precedence = 0 if terms is None else terms.precedence
+        window = Window() if terms is None else terms.window
+        self._blocked = Veil(record.blackout_id, window, None, record.made)
+        self._ground = Ground(list(terms.polygons), {}) if terms is not None else Ground([], {})
+
+    def veil(self, place: IpPlace, fix: Fix | None, home: IpPlace) -> Veil | None:
+        """Return how it applies to somebody, None if they are outside.
+
+        Args:
+            place: what is known of the address.
+            fix: what the device says of its position, if that counts.
+            home: what is known of the account's home.
+        """
+        if self.terms is None or self._action_on(place) is ClassAction.BLOCK:
+            return self._blocked
+        present = [Position(self._ground, place, place.point, place.accuracy_m)]
+        if fix is not None:
+            present.append(Position(self._ground, place, fix.point, fix.accuracy_m))
+        at_home = [Position(self._ground, home, None, None)]
+        found = None
+        for zone in self.terms.zones:
+            whose, positions = (home, at_home) if zone.home else (place, present)
+            if any(zone.where.holds(whose, position) is not False for position in positions):
+                if zone.redirect is None:
+                    return self._blocked
+                found = found or self._blocked._replace(redirect=zone.redirect)
+        return found
+
+    def warning(self, place: IpPlace) -> Reason | None:
+        """Return of which class of networks it warns."""
+        if self.terms is None:
+            return None
+        warned = (one for one in NetworkClass if self.terms.actions.get(one) is ClassAction.WARN)
+        return next((Reason(one.value) for one in warned if one in place.classes), None)
+
+    def _action_on(self, place: IpPlace) -> ClassAction:
+        assert self.terms is not None  # asked of what was understood
+        actions = {self.terms.actions.get(one, ClassAction.ALLOW) for one in place.classes}
+        return ClassAction.BLOCK if ClassAction.BLOCK in actions else ClassAction.ALLOW
+
+
+class BlackoutIndex:
+    """Know the blackouts, kept by what the bus says.
+
+    `revision` rises whenever `of` could answer otherwise than before.
+    """
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self._known: dict[str, Blackout] = {}
+        self._by_event: dict[str, tuple[Blackout, ...]] = {}
+        self._listeners: list[Callable[[], None]] = []
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._known)
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        """Have `changed` called after each change."""
+        self._listeners.append(changed)
+
+    def of(self, event_id: str) -> tuple[Blackout, ...]:
+        """Return those of a showing, in the order in which they were heard of."""
+        return self._by_event.get(event_id, ())
+
+    def heard(self, record: BlackoutRecord) -> str | None:
+        """Take note of what the bus says; return why it is not understood, None if it is."""
+        known, why = self._known.get(record.blackout_id), None
+        if record.text is None:
+            if known is None:
+                return None
+            del self._known[record.blackout_id]
+        elif known is not None and known.record.text == record.text:
+            return None
+        else:
+            terms = None
+            try:
+                terms = read_blackout(record.text)
+            except DecodeError as error:
+                # A newer Lockstep wrote it. Whom it concerns is not known: so it is everybody.
+                why = str(error)
+            self._known[record.blackout_id] = Blackout(record, terms)
+        self._arrange(record.event_id)
+        return why
+
+    def broken(self) -> list[str]:
+        """Return the names of those that are not understood."""
+        return [name for name, one in self._known.items() if one.terms is None]
+
+    def _arrange(self, event_id: str) -> None:
+        found = tuple(one for one in self._known.values() if one.record.event_id == event_id)
+        self._by_event.pop(event_id, None)
+        if found:
+            self._by_event[event_id] = found
+        self.revision += 1
+        for changed in self._listeners:
+            changed()
+
+
+class _Kept(NamedTuple):
+    address: str
+    event_id: str
+    home: str | None
+    fix: Fix | None
+    revision: int
+    version: str
+    until: float
+    concern: Concern
+
+
+class Blackouts:
+    """Ask blackouts about sessions.
+
+    Args:
+        locator: knows where addresses are.
+        index: the blackouts.
+        fixes: what devices have said.
+    """
+
+    def __init__(self, locator: Locates, index: BlackoutIndex, fixes: FixBook) -> None:
+        self._locator = locator
+        self._index = index
+        self._fixes = fixes
+        self._kept: dict[str, _Kept] = {}
+        # Equal sets are one object: whoever keeps something by them compares in no time.
+        self._sets: dict[Concern, Concern] = {}
+
+    def concern(self, claims: Claims, address: str, *, now: float) -> Concern:
+        """Return what blackouts have to do with the bearer of `claims` at `address`, whenever they are.
+
+        `now` is Unix time in seconds.
+        """
+        blackouts = self._index.of(claims.event_id)
+        if not blackouts:
+            return NONE
+        key = claims.session or claims.jti
+        fix, _ = self._fixes.of(key)
+        kept = self._kept.get(key)
+        if (
+            kept is not None
+            and kept.address == address
+            and now < kept.until
+            and kept.revision == self._index.revision
+            and kept.version is self._locator.version
+            and kept.fix is fix
+            and kept.event_id == claims.event_id
+            and kept.home == claims.home
+        ):
+            return kept.concern
+        # Before it is asked: what changes meanwhile is asked about again.
+        revision, version = self._index.revision, self._locator.version
+        concern = self._asked(blackouts, claims, address, fix, now)
+        if key not in self._kept and len(self._kept) >= MAX_SESSIONS:
+            self._kept.clear()
+            self._sets.clear()
+        self._kept[key] = _Kept(
+            address, claims.event_id, claims.home, fix, revision, version, now + KEEP_S, concern
+        )  # fmt: skip
+        return concern
+
+    def _asked(
+        self, blackouts: tuple[Blackout, ...], claims: Claims, address: str, fix: Fix | None, now: float
+    ) -> Concern:
+        place, home = self._locator.locate(address), home_of(claims.home)
+        if not place.is_public:
+            # Whatever somebody says of it: such an address is nowhere.
+            place = IpPlace(place.address, classes=place.classes, is_public=False)
+        if fix is not None and fix.at < now - MAX_FIX_AGE_S:
+            fix = None
+        found = [(one, veil) for one in blackouts if (veil := one.veil(place, fix, home)) is not None]
+        found.sort(key=lambda pair: (-pair[0].precedence, pair[1].redirect is not None, -pair[1].made, pair[1][0]))
+        warning = next((said for one in blackouts if (said := one.warning(place)) is not None), None)
+        concern = Concern(tuple([veil for _, veil in found]), warning)
+        return self._sets.setdefault(concern, concern)
+
+
+def home_of(home: str | None) -> IpPlace:
+    """Return what a token's claim says of where the account is at home, `US-90012`; nothing, if it is none."""
+    country, _, postcode = (home or "").partition("-")
+    postcode = postcode.upper().replace(" ", "")
+    if len(country) != 2 or not (country.isascii() and country.isalpha() and country.isupper()) or not postcode:
+        return IpPlace("")
+    return IpPlace("", country=country, postcode=postcode)
+
+
+def is_in_force(window: Window, now: float) -> bool:
+    """Return whether a window is open, by the time of day. `now` is in Unix seconds.
+
+    Of one by media time nobody can say that who has no media.
+    """
+    if window.start_media is not None or window.end_media is not None:
+        return False
+    return (window.start is None or window.start <= now) and (window.end is None or now < window.end)
+
+
+def veil_in_force(zones: ZoneSet, now: float) -> Veil | None:
+    """Return what lies over a showing now, by the time of day; None if nothing. `now` is in Unix seconds."""
+    return next((veil for veil in zones if is_in_force(veil.window, now)), None)
+
+
+def refuses(zones: ZoneSet, now: float) -> bool:
+    """Return whether somebody is to be refused altogether at `now`, in Unix seconds.
+
+    That is so for a block without a beginning: whatever they ask for is dark. Where there is a beginning, what lies
+    before it may still be had: segments and cues are judged one by one.
+    """
+    for veil in zones:
+        if veil.window.at_once and is_in_force(veil.window, now):
+            return veil.redirect is None
+    return False

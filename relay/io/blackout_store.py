@@ -1,0 +1,137 @@
+"""Blackouts on disk, also those that have been ended, for a while: whoever has missed the end hears of it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from kernel.blackouts import BlackoutRecord
+from kernel.io.group_commit import GroupCommit
+from relay.blackout_words import MAX_BLACKOUTS
+from relay.paging import Listed
+
+if TYPE_CHECKING:
+    import sqlite3
+    from pathlib import Path
+
+    from relay.paging import Page
+
+KEEP_ENDED_S = 86_400.0
+"""For how long it is remembered that a blackout was ended, in seconds: no process runs without the bus that long."""
+
+_VERSION = 1
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS blackouts (
+    n INTEGER PRIMARY KEY AUTOINCREMENT, blackout_id TEXT NOT NULL UNIQUE, event_id TEXT NOT NULL,
+    body TEXT NOT NULL, made REAL NOT NULL, made_by TEXT NOT NULL, ended REAL, ended_by TEXT);
+CREATE INDEX IF NOT EXISTS blackouts_there ON blackouts (n) WHERE ended IS NULL
+"""
+
+
+class Kept(NamedTuple):
+    """What the bus is told of one of those on disk."""
+
+    number: int
+    record: BlackoutRecord
+
+
+class BlackoutStore:
+    """The only owner of the file. Make it with `open`, inside a running loop.
+
+    Every method raises JournalError where the disk cannot keep the promise.
+    """
+
+    def __init__(self, commits: GroupCommit) -> None:
+        self._commits = commits
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """Open or make the file, readable by its owner only.
+
+        Raises:
+            JournalError: it is damaged, held by another process, or cannot be written.
+        """
+        return cls(await GroupCommit.open(path, schema=_SCHEMA, version=_VERSION))
+
+    @property
+    def writes(self) -> GroupCommit:
+        """Return what commits, to see how it does."""
+        return self._commits
+
+    async def aclose(self) -> None:
+        """Write what is waiting, then close the file."""
+        await self._commits.aclose()
+
+    async def make(self, record: BlackoutRecord) -> bool:
+        """Keep a blackout; return False if there are as many as may be."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            db.execute("DELETE FROM blackouts WHERE ended < ?", (record.made - KEEP_ENDED_S,))
+            (there,) = db.execute("SELECT count(*) FROM blackouts WHERE ended IS NULL").fetchone()
+            if there >= MAX_BLACKOUTS:
+                return False
+            db.execute(
+                "INSERT INTO blackouts (blackout_id, event_id, body, made, made_by) VALUES (?, ?, ?, ?, ?)",
+                (record.blackout_id, record.event_id, record.text, record.made, record.by),
+            )
+            return True
+
+        return await self._commits.run(work, n_bytes=len(record.text or ""))
+
+    async def end(self, blackout_id: str, *, now: float, by: str) -> BlackoutRecord | None:
+        """End a blackout; return what the bus is to be told, None if there is none. `now` is Unix time in seconds."""
+
+        def work(db: sqlite3.Connection) -> BlackoutRecord | None:
+            row = db.execute(
+                "UPDATE blackouts SET ended = ?, ended_by = ? WHERE blackout_id = ? AND ended IS NULL"
+                " RETURNING event_id",
+                (now, by, blackout_id),
+            ).fetchone()
+            return None if row is None else BlackoutRecord(blackout_id, row[0], None, now, by)
+
+        return await self._commits.run(work)
+
+    async def find(self, blackout_id: str) -> BlackoutRecord | None:
+        """Return a blackout that has not been ended, None if there is none of that id."""
+
+        def work(db: sqlite3.Connection) -> BlackoutRecord | None:
+            row = db.execute(
+                "SELECT blackout_id, event_id, body, made, made_by FROM blackouts"
+                " WHERE blackout_id = ? AND ended IS NULL",
+                (blackout_id,),
+            ).fetchone()
+            return None if row is None else BlackoutRecord(*row)
+
+        return await self._commits.run(work)
+
+    async def page(self, page: Page, event_id: str | None = None) -> Listed[BlackoutRecord]:
+        """Return those that have not been ended, in the order in which they were made."""
+
+        def work(db: sqlite3.Connection) -> Listed[BlackoutRecord]:
+            rows = db.execute(
+                "SELECT n, blackout_id, event_id, body, made, made_by FROM blackouts"
+                " WHERE ended IS NULL AND n > ? AND (? IS NULL OR event_id = ?) ORDER BY n LIMIT ?",
+                (page.after, event_id, event_id, page.limit + 1),
+            ).fetchall()
+            more = len(rows) > page.limit
+            rows = rows[: page.limit]
+            return Listed([BlackoutRecord(*row[1:]) for row in rows], rows[-1][0] if more else None)
+
+        return await self._commits.run(work)
+
+    async def all(self, after: int, limit: int) -> list[Kept]:
+        """Return what the bus is to be told of at most `limit` of those behind number `after`, also of ended ones."""
+
+        def work(db: sqlite3.Connection) -> list[Kept]:
+            rows = db.execute(
+                "SELECT n, blackout_id, event_id, body, made, made_by, ended, ended_by FROM blackouts"
+                " WHERE n > ? ORDER BY n LIMIT ?",
+                (after, limit),
+            )
+            return [
+                Kept(number, BlackoutRecord(name, event_id, body, made, by))
+                if ended is None
+                else Kept(number, BlackoutRecord(name, event_id, None, ended, ended_by))
+                for number, name, event_id, body, made, by, ended, ended_by in rows
+            ]
+
+        return await self._commits.run(work)
