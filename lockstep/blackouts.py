@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Mapping
 
 import structlog
 from starlette.routing import Route
 
 from kernel.blackouts import BlackoutRecord
 from kernel.bus import Bus, Cancel, blackouts_topic
-from kernel.io.system_time import new_id, wall
+from kernel.io.origin import Fetcher
+from kernel.io.system_time import monotonic, new_id, wall
+from kernel.showings import Showing
 from relay.blackouts import BlackoutIndex
-from relay.io.blackout_desk import BlackoutDesk
+from relay.io.blackout_desk import BlackoutDesk, fits
 from relay.io.blackout_store import BlackoutStore
+from relay.io.fit_check import FitCheck
 from relay.io.operator_door import OperatorDoor
 
 log = structlog.get_logger("blackouts")
@@ -27,11 +30,12 @@ class BlackoutHouse:
         store: what is on disk, None where that is another process's; closed by us.
         door: lets operators in, None likewise.
         showings: those that there are, by event id.
+        fetcher: the process's only one; by it origins are held side by side. None: they are not.
     """
 
     def __init__(
         self, bus: Bus, index: BlackoutIndex, store: BlackoutStore | None, door: OperatorDoor | None,
-        showings: Container[str],
+        showings: Mapping[str, Showing], fetcher: Fetcher | None = None,
     ) -> None:  # fmt: skip
         self._bus = bus
         self._index = index
@@ -40,6 +44,7 @@ class BlackoutHouse:
         if store is not None and door is not None:
             self.desk = BlackoutDesk(
                 store, bus, door, showings=showings, wall=wall,
+                unfit=fits if fetcher is None else FitCheck(fetcher, showings, now=monotonic),
                 # Never with a hyphen in front: it is written on command lines.
                 new_id=lambda: f"blk_{new_id(12)}",
             )  # fmt: skip

@@ -188,7 +188,9 @@ class Deployment:
             )  # fmt: skip
             self._desk = Desk(disk.revoked, bus, door, self._index, apart=apart)
         self._policies = Policies(bus, self.policies, disk.policies if disk else None, self._door)
-        self._dark = BlackoutHouse(bus, self.blackouts, disk.blackouts if disk else None, self._door, showings)
+        self._dark = BlackoutHouse(
+            bus, self.blackouts, disk.blackouts if disk else None, self._door, showings, self._fetcher
+        )
         if "relay" in houses:
             self._relay = RelayHouse(
                 showings, gate, fetcher=self._fetcher, bus=bus, parts=parts, now=loop.time, tell=self.answers,

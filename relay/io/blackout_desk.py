@@ -6,6 +6,7 @@ One desk serves a deployment. Whoever enforces blackouts listens to the bus, in 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
@@ -30,16 +31,16 @@ from relay.operators import Operator
 from relay.paging import page_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Container, Coroutine
+    from collections.abc import Container, Coroutine
     from typing import Any
 
     from relay.blackout_text import BlackoutTerms
     from relay.io.blackout_store import BlackoutStore
     from relay.io.operator_door import ApiRoute, Call, OperatorDoor
 
-    Unfit = Callable[[str, str], Awaitable[str | None]]
 
 T = TypeVar("T")
+Unfit = Callable[[str, str], Awaitable[str | None]]
 log = structlog.get_logger("blackouts")
 
 REFILL_STEP = 100

@@ -14,11 +14,22 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 
 from lockstep.keys import read_keys
-from tests.e2e.stage import FIXTURES, PATIENCE_S, Stage
-from tests.e2e.test_place import LOS_ANGELES, PASADENA, SAN_DIEGO, by, farewell, hear, serve, socket, told
+from tests.e2e.stage import FIXTURES, PATIENCE_S, Server, Stage
+from tests.e2e.test_place import LOS_ANGELES, PASADENA, SAN_DIEGO, by, farewell, hear, socket, told
 
 PATH = "/api/v1/ppv/blackout"
 ZONE: dict[str, Any] = {"type": "dma", "code": "803", "name": "Los Angeles", "radius_miles": 75, "action": "block"}
+
+
+async def serve(stage: Stage, origin: str = str(FIXTURES / "plain")) -> tuple[Server, str]:
+    """Serve a showing behind a proxy that says who asks; more can be made of the fixtures' folders."""
+    text = (
+        'trusted_proxies = ["127.0.0.1"]\n[place]\n'
+        f'city_database = "{FIXTURES / "place" / "city.mmdb"}"\n[showings_api]\norigin_dir = "{FIXTURES}"\n'
+    )
+    config = stage.folder / "lockstep.toml"
+    await asyncio.to_thread(config.write_text, text, "utf-8")
+    return await stage.serve(origin, "--config", str(config))
 
 
 class Operator:
@@ -82,6 +93,10 @@ async def test_redirected_the_socket_stays_and_is_silent_and_goes_on_with_a_snap
     async with operator.http:
         made = await operator.http.post("/api/v1/showings", json={"event_id": "local", "origin": origin})
         assert made.status_code == 201, made.text
+        await operator.http.post("/api/v1/showings", json={"event_id": "other", "origin": "fmp4"})
+        zone = {**ZONE, "action": "redirect", "redirect_stream": "other"}
+        refused = await operator.http.post(PATH, json={"event_id": "game", "blackout_zones": [zone]})
+        assert (refused.status_code, refused.json()["reason"]) == (409, "redirect_unfit"), refused.text
         async with socket(url, token, PASADENA) as inside:
             await hear(inside, "hello")
             await inside.send('{"op": "sub"}')

@@ -8,11 +8,13 @@ from structlog.testing import capture_logs
 from kernel.blackouts import BlackoutRecord
 from kernel.bus import blackouts_topic
 from kernel.io.memory_bus import MemoryBus
+from kernel.showings import Showing
 from lockstep.blackouts import BlackoutHouse
 from relay.blackouts import BlackoutIndex
 from relay.io.blackout_store import BlackoutStore
 from tests.support.doors import open_door
 
+SHOWINGS = {"game": Showing("game", "http://127.0.0.1:9/index.m3u8")}
 TEXT = json.dumps({"event_id": "game", "blackout_zones": [{"type": "all", "action": "block"}]})
 
 
@@ -20,13 +22,13 @@ async def test_what_is_on_disk_is_known_before_anybody_is_admitted(tmp_path: Pat
     store, door = await BlackoutStore.open(tmp_path / "blackouts.sqlite"), await open_door(tmp_path)
     await store.make(BlackoutRecord("blk_1", "game", TEXT, 1.0, "ops"))
     bus, index = MemoryBus(lambda: 0.0), BlackoutIndex()
-    house = BlackoutHouse(bus, index, store, door, {"game"})
+    house = BlackoutHouse(bus, index, store, door, SHOWINGS)
     await house.refill()
     assert [one.record.blackout_id for one in index.of("game")] == ["blk_1"]
     assert len(house.routes()) == 4
     # Where the disk is another process's, by the bus.
     elsewhere = BlackoutIndex()
-    other = BlackoutHouse(bus, elsewhere, None, None, {"game"})
+    other = BlackoutHouse(bus, elsewhere, None, None, SHOWINGS)
     await other.refill()
     assert (len(elsewhere), other.routes()) == (1, [])
     await other.aclose()
@@ -38,7 +40,7 @@ async def test_what_is_on_disk_is_known_before_anybody_is_admitted(tmp_path: Pat
 
 async def test_what_is_not_understood_is_said() -> None:
     bus, index = MemoryBus(lambda: 0.0), BlackoutIndex()
-    house = BlackoutHouse(bus, index, None, None, ())
+    house = BlackoutHouse(bus, index, None, None, {})
     await house.refill()
     with capture_logs() as logs:
         bus.publish(blackouts_topic(), 0, BlackoutRecord("blk_1", "game", '{"moon":1}', 1.0, "ops"))
