@@ -13,7 +13,7 @@ from typing import Any
 
 from kernel.errors import DecodeError
 from kernel.showings import EVENT_ID
-from kernel.strict_json import Limits, decode
+from kernel.strict_json import Limits, decode, encode
 from relay.esni.audiences import who
 from relay.esni.elements import short
 from relay.esni.findings import At, Finding, FindingKind, Findings
@@ -24,6 +24,7 @@ from relay.esni.model import (
     EVENT,
     POLICY,
     Apply,
+    Audience,
     Document,
     Media,
     MediaPoint,
@@ -34,7 +35,7 @@ from relay.esni.place_terms import condition_of
 from relay.esni.reading import read_document
 from relay.esni.values import date_text
 from relay.esni.where import EVERYBODY, UNKNOWN, Group, Leaf, Where, alternatives, bound
-from relay.esni.windows import window_of
+from relay.esni.windows import Timetable
 from relay.esni.zone_terms import Fate, zone_of
 from relay.place.policy_text import POLICY_ID, read_policy
 
@@ -123,6 +124,8 @@ class _Importer:
         self._contents = contents
         self._unnamed = unnamed
         self._links = Links(document, findings)
+        # By identity: the document, which holds them, lives as long.
+        self._meant: dict[int, Where] = {}
 
     def blackouts(self) -> list[dict[str, Any]]:
         found = []
@@ -133,9 +136,10 @@ class _Importer:
         if self._event_id is not None and len(names) > 1:
             raise DecodeError(f"{len(names)} media are in it, and --event is one showing; import them one by one")
         for media in self._document.media:
+            timetable = Timetable(media, self._findings)
             for point in media.points:
                 for apply in point.applies:
-                    body = self._blackout(apply, point, media)
+                    body = self._blackout(apply, point, media, timetable)
                     zones = body.pop("blackout_zones")
                     parts = [zones[first : first + MAX_ZONES] for first in range(0, len(zones), MAX_ZONES)]
                     found += [{"event_id": body["event_id"], "blackout_zones": part} | body for part in parts]
@@ -177,7 +181,7 @@ class _Importer:
             if audience.id is None or audience.id not in self._links.followed:
                 self._note(FindingKind.NOT_CARRIED, audience.at, "no viewing policy refers to this audience")
 
-    def _blackout(self, apply: Apply, point: MediaPoint, media: Media) -> dict[str, Any]:
+    def _blackout(self, apply: Apply, point: MediaPoint, media: Media, timetable: Timetable) -> dict[str, Any]:
         event_id = self._event_id or _event_of(media) or self._unnamed
         if event_id is None:
             raise DecodeError(
@@ -190,7 +194,7 @@ class _Importer:
         if not zones:
             self._note(FindingKind.NOT_CARRIED, apply.at, "the policy keeps nobody out: nothing is made of it")
         body: dict[str, Any] = {"event_id": event_id, "blackout_zones": zones}
-        start, end = window_of(apply, point, media, self._findings)
+        start, end = timetable.window(apply, point)
         if start is not None:
             body["start"] = date_text(start)
         if end is not None:
@@ -216,7 +220,7 @@ class _Importer:
         return dict(terms)
 
     def _zones(self, policy: Policy, itself: set[str | None]) -> list[dict[str, Any]]:
-        zones: list[dict[str, Any]] = []
+        zones: dict[str, dict[str, Any]] = {}
         shows: list[At] = []
         for written in policy.viewing:
             fate, where, viewing = self._meaning(written, itself)
@@ -234,9 +238,8 @@ class _Importer:
             name = viewing.description if _is_name(viewing.description) else None
             for leaf in (None,) if leaves is None else leaves:
                 zone = zone_of(leaf, fate, name)
-                if zone not in zones:
-                    zones.append(zone)
-        return zones
+                zones.setdefault(encode(zone), zone)
+        return list(zones.values())
 
     def _meaning(self, written: ViewingPolicy, itself: set[str | None]) -> tuple[Fate | None, Where, ViewingPolicy]:
         """Return what becomes of whom, None if they see what is on."""
@@ -249,7 +252,13 @@ class _Importer:
         if viewing.audience is None:
             self._note(FindingKind.UNKNOWN_AUDIENCE, viewing.at, "there is no audience; it counts as all viewers")
             return fate, UNKNOWN, viewing
-        return fate, who(self._links.audience(viewing.audience), self._findings), viewing
+        return fate, self._who(viewing.audience), viewing
+
+    def _who(self, audience: Audience) -> Where:
+        """Return who is meant; what a schedule refers to at each of its points is resolved once."""
+        if id(audience) not in self._meant:
+            self._meant[id(audience)] = who(self._links.audience(audience), self._findings)
+        return self._meant[id(audience)]
 
     def _fate(self, viewing: ViewingPolicy, itself: set[str | None]) -> Fate | None:
         fates: list[Fate | None] = []

@@ -63,6 +63,9 @@ EVERYBODY = Group(Match.NONE, ())
 NOBODY = Group(Match.ANY, ())
 UNKNOWN = Unknown()
 
+_MOST_COMPARED = 16
+"""Parts of one audience that are held against its countries; a stranger's may have thousands of both."""
+
 
 def bound(where: Where, *, widest: bool) -> Leaf | Group:
     """Return the widest or the narrowest reading: it has no unknown parts.
@@ -100,7 +103,12 @@ def alternatives(where: Leaf | Group) -> tuple[tuple[Leaf, ...] | None, bool]:
         if any(leaves is None for leaves, _ in spread):
             return None, all(exact for leaves, exact in spread if leaves is None)
         return tuple(leaf for leaves, _ in spread for leaf in leaves or ()), all(exact for _, exact in spread)
-    narrow = [(leaves, exact) for leaves, exact in spread if leaves is not None and not _implied(leaves, spread)]
+    finer = [leaves for leaves, _ in spread if leaves and not all(one.kind is LeafKind.COUNTRY for one in leaves)]
+    narrow = [
+        (leaves, exact)
+        for leaves, exact in spread
+        if leaves is not None and not _implied(leaves, finer[:_MOST_COMPARED])
+    ]
     narrow = narrow or [(leaves, exact) for leaves, exact in spread if leaves is not None][:1]
     if not narrow:
         return None, all(exact for _, exact in spread)
@@ -112,15 +120,12 @@ def _known(where: Where) -> tuple[tuple[Leaf, ...] | None, bool]:
     return alternatives(where)
 
 
-def _implied(leaves: tuple[Leaf, ...], spread: list[tuple[tuple[Leaf, ...] | None, bool]]) -> bool:
-    """Return whether who is in one of other leaves is in one of these anyhow: a country, and places in it."""
+def _implied(leaves: tuple[Leaf, ...], finer: list[tuple[Leaf, ...]]) -> bool:
+    """Return whether who is in others is in one of these anyhow: countries, and places in them."""
     countries = {code for leaf in leaves for code in leaf.values if leaf.kind is LeafKind.COUNTRY}
     if not leaves or any(leaf.kind is not LeafKind.COUNTRY for leaf in leaves):
         return False
-    return any(
-        others is not None and others is not leaves and others and all(_within(leaf, countries) for leaf in others)
-        for others, _ in spread
-    )
+    return any(all(_within(leaf, countries) for leaf in others) for others in finer)
 
 
 def _within(leaf: Leaf, countries: set[object]) -> bool:

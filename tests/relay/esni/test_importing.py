@@ -257,6 +257,17 @@ def test_a_policy_beyond_what_policies_hold_is_refused() -> None:
         take(f"<Policy id='p'>{view(deep)}</Policy>")
 
 
+def test_a_schedule_may_refer_to_a_large_audience_at_each_point() -> None:
+    zips = "".join(f"<audience:Zip>{n:05d}</audience:Zip>" for n in range(500))
+    points = "".join(
+        f"<MediaPoint matchTime='2026-03-27T12:00:{n % 60:02d}Z'><Apply><Policy xlink:href='p'/></Apply></MediaPoint>"
+        for n in range(300)
+    )
+    told = take(f"<Policy id='p'>{view(zips)}</Policy><Media>{points}</Media>")
+    assert len(told.blackouts) == 300
+    assert told.findings == ()
+
+
 def test_the_laughs_of_references_are_refused() -> None:
     laughs = "".join(
         f"<Audience id='{n}' match='ANY'>" + f"<Audience xlink:href='{n - 1}'/>" * 2 + "</Audience>"

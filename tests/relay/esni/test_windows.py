@@ -5,7 +5,7 @@ import pytest
 from relay.esni.findings import FindingKind, Findings
 from relay.esni.reading import read_document
 from relay.esni.values import date_text
-from relay.esni.windows import window_of
+from relay.esni.windows import Timetable
 from tests.relay.esni.documents import document
 
 W, S = FindingKind.WINDOW, FindingKind.SIGNAL
@@ -104,7 +104,7 @@ def check(points: str, attributes: str, window: str, kinds: list[FindingKind]) -
     read = read_document(document(f"<Media {attributes}>{points}</Media>").encode(), "a.xml", Findings())
     (media,) = read.media
     findings = Findings()
-    told = window_of(media.points[0].applies[0], media.points[0], media, findings)
+    told = Timetable(media, findings).window(media.points[0].applies[0], media.points[0])
     start, end = ("" if ms is None else str(int(date_text(ms)[11:13])) for ms in told)
     assert f"{start}-{end}" == window
     assert sorted(one.kind for one in findings.all()) == sorted(kinds)
