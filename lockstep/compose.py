@@ -194,7 +194,7 @@ class Deployment:
         if "relay" in houses:
             self._relay = RelayHouse(
                 showings, gate, fetcher=self._fetcher, bus=bus, parts=parts, now=loop.time, tell=self.answers,
-                entitlements=self._admission.entitlements,
+                entitlements=self._admission.entitlements, blackouts=self.blackouts,
             )  # fmt: skip
         if "hub" in houses:
             self._hub = HubHouse(settings, showings, gate, bus=bus)

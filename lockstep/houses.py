@@ -41,6 +41,7 @@ from lockstep.logs import log_answered
 from lockstep.parts import Parts, Run
 from lockstep.place_rules import compile_text, findings_of
 from lockstep.settings import Settings
+from relay.blackouts import BlackoutIndex
 from relay.entitlements import Entitlements
 from relay.gate import Gate
 from relay.io.at_once import PlaylistsAtOnce
@@ -324,6 +325,7 @@ class RelayHouse:
         now: seconds that never step back.
         tell: is told of answers out of memory.
         entitlements: begins sessions by tokens that the gate knows for entitlements.
+        blackouts: what is dark, and when; None: nothing ever is.
     """
 
     def __init__(
@@ -337,14 +339,18 @@ class RelayHouse:
         now: Callable[[], float],
         tell: TellAnswered = log_answered,
         entitlements: Entitlements | None = None,
+        blackouts: BlackoutIndex | None = None,
     ) -> None:
+        self._blackouts = blackouts
+        if blackouts is not None:
+            blackouts.listen(self._darken)
         self._fetcher = fetcher
         self._bus = bus
         self._parts = parts
         self._awaited = frozenset(showings)
-        self.relays = {
-            event_id: StreamRelay(showing, fetcher=fetcher, bus=bus) for event_id, showing in showings.items()
-        }
+        self.relays: dict[str, StreamRelay] = {}
+        for event_id, showing in showings.items():
+            self.relays[event_id] = StreamRelay(showing, fetcher=fetcher, bus=bus, others=self.relays)
         self.at_once = PlaylistsAtOnce(self.relays, admit=gate, wall=wall, now=now, tell=tell)
         self.hls = Hls(self.relays, gate=gate, fetcher=fetcher, wall=wall, entitlements=entitlements)
 
@@ -365,13 +371,24 @@ class RelayHouse:
         if event_id in self.relays:
             await self.change(showing)
         else:
-            self.relays[event_id] = relay = StreamRelay(showing, fetcher=self._fetcher, bus=self._bus)
+            self.relays[event_id] = relay = StreamRelay(
+                showing, fetcher=self._fetcher, bus=self._bus, others=self.relays
+            )  # fmt: skip
+            self._darken(event_id)
             self._parts.start(f"relay {event_id}", relay.run)
 
     async def change(self, showing: Showing) -> None:
         """Take what a showing is from now on."""
         self.relays[showing.event_id].change(showing)
         self.at_once.forget()
+
+    def _darken(self, event_id: str | None = None) -> None:
+        """Tell showings, or one of them, what blackouts they have."""
+        if self._blackouts is None:
+            return
+        for one, relay in self.relays.items():
+            if event_id in (None, one):
+                relay.on_blackouts(self._blackouts.windows(one), self._blackouts.redirects(one))
 
     async def remove(self, event_id: str) -> None:
         """Answer 404 from now on, and end the bodies that are under way."""

@@ -56,8 +56,10 @@ class Blackout:
         self.record = record
         self.terms = terms
         self.precedence = 0 if terms is None else terms.precedence
-        window = Window() if terms is None else terms.window
-        self._blocked = Veil(record.blackout_id, window, None, record.made)
+        self.window = Window() if terms is None else terms.window
+        zones = () if terms is None else terms.zones
+        self.redirects = frozenset(zone.redirect for zone in zones if zone.redirect is not None)
+        self._blocked = Veil(record.blackout_id, self.window, None, record.made)
         self._ground = Ground(list(terms.polygons), {}) if terms is not None else Ground([], {})
 
     def veil(self, place: IpPlace, fix: Fix | None, home: IpPlace) -> Veil | None:
@@ -119,6 +121,14 @@ class BlackoutIndex:
     def of(self, event_id: str) -> tuple[Blackout, ...]:
         """Return those of a showing, in the order in which they were heard of."""
         return self._by_event.get(event_id, ())
+
+    def windows(self, event_id: str) -> dict[str, Window]:
+        """Return when each of a showing's blackouts is in force, by id."""
+        return {one.record.blackout_id: one.window for one in self.of(event_id)}
+
+    def redirects(self, event_id: str) -> frozenset[str]:
+        """Return the event ids of all showings that a showing's blackouts lead to."""
+        return frozenset().union(*(one.redirects for one in self.of(event_id)))
 
     def heard(self, record: BlackoutRecord) -> str | None:
         """Take note of what the bus says; return why it is not understood, None if it is."""

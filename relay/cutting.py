@@ -1,8 +1,8 @@
 """Find out at which segment of the lead each blackout of a showing opens and closes.
 
 Rules:
-* A segment that overlaps the window at all is inside: the start rounds down, the end up. Where nothing tells its wall
-  time it is assumed that it follows the one before it.
+* A segment that overlaps the window at all is inside: the start rounds down, the end up. So is one whose time nothing
+  tells (`kernel/blackouts.py`).
 * An edge is set as soon as its segment is timed, which is before its mark: nobody has seen it then. There it stays.
 * A window that is heard of when some of it is timed is in force from the next segment on, and is *late*: all before it
   is no longer given to who is inside. One that is over already has its edges where they should have been.
@@ -14,12 +14,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import replace
 from operator import attrgetter
 
 from kernel.blackouts import Window
 from kernel.marks import ReleaseMark
-from kernel.pts import TICKS_PER_S
 from kernel.timeline import SegmentKey, SegmentTiming
 from relay.cuts import Cuts, Record
 from relay.splice import Cut
@@ -96,8 +94,6 @@ class Cutter:
         if at < len(self._timed) and self._timed[at].key == timing.key:
             return []
         before = self._timed[at - 1] if at else None
-        if timing.wall is None and before is not None and before.wall is not None:
-            timing = replace(timing, wall=before.wall + (before.end - before.start) / TICKS_PER_S)
         is_newest = at == len(self._timed)
         self._timed.insert(at, timing)
         if len(self._timed) > MAX_TIMED:

@@ -3,6 +3,7 @@
 /hls/{token}/{event_id}/index.m3u8              /hls/{event_id}/index.m3u8
 .../{rendition}/index.m3u8                      a rendition of a multivariant playlist
 .../{rendition}/{generation}-{msn}.ts           a segment
+.../{rendition}/{tag}-{generation}-{msn}.ts     one of a redirect stream, for those inside a blackout
 .../{rendition}/key-{digest}.bin, init-...      what segments need; data/... what the multivariant playlist names
 """
 
@@ -22,7 +23,7 @@ MAX_PATH_CHARS = 8_192
 """A token is at most 4 KiB; nginx and Apache take request lines of 8 KiB."""
 
 _RENDITION = re.compile(r"main|data|[vawsic](?:0|[1-9]\d{0,3})")
-_SEGMENT = re.compile(r"(0|[1-9]\d{0,17})-(0|[1-9]\d{0,17})\.[a-z0-9]{1,5}")
+_SEGMENT = re.compile(r"(?:([0-9a-f]{8})-)?(0|[1-9]\d{0,17})-(0|[1-9]\d{0,17})\.[a-z0-9]{1,5}")
 _ASSET = re.compile(r"(?:key|init|data|list)-[0-9a-f]{16}\.[a-z0-9]{1,5}")
 
 Kind = Literal["playlist", "segment", "asset"]
@@ -33,7 +34,7 @@ class HlsRequest:
     """A well-formed request.
 
     `token` is the path's, if it holds one. `rendition` is None for the top playlist; `key` names a segment, `name` an
-    asset.
+    asset. `tag` tells of which redirect stream a segment is, None for the showing's own.
     """
 
     event_id: str
@@ -42,6 +43,7 @@ class HlsRequest:
     rendition: str | None = None
     key: SegmentKey | None = None
     name: str = ""
+    tag: str | None = None
 
 
 def parse_path(raw_path: str) -> HlsRequest | None:
@@ -68,5 +70,6 @@ def parse_path(raw_path: str) -> HlsRequest | None:
     if name == "index.m3u8":
         return HlsRequest(event_id, token, "playlist", rendition)
     if match := _SEGMENT.fullmatch(name):
-        return HlsRequest(event_id, token, "segment", rendition, SegmentKey(int(match[1]), int(match[2])))
+        key = SegmentKey(int(match[2]), int(match[3]))
+        return HlsRequest(event_id, token, "segment", rendition, key, tag=match[1])
     return HlsRequest(event_id, token, "asset", rendition, name=name) if _ASSET.fullmatch(name) else None

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from starlette.responses import Response
 
+from kernel.blackouts import ZoneSet
 from kernel.decisions import Admit, Scope, Verdict, Whence
 from kernel.io.http import TellAnswered, bearer_token, redact_path, tell_answered
 from relay.io.driver import StreamRelay
@@ -18,7 +19,7 @@ from relay.io.headers import head_fields, playlist_response
 from relay.request import HlsRequest, parse_path
 
 MAX_KEPT = 1_024
-"""Answers kept, one for each playlist and origin that may read it; they are as large as the playlists."""
+"""Answers kept, one for each playlist, origin that may read it and zone set; they are as large as the playlists."""
 
 
 MAX_TARGET_BYTES = 1_024
@@ -50,7 +51,7 @@ class PlaylistsAtOnce:
         self._wall = wall
         self._now = now
         self._tell = tell
-        self._kept: dict[tuple[str, str | None, str], tuple[str, bytes, int]] = {}
+        self._kept: dict[tuple[str, str | None, str, ZoneSet], tuple[str, bytes, int]] = {}
 
     def forget(self) -> None:
         """Keep no answer any longer: who may read what has changed."""
@@ -71,11 +72,12 @@ class PlaylistsAtOnce:
         decision = self._admit(token, named.event_id, Scope.WATCH, now=self._wall(), whence=whence)
         if decision.verdict is not Verdict.ADMIT:
             return None
-        text = relay.presentation.text(named.rendition)
+        text = relay.text(named.rendition, decision.zones)
         if text is None:
             return None
         origin = said.get(b"origin", b"").decode("latin-1") if relay.showing.allowed_origins else ""
-        key = (named.event_id, named.rendition, origin if origin in relay.showing.allowed_origins else "")
+        allowed = origin if origin in relay.showing.allowed_origins else ""
+        key = (named.event_id, named.rendition, allowed, decision.zones)
         kept = self._kept.get(key)
         # The text is one object until it changes.
         if kept is None or kept[0] is not text:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 import structlog
 
-from kernel.blackouts import ZoneSet, veil_over
+from kernel.blackouts import Window, ZoneSet, veil_over
 from kernel.bus import Bus, Cancel, epoch_signal, marks_topic, opened_signal, served_signal, timings_topic
 from kernel.io.aside import MANY, aside
 from kernel.io.origin import Fetcher
@@ -24,8 +24,10 @@ from kernel.marks import Opened, ReleaseMark, Served
 from kernel.showings import Showing
 from kernel.timeline import SegmentKey, SegmentTiming
 from kernel.variables import Variables
+from relay.playlist import Asset, Listed
 from relay.presentation import Presentation
 from relay.served import Tally, Whose
+from relay.spliced import Splicer
 
 T = TypeVar("T")
 log = structlog.get_logger("relay")
@@ -51,10 +53,16 @@ class StreamRelay:
         showing: what is shown.
         fetcher: the process's only one.
         bus: what feeds and hub share with us.
+        others: all showings' relays by event id: blackouts lead to them. It may change at any time.
     """
 
-    def __init__(self, showing: Showing, *, fetcher: Fetcher, bus: Bus) -> None:
+    def __init__(
+        self, showing: Showing, *, fetcher: Fetcher, bus: Bus, others: Mapping[str, StreamRelay] | None = None
+    ) -> None:
         self.showing = showing
+        self._others = others if others is not None else {}
+        self._splicer = Splicer(showing.event_id, self._known)
+        self._redirects: dict[str, Cancel] = {}
         self.presentation = Presentation(showing)
         self._window = self.presentation.window
         self._fetcher = fetcher
@@ -94,6 +102,45 @@ class StreamRelay:
         timings = [self._timings.get(msn) for msn in range(beside[0], beside[1] + 1)]
         return any(timing is None or veil_over(zones, timing) is not None for timing in timings)
 
+    def text(self, rendition: str | None, zones: ZoneSet) -> str | None:
+        """Return a playlist as it stands for those inside of blackouts, None if nothing of it is out.
+
+        Args:
+            rendition: its name, None for the top playlist.
+            zones: the blackouts that apply; none: the usual list.
+        """
+        return self._splicer.text(rendition, zones) if zones else self.presentation.text(rendition)
+
+    def is_blocked(self, rendition: str | None, zones: ZoneSet) -> bool:
+        """Tell whether a playlist has ended for those inside of blackouts."""
+        name = self.presentation.media_name(rendition)
+        return bool(zones) and name is not None and self._splicer.is_blocked(name, zones)
+
+    def redirected(self, rendition: str, tag: str, key: SegmentKey, zones: ZoneSet) -> Listed | None:
+        """Return a redirect stream's segment that stands in for what is dark, None for whom it does not."""
+        return self._splicer.find(rendition, tag, *key, zones) if zones else None
+
+    def asset(self, rendition: str, name: str, zones: ZoneSet) -> Asset | None:
+        """Return what a listed segment or the top playlist needs under a name, or None."""
+        return self.presentation.asset(rendition, name) or self._splicer.asset(rendition, name, zones)
+
+    def on_blackouts(self, windows: Mapping[str, Window], streams: frozenset[str]) -> None:
+        """Take in which blackouts this showing has.
+
+        Args:
+            windows: when each is in force, by id.
+            streams: the event ids of the showings that they lead to.
+        """
+        if self._later(partial(self.on_blackouts, windows, streams)):
+            return
+        self._splicer.cutter.on_windows(windows, streams)
+        for stream in self._redirects.keys() - streams:
+            self._redirects.pop(stream)()
+        for stream in streams - self._redirects.keys() - {self.showing.event_id}:
+            self._redirects[stream] = self._bus.subscribe(marks_topic(stream), partial(self._on_other_mark, stream))
+        self._splicer.after_opening(self._last_key(), now=self._bus.now())
+        self._poke.set()
+
     async def run(self) -> None:
         """Follow and open until cancelled."""
         stream = self.showing.event_id
@@ -111,8 +158,9 @@ class StreamRelay:
                     self._tell(await self._change(self._open, self.presentation.n_waiting))
                     await self._wait()
             finally:
-                for cancel in cancels:
+                for cancel in (*cancels, *self._redirects.values()):
                     cancel()
+                self._redirects.clear()
 
     async def _follow(self, group: asyncio.TaskGroup) -> None:
         """Read the origin's playlists if it is time, from the shared copies if those are new enough."""
@@ -142,9 +190,8 @@ class StreamRelay:
         now = self._bus.now()
         # Behind an end nothing changes but the top playlist, perhaps.
         due = [now + TOP_REFRESH_S if self._window.ended else max(self._seen_at + self._poll_s(), now + MIN_REFRESH_S)]
-        deadline = self._window.next_deadline()
-        if deadline is not None:
-            due.append(deadline)
+        deadlines = self._window.next_deadline(), self._splicer.cutter.next_deadline()
+        due.extend(deadline for deadline in deadlines if deadline is not None)
         self._poke.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, min(due) - now)):
@@ -205,6 +252,7 @@ class StreamRelay:
             log.warning("epoch.changed", event_id=self.showing.event_id)
             self._window.begin_epoch()
             self._timings.clear()
+            self._splicer.cutter.begin_epoch(self.showing.event_id)
         self._epoch = epoch
 
     def _on_timing(self, number: int, timing: SegmentTiming) -> None:
@@ -214,6 +262,7 @@ class StreamRelay:
         self._timings[timing.msn] = timing
         if len(self._timings) > MAX_TIMINGS:
             del self._timings[next(iter(self._timings))]
+        self._splicer.cutter.on_timing(timing)
         if self._window.wants_playlist:
             # Feeds has seen a newer copy than ours: it lies in the fetcher's cache.
             self._seen_at = min(self._seen_at, self._bus.now() - MIN_REFRESH_S)
@@ -223,9 +272,27 @@ class StreamRelay:
         if self._later(partial(self._on_mark, number, mark)):
             return
         self._window.on_mark(mark)
+        self._splicer.cutter.on_mark(self.showing.event_id, mark)
         if self.presentation.n_waiting <= MANY:
             self._tell(self._open())
         self._poke.set()
+
+    def _on_other_mark(self, stream: str, number: int, mark: ReleaseMark) -> None:
+        if self._later(partial(self._on_other_mark, stream, number, mark)):
+            return
+        self._splicer.cutter.on_mark(stream, mark)
+        self._poke.set()
+
+    def _known(self, stream: str) -> Presentation | None:
+        """Return what is out of a showing."""
+        if stream == self.showing.event_id:
+            return self.presentation
+        other = self._others.get(stream)
+        return other.presentation if other is not None else None
+
+    def _last_key(self) -> SegmentKey | None:
+        last = self._window.listing.last
+        return last.key if last is not None else None
 
     def _open(self) -> tuple[bool, list[Opened]]:
         """Open what is due; return whether it is the first, and what to tell."""
@@ -233,6 +300,7 @@ class StreamRelay:
         opened = self._window.handle_timer(now=self._bus.now())
         if opened:
             self.presentation.open_companions()
+        self._splicer.after_opening(self._last_key(), now=self._bus.now())
         return first, opened
 
     def _tell(self, what: tuple[bool, list[Opened]]) -> None:

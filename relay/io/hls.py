@@ -36,7 +36,6 @@ from relay.io.flights import Flights
 from relay.io.headers import head_fields, playlist_response
 from relay.io.turns import Turns
 from relay.playlist import Asset, Listed, extension
-from relay.presentation import Presentation
 from relay.ranges import ByteRange, Unsatisfiable, parse_range
 from relay.request import COOKIE, HlsRequest, parse_path
 
@@ -148,7 +147,7 @@ class Hls:
         if relay is None:
             return problem(404, "Not Found", detail=f"there is no showing {named.event_id!r} here")
         if named.kind == "playlist":
-            return _playlist(relay.presentation, named.rendition)
+            return _playlist(relay, named.rendition, decision)
 
         def granted() -> bool:
             if named.event_id not in self._relays:
@@ -161,11 +160,13 @@ class Hls:
 
         rendition = named.rendition or ""
         if named.kind == "asset":
-            asset = relay.presentation.asset(rendition, named.name)
+            asset = relay.asset(rendition, named.name, decision.zones)
             if asset is None:
                 return problem(404, "Not Found", detail="nothing that is out needs that")
             return await self._media(request, asset, 0, granted)
         assert named.key is not None
+        if named.tag is not None:
+            return await self._redirected(request, named, relay, decision, whence)
         listed = relay.presentation.find(rendition, *named.key)
         if listed is None or listed.segment.gap or not _is_named(request, listed):
             # Unknown, gone and not yet released look the same: what is coming is nobody's business.
@@ -175,6 +176,27 @@ class Hls:
         asset = Asset(listed.ref, listed.segment.byte_range)
         whose = (claims.jti, rendition, listed.key)
         return await self._media(request, asset, listed.key.generation, granted, partial(relay.sent, whose))
+
+    async def _redirected(
+        self, request: Request, named: HlsRequest, relay: StreamRelay, decision: Decision, whence: Whence
+    ) -> Response:
+        """Answer with a segment of a redirect stream, for as long as it stands in for what is dark."""
+        claims, key, rendition, tag = decision.claims, named.key, named.rendition or "", named.tag or ""
+        assert claims is not None
+        assert key is not None
+
+        def granted() -> bool:
+            if named.event_id not in self._relays:
+                return False  # the showing has ended
+            again = self._gate.decide(claims, named.event_id, Purpose.WATCH, now=self._wall(), whence=whence)
+            return again.admitted and relay.redirected(rendition, tag, key, again.zones) is not None
+
+        listed = relay.redirected(rendition, tag, key, decision.zones)
+        if listed is None or listed.segment.gap or not _is_named(request, listed):
+            return problem(404, "Not Found", detail="no such segment is out")
+        # The hub is not told: it is no picture of this showing.
+        asset = Asset(listed.ref, listed.segment.byte_range)
+        return await self._media(request, asset, listed.key.generation, granted)
 
     def _begun(self, decision: Decision, whence: Whence) -> Response:
         """Send the holder of an entitlement to a session of its own: relative URIs inherit its token."""
@@ -243,11 +265,13 @@ class Hls:
         return GrantedBody(part, granted=granted, turns=self._turns, done=done, status_code=status, headers=headers)
 
 
-def _playlist(presentation: Presentation, rendition: str | None) -> Response:
-    text = presentation.text(rendition)
+def _playlist(relay: StreamRelay, rendition: str | None, decision: Decision) -> Response:
+    text = relay.text(rendition, decision.zones)
     if text is not None:
         return playlist_response(text)
-    if not presentation.knows(rendition):
+    if relay.is_blocked(rendition, decision.zones):
+        return _refusal(replace(decision, verdict=Verdict.REFUSE, reason=Reason.BLACKOUT))
+    if not relay.presentation.knows(rendition):
         return problem(404, "Not Found", detail="there is no such rendition")
     return problem(
         503, "Service Unavailable", detail="nothing of this showing is out yet", headers={"Retry-After": "1"}

@@ -222,3 +222,17 @@ def test_whether_it_is_in_force() -> None:
     assert not refuses((veil("b"), now), NOW)
     assert refuses((now, veil("b")), NOW)
     assert not refuses((), NOW)
+
+
+def test_a_showing_is_told_when_it_is_dark_and_where_its_blackouts_lead() -> None:
+    index = BlackoutIndex()
+    zones = [{"type": "all", "action": "redirect", "redirect_stream": name} for name in ("a", "b")]
+    start = "2026-03-27T19:30:00Z"
+    text = json.dumps({"event_id": "game", "blackout_zones": zones, "start": start})
+    assert index.heard(BlackoutRecord("blk_1", "game", text, 1.0, "ops")) is None
+    # What is not understood is dark at once, and leads nowhere.
+    assert index.heard(BlackoutRecord("blk_2", "game", "{}", 1.0, "ops")) is not None
+    assert index.windows("game") == {"blk_1": Window(start=1_774_639_800.0), "blk_2": Window()}
+    assert index.redirects("game") == {"a", "b"}
+    assert index.windows("other") == {}
+    assert index.redirects("other") == frozenset()

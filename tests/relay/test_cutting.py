@@ -10,8 +10,8 @@ from tests.support.playlists import timing
 ALL = frozenset({"local"})
 
 
-def at(msn: int, *, wall: bool = True) -> SegmentTiming:
-    return timing(msn, f"{msn}.ts", wall=1_000.0 + 2 * msn if wall else None)
+def at(msn: int) -> SegmentTiming:
+    return timing(msn, f"{msn}.ts", wall=1_000.0 + 2 * msn)
 
 
 def mark(stream: str, msn: int, when: float) -> ReleaseMark:
@@ -36,11 +36,6 @@ def test_the_start_rounds_down_and_the_end_up() -> None:
     assert edges(cuts) == [(1, True, False), (4, False, False)]
     _, cuts = cutter({"a": Window(1_002.0, 1_006.0)}, [at(n) for n in range(8)])
     assert edges(cuts) == [(1, True, False), (3, False, False)]
-
-
-def test_without_a_date_it_follows_the_one_before() -> None:
-    _, cuts = cutter({"a": Window(1_003.0, 1_006.5)}, [at(0), *(at(n, wall=False) for n in range(1, 8))])
-    assert edges(cuts) == [(1, True, False), (4, False, False)]
 
 
 def test_one_that_is_in_force_when_we_begin_is_late() -> None:

@@ -63,3 +63,14 @@ def test_what_a_path_names(path: str, expected: HlsRequest) -> None:
 )
 def test_what_is_not_ours(path: str) -> None:
     assert parse_path(path) is None
+
+
+def test_a_segment_of_a_redirect_stream_has_a_tag() -> None:
+    found = parse_path("/hls/game/v0/0123abcd-0-7.ts")
+    assert found is not None
+    assert (found.kind, found.tag, found.key) == ("segment", "0123abcd", SegmentKey(0, 7))
+    plain = parse_path("/hls/game/v0/0-7.ts")
+    assert plain is not None
+    assert plain.tag is None
+    for name in ("0123abc-0-7.ts", "0123ABCD-0-7.ts", "0123abcd-7.ts", "x-0-7.ts", "0123abcd-0-07.ts"):
+        assert parse_path(f"/hls/game/v0/{name}") is None

@@ -140,10 +140,10 @@ async def test_what_is_kept_is_bounded(both: Both, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(relay.io.at_once, "MAX_KEPT", 1)
     target = f"/hls/{TOKEN}/game/index.m3u8"
     first = both.ask(target)
-    both.at_once._kept["x", None, ""] = ("", b"", 0)
+    both.at_once._kept["x", None, "", ()] = ("", b"", 0)
     both.site.open(1)
     assert both.ask(target) != first
-    assert list(both.at_once._kept) == [("game", None, "")]
+    assert list(both.at_once._kept) == [("game", None, "", ())]
 
 
 async def test_what_changed_for_a_showing_is_asked_anew(both: Both) -> None:

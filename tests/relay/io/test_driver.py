@@ -9,15 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from kernel.blackouts import Veil, Window, ZoneSet
 from kernel.bus import epoch_signal, marks_topic, opened_signal, timings_topic
 from kernel.io.aside import MANY
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.origin import Fetcher
 from kernel.marks import Opened, ReleaseMark
 from kernel.showings import Showing
+from kernel.timeline import SegmentKey
 from relay.io.driver import StreamRelay
+from relay.spliced import tag_of
 from tests.support.origins import write_list
 from tests.support.playlists import timing
+from tests.support.redirecting import BLOCKED, CITY, INSIDE, Pair
 
 
 class Stage:
@@ -169,3 +173,55 @@ async def test_a_shorter_patience_counts_at_once(tmp_path: Path) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         await running
     await stage.fetcher.aclose()
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
+    pair = Pair(tmp_path)
+    await pair.start()
+    yield pair
+    await pair.aclose()
+
+
+def shown(pair: Pair, zones: ZoneSet) -> list[str]:
+    """Return the segments in a list, and where its discontinuities are."""
+    lines = (pair.game.text(None, zones) or "").splitlines()
+    names = [
+        line.removeprefix("main/") for line in lines if line == "#EXT-X-DISCONTINUITY" or line[:1] not in ("#", "")
+    ]
+    return ["|" if name.startswith("#") else name for name in names]
+
+
+async def test_those_inside_have_another_stream_while_it_is_dark(pair: Pair) -> None:
+    pair.game.on_blackouts({"city": CITY}, frozenset({"local"}))
+    tag = tag_of("local")
+    await pair.release("local", 0)
+    for msn in range(3):
+        await pair.release("game", msn)
+        await pair.release("local", msn + 1)
+    assert shown(pair, INSIDE) == ["0-0.ts", "|", f"{tag}-0-2.ts", f"{tag}-0-3.ts"]
+    assert shown(pair, ()) == ["0-0.ts", "0-1.ts", "0-2.ts"]
+    assert pair.game.text(None, ()) is pair.game.presentation.text(None)
+    assert shown(pair, BLOCKED) == ["0-0.ts"]
+    assert pair.game.is_blocked(None, BLOCKED)
+    assert not pair.game.is_blocked(None, INSIDE)
+    for msn in range(3, 6):
+        await pair.release("game", msn)
+        await pair.release("local", msn + 1)
+    assert shown(pair, INSIDE)[-4:] == [f"{tag}-0-4.ts", "|", "0-4.ts", "0-5.ts"]
+    assert pair.game.redirected("main", tag, SegmentKey(0, 3), INSIDE) is not None
+    assert pair.game.redirected("main", tag, SegmentKey(0, 3), ()) is None
+    assert pair.game.redirected("main", tag, SegmentKey(0, 5), INSIDE) is None
+    assert pair.game.asset("main", "key-0000000000000000.bin", INSIDE) is None
+
+
+async def test_one_that_is_in_force_at_once_has_the_other_stream_from_now_on(pair: Pair) -> None:
+    for msn in range(4):
+        await pair.release("game", msn)
+        await pair.release("local", msn)
+    inside = (Veil("now", Window(), "local", 0.0),)
+    pair.game.on_blackouts({"now": Window()}, frozenset({"local"}))
+    assert all(tag_of("local") in name for name in shown(pair, inside))
+    assert len(shown(pair, inside)) >= 3
+    pair.game.on_blackouts({}, frozenset())
+    assert shown(pair, ())[-1] == "0-3.ts"

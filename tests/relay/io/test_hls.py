@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from starlette.applications import Starlette
 
-from kernel.blackouts import BlackoutRecord
+from kernel.blackouts import BlackoutRecord, Veil, Window
 from kernel.bus import served_signal
 from kernel.decisions import Scope as Scopes
 from kernel.decisions import Whence
@@ -29,15 +29,18 @@ from relay.blackouts import BlackoutIndex, Blackouts
 from relay.entitlements import Entitlements
 from relay.fixes import FixBook
 from relay.gate import Gate
+from relay.io.at_once import PlaylistsAtOnce
 from relay.io.driver import StreamRelay
 from relay.io.headers import PLAYLIST_TYPE
 from relay.io.hls import Hls
 from relay.place.model import Fix, IpPlace, PlaceVerdict
 from relay.policies import PolicyIndex
+from relay.spliced import tag_of
 from relay.whereabouts import Whereabouts
 from tests.support.issuer import KIDS, signed, verifier
 from tests.support.origins import write_list
 from tests.support.playlists import timing
+from tests.support.redirecting import BLOCKED, CITY, INSIDE, InsideGate, Pair
 from tests.support.tokens import KEYRING, KEYS, NOW, cache, claims, token
 
 TOKEN = token()
@@ -482,3 +485,81 @@ async def test_of_what_is_dark_no_segment_is_served_and_of_what_is_not_each(tmp_
     index.heard(BlackoutRecord("blk_1", "game", None, 2.0, "ops"))
     assert [(await site.http.get(path)).status_code for path in segments] == [200, 200]
     await site.aclose()
+
+
+class Dark:
+    """A showing that is dark for who is inside, and the stream in its place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.pair = Pair(folder)
+        self.gate = InsideGate(cache(), RevocationIndex(), lag_s=lambda: 0.0)
+        self.hls = Hls(self.pair.relays, gate=self.gate, fetcher=self.pair.fetcher, wall=lambda: float(NOW))
+        self.at_once = PlaylistsAtOnce(self.pair.relays, admit=self.gate, wall=lambda: float(NOW), now=lambda: 0.0)
+        app = Starlette(routes=self.hls.routes(), exception_handlers=exception_handlers)
+        self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://relay.test")
+
+    async def run(self) -> None:
+        await self.pair.start()
+        self.pair.game.on_blackouts({"city": CITY}, frozenset({"local"}))
+        for msn in range(3):
+            await self.pair.release("game", msn)
+            await self.pair.release("local", msn)
+
+    async def aclose(self) -> None:
+        await self.http.aclose()
+        await self.pair.aclose()
+
+
+@pytest.fixture
+async def dark(tmp_path: Path) -> AsyncIterator[Dark]:
+    dark = Dark(tmp_path)
+    await dark.run()
+    yield dark
+    await dark.aclose()
+
+
+async def test_who_is_inside_gets_the_list_and_the_segments_of_another_stream(dark: Dark) -> None:
+    dark.gate.zones = INSIDE
+    target = f"{MAIN}/index.m3u8"
+    text = (await dark.http.get(target)).text
+    names = [line for line in text.splitlines() if line.startswith("main/")]
+    assert [name.count("-") for name in names] == [1, 2, 2]
+    bodies = [(await dark.http.get(f"{MAIN}/{name}")).text for name in names]
+    assert bodies == ["game 0.ts", "local 1.ts", "local 2.ts"]
+    at_once = dark.at_once(target.encode(), [], "192.0.2.1")
+    assert at_once is not None
+    assert at_once.endswith(text.encode())
+    # For anybody else they are not there.
+    other = await dark.http.get(f"{MAIN}/{names[1].replace('-1.', '-0.')}")
+    dark.gate.zones = ()
+    outside = [await dark.http.get(f"{MAIN}/{name}") for name in names]
+    assert [answer.status_code for answer in (other, *outside)] == [404, 200, 404, 404]
+    usual = dark.at_once(target.encode(), [], "192.0.2.1")
+    assert usual is not None
+    assert usual.endswith((dark.pair.game.presentation.text(None) or "").encode())
+
+
+async def test_what_stands_in_is_no_picture_of_the_showing(dark: Dark) -> None:
+    served: list[Served] = []
+    dark.pair.bus.listen(served_signal("game"), served.append)
+    dark.gate.zones = INSIDE
+    for name in ("main/0-0.ts", f"main/{tag_of('local')}-0-1.ts"):
+        assert (await dark.http.get(f"{MAIN}/{name}")).status_code == 200
+    assert [(one.first_msn, one.last_msn) for one in served] == [(0, 0)]
+
+
+async def test_a_redirect_that_ends_while_the_origin_is_asked_is_over(dark: Dark) -> None:
+    dark.gate.zones = INSIDE
+    dark.gate.later = ()
+    assert (await dark.http.get(f"{MAIN}/main/{tag_of('local')}-0-1.ts")).status_code == 403
+
+
+async def test_a_blocked_list_ends_and_is_then_refused(dark: Dark) -> None:
+    dark.gate.zones = BLOCKED
+    answer = await dark.http.get(f"{MAIN}/index.m3u8")
+    assert answer.text.endswith("main/0-0.ts\n#EXT-X-ENDLIST\n")
+    dark.pair.game.on_blackouts({}, frozenset())
+    dark.gate.zones = (Veil("now", Window(), None, 0.0),)
+    dark.pair.game.on_blackouts({"now": Window()}, frozenset())
+    answer = await dark.http.get(f"{MAIN}/index.m3u8")
+    assert (answer.status_code, answer.json()["reason"]) == (403, "blackout")
