@@ -162,8 +162,7 @@ class Deployment:
         self.allowances = Allowances(settings.per_address.to_address_limits())
         self.answers = AnswerCounts(log_answered)
         self._index, stale_s = RevocationIndex(), settings.max_stale_running_s
-        self.policies = PolicyIndex()
-        self._records = records
+        self.policies, self._records, self._disk = PolicyIndex(), records, disk
         self.audit = Auditor(records.put if records is not None else lambda _: None)
         self.locator = locator
         fixes, self.blackouts = FixBook(), BlackoutIndex()
@@ -173,7 +172,6 @@ class Deployment:
             limits=StaleLimits(running_s=stale_s), clock=monotonic, whereabouts=whereabouts, notes=self.audit,
             blackouts=Blackouts(locator, self.blackouts, fixes),
         )  # fmt: skip
-        self._disk = disk
         self._parts = parts = Parts()
         self._feeds = self._relay = self._hub = self._desk = self._door = None
         if disk is not None:
