@@ -17,6 +17,7 @@ from kernel.strict_json import Limits, decode, encode
 from lockstep.asking import AskError, Server
 from lockstep.keys import read_keys
 from lockstep.settings import load_settings
+from relay.blackout_words import PATH as BLACKOUTS
 from relay.esni.elements import MAX_BYTES
 from relay.esni.exporting import export_event
 from relay.esni.findings import Finding
@@ -32,7 +33,6 @@ Contents = Annotated[
     typer.Option("--content", metavar="URI=EVENT", help="The showing that an alternate content is; others block."),
 ]
 HERE = "http://127.0.0.1:8080"
-BLACKOUTS = "/api/v1/ppv/blackout"
 SHOWINGS = "/api/v1/showings"
 _LIMITS = Limits(max_bytes=16 << 20, max_depth=48, max_nodes=1_000_000)
 _UNNAMED = "unnamed"

@@ -14,6 +14,7 @@ from typing import Any
 from kernel.errors import DecodeError
 from kernel.showings import EVENT_ID
 from kernel.strict_json import Limits, decode, encode
+from relay.blackout_text import MAX_ZONES
 from relay.esni.audiences import who
 from relay.esni.elements import short
 from relay.esni.findings import At, Finding, FindingKind, Findings
@@ -41,9 +42,6 @@ from relay.place.policy_text import POLICY_ID, read_policy
 
 TERMS = ("vpn_policy", "start_media", "end_media", "precedence")
 """What only our own documents say of a blackout."""
-
-MAX_ZONES = 100
-"""Of one blackout; what has more becomes several."""
 
 _TERMS_LIMITS = Limits(max_bytes=4 << 10, max_depth=8, max_nodes=200)
 _MAX_NAME_CHARS = 64

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.errors import DecodeError
+from relay.blackout_text import read_blackout
 from relay.esni.exporting import export_event
 from relay.esni.findings import FindingKind
 from relay.esni.importing import import_documents
@@ -108,6 +109,8 @@ POLICIES = st.builds(
 
 @given(st.lists(BODIES, max_size=3), st.lists(POLICIES, max_size=2, unique_by=lambda one: one["policy_id"]))
 def test_what_is_exported_is_imported_again(bodies: list[Any], policies: list[Any]) -> None:
+    for body in bodies:
+        read_blackout(body)
     written = export_event("final", bodies, policies, updated_ms=NOW_MS)
     told = import_documents([("a.xml", written.document)])
     assert list(told.blackouts) == bodies

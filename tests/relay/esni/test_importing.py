@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.errors import DecodeError, MessageTooLarge
+from relay.blackout_text import MAX_ZONES, read_blackout
 from relay.esni.findings import FindingKind
-from relay.esni.importing import MAX_ZONES, Imported, import_documents
+from relay.esni.importing import Imported, import_documents
 from tests.relay.esni.documents import document, findings_of
 
 F = FindingKind
@@ -144,6 +145,7 @@ def test_what_viewing_policies_come_to(viewing: str, zones: list[dict[str, Any]]
     told = take(dark(viewing))
     assert told.blackouts == ({"event_id": "final", "blackout_zones": zones, "start": "2026-03-27T12:00:00Z"},)
     assert kinds(told) == found
+    read_blackout(told.blackouts[0])
 
 
 @pytest.mark.parametrize(
