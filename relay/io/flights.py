@@ -96,4 +96,5 @@ def _are_dark_now(zones: ZoneSet, former: ZoneSet) -> bool:
     """Tell whether what is on its way may have become dark since it began."""
     if zones is former:
         return False
-    return any(veil.window.at_once and veil not in former for veil in zones)
+    # Pictures that are on their way were before the blackout was made: one that begins later hides none of them.
+    return any((veil.window.start is None or veil.window.start < veil.made) and veil not in former for veil in zones)

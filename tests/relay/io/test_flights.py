@@ -68,8 +68,11 @@ def test_a_connection_that_is_gone_is_forgotten() -> None:
 
 def test_whose_picture_has_become_dark_at_once_is_cut_and_nobody_else() -> None:
     now, later = Veil("now", Window(), "other", 1.0), Veil("later", Window(start=9.0), None, 1.0)
-    flights, lines = Flights(), [Line() for _ in range(4)]
-    zones: dict[str, ZoneSet] = {"dark": (later, now), "soon": (later,), "inside": (now,), "outside": ()}
+    since = Veil("since", Window(start=0.5), None, 1.0)
+    flights, lines = Flights(), [Line() for _ in range(5)]
+    zones: dict[str, ZoneSet] = {
+        "dark": (later, now), "soon": (later,), "inside": (now,), "outside": (), "late": (since,),
+    }  # fmt: skip
     for line, (session, inside) in zip(lines, zones.items(), strict=True):
         flights.bind(line, claims(session=session), zones=inside if session == "inside" else ())
 
@@ -77,7 +80,7 @@ def test_whose_picture_has_become_dark_at_once_is_cut_and_nobody_else() -> None:
         return Decision(Verdict.ADMIT, None, may_watch=True, may_wager=True, claims=of, zones=zones[of.session])
 
     list(flights.review(judge))
-    assert [line.cuts for line in lines] == [1, 0, 0, 0]
+    assert [line.cuts for line in lines] == [1, 0, 0, 0, 1]
 
 
 def test_the_last_answer_counts() -> None:
