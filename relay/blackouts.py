@@ -35,10 +35,17 @@ MAX_FIX_AGE_S = 1_200.0
 
 
 class Concern(NamedTuple):
-    """What blackouts have to do with somebody: those that apply, and what is let through and said nevertheless."""
+    """What blackouts have to do with somebody.
+
+    Args:
+        zones: those that apply.
+        warning: what is let through and said nevertheless.
+        at_once: whether one of them has no beginning: only then it may refuse somebody altogether.
+    """
 
     zones: ZoneSet = ()
     warning: Reason | None = None
+    at_once: bool = False
 
 
 NONE = Concern()
@@ -237,7 +244,8 @@ class Blackouts:
         found = [(one, veil) for one in blackouts if (veil := one.veil(place, fix, home)) is not None]
         found.sort(key=lambda pair: (-pair[0].precedence, pair[1].redirect is not None, -pair[1].made, pair[1][0]))
         warning = next((said for one in blackouts if (said := one.warning(place)) is not None), None)
-        concern = Concern(tuple([veil for _, veil in found]), warning)
+        zones = tuple([veil for _, veil in found])
+        concern = Concern(zones, warning, any(veil.window.at_once for veil in zones))
         return self._sets.setdefault(concern, concern)
 
 

@@ -157,7 +157,7 @@ class Gate:
         concern = NONE
         if reason is None and self._blackouts is not None and scope in PERSONS:
             concern = self._blackouts.concern(claims, whence.address, now=now)
-            if concern.zones and refuses(concern.zones, now):
+            if concern.at_once and refuses(concern.zones, now):
                 reason = Reason.BLACKOUT
         if reason is not None:
             return self._noted(_refused(reason, claims, concern.zones), claims, scope, standing, now, whence)

@@ -168,6 +168,7 @@ class Slow:
             time.sleep(0.002)
 
 
+@pytest.mark.both_shapes
 async def test_it_is_there_after_a_restart_and_on_record(stage: Stage) -> None:
     server, url = await serve(stage)
     token = await stage.token()
@@ -177,10 +178,12 @@ async def test_it_is_there_after_a_restart_and_on_record(stage: Stage) -> None:
         name = await operator.make()
     server.kill()
     await server.exit_code()
-    _, url = await serve(stage)
+    server, url = await serve(stage)
     async with httpx2.AsyncClient(base_url=url, trust_env=False) as http:
         assert await told(http, path, LOS_ANGELES) == (403, "blackout")
         assert await told(http, path, SAN_DIEGO) == (200, None)
+    # What is gathered of the record is on disk when it has ended.
+    await server.end()
     shown = await stage.start("audit", "show", "--event", "game", "--data-dir", str(stage.data_dir), "--json")
     lines = [json.loads(line) async for line in shown.lines()]
     dark = [line for line in lines if line.get("reason") == "blackout"]

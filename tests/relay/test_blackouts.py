@@ -16,6 +16,7 @@ from relay.blackouts import (
     NONE,
     BlackoutIndex,
     Blackouts,
+    Concern,
     home_of,
     refuses,
     veil_in_force,
@@ -120,7 +121,7 @@ def test_a_network_that_hides_its_users() -> None:
     assert rig.applies() == [("blk_1", None)]
     rig.place, rig.version = at(DOWNTOWN, classes=frozenset({NetworkClass.TOR})), "v3"
     concern = rig.blackouts.concern(claims(), "192.0.2.7", now=NOW)
-    assert concern == ((), Reason.TOR)
+    assert concern == Concern((), Reason.TOR)
 
 
 def redirect(to: str, **more: Any) -> dict[str, Any]:
