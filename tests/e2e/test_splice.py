@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from kernel.io.system_time import new_id, wall
 from kernel.tokens import Claims
 from lockstep.keys import read_keys
 from relay.spliced import tag_of
+from tests.e2e.apart import ApartStage
 from tests.e2e.browser import browser, site
 from tests.e2e.stage import FIXTURES, PATIENCE_S, Server, Stage
 from tests.e2e.test_blackout import Operator
@@ -24,13 +26,19 @@ TAG = tag_of("local")
 ZONE = {"type": "zip", "code": "90012", "territory": "home", "action": "redirect", "redirect_stream": "local"}
 
 
-async def serve(stage: Stage) -> tuple[Server, str]:
-    """Serve a showing and the stream that stands in for it, both live."""
+async def origins(stage: Stage) -> Path:
+    """Start the origins of a showing and of the stream that stands in for it, both live; return the settings."""
     game = await stage.origin(FIXTURES / "plain", "--loop")
     local = await stage.origin(FIXTURES / "wrap", "--loop")
     config = stage.folder / "lockstep.toml"
     text = f'[showings.game]\norigin = "{game}"\n[showings.local]\norigin = "{local}"\n'
     await asyncio.to_thread(config.write_text, text, "utf-8")
+    return config
+
+
+async def serve(stage: Stage) -> tuple[Server, str]:
+    """Serve both."""
+    config = await origins(stage)
     command = await stage.start(
         "serve", "--data-dir", str(stage.data_dir), "--port", str(stage.port()), "--config", str(config)
     )
@@ -150,3 +158,45 @@ async def test_pyav_plays_on_through_both_splices(stage: Stage) -> None:
     assert any(TAG in path for path in segments)
     assert TAG not in segments[-1]
     assert {line["status"] for line in asked if line["path"].startswith("/hls/")} <= {200, 206}
+
+
+async def test_two_relays_over_redis_write_the_same_lists(tmp_path: Path) -> None:
+    stage = ApartStage(tmp_path)
+    try:
+        config = ("--config", str(await origins(stage)), "--data-dir", str(stage.data_dir))
+        redis = await stage.start_redis()
+        urls = []
+        # `ingest` makes the keys.
+        for name in ("ingest", "relay", "relay"):
+            command = await stage.start(name, "--bus", redis.url, *config, "--port", "0")
+            urls.append(str((await command.says("server.listening"))["url"]))
+            if name == "relay":
+                await command.says_often("picture.out", 2)
+        path = f"/hls/{await token_of(stage, 'US-90012')}/game/index.m3u8"
+        operator = await asyncio.to_thread(Operator, stage, urls[0])
+        async with operator.http, contextlib.AsyncExitStack() as stack:
+            clients = [httpx2.AsyncClient(base_url=url, trust_env=False) for url in urls[1:]]
+            for client in clients:
+                await stack.enter_async_context(client)
+            now = wall()
+            await operator.make(ZONE, start=iso(now + 3), end=iso(now + 9))
+            assert await compared(*(Watch(client, path) for client in clients)) > 5
+    finally:
+        await stage.aclose()
+
+
+async def compared(one: Watch, other: Watch) -> int:
+    """Look at two relays' lists through a splice; return how many were the same, of those that end alike."""
+    texts: tuple[dict[str, str], dict[str, str]] = ({}, {})
+    async with asyncio.timeout(PATIENCE_S):
+        for dark in (True, False):
+            while True:
+                last = [(await watch.look())[-1] for watch in (one, other)]
+                for seen, watch, name in zip(texts, (one, other), last, strict=True):
+                    seen[name] = watch.text
+                if all((TAG in name) is dark for name in last) and last[0] == last[1]:
+                    break
+    common = texts[0].keys() & texts[1].keys()
+    for name in common:
+        assert texts[0][name] == texts[1][name]
+    return len(common)
