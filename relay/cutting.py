@@ -18,6 +18,7 @@ from operator import attrgetter
 
 from kernel.blackouts import Window
 from kernel.marks import ReleaseMark
+from kernel.pts import TICKS_PER_S
 from kernel.timeline import SegmentKey, SegmentTiming
 from relay.cuts import Cuts, Record
 from relay.splice import Cut
@@ -30,6 +31,9 @@ MAX_MARKS = 1_024
 
 AHEAD_S = 0.25
 """How long before a release it is settled where redirect streams stand: no mark is given later than 200 ms ahead."""
+
+LATE_S = 8.0
+"""How much of a redirect stream a list begins with that cannot go on: players want three target durations."""
 
 
 _key = attrgetter("key")
@@ -153,7 +157,7 @@ class Cutter:
             if due is None or due - AHEAD_S > now:
                 continue
             for stream in streams:
-                number = self._number(stream, due)
+                number = self._number(stream, due, late=bool(cut.late))
                 if number is not None:
                     record: Record = ["lead", *cut.key, stream, number]
                     if self._cuts.add(record):
@@ -187,11 +191,27 @@ class Cutter:
                 out.append((cut, missing))
         return out
 
-    def _number(self, stream: str, at: float) -> int | None:
-        """Return the first segment of a stream that is released no earlier than `at`, None if nothing tells."""
+    def _number(self, stream: str, at: float, *, late: bool) -> int | None:
+        """Return the first segment of a stream that is released no earlier than `at`, None if nothing tells.
+
+        With `late` one with which a player may begin at once.
+        """
         marks = self._marks.get(stream, [])
+        if late:
+            return self._shown_last(marks)
         later = next((index for index, mark in enumerate(marks) if mark.at >= at), len(marks))
         if later:
             # A mark covers all behind the one before it.
             return marks[later - 1].msn + 1
         return marks[0].msn if marks else None
+
+    def _shown_last(self, marks: list[ReleaseMark]) -> int | None:
+        """Return the segment with which the last `LATE_S` of a stream begin, None if nothing of it is out."""
+        if not marks:
+            return None
+        newest = marks[-1].upto
+        for before, mark in zip(reversed(marks[:-1]), reversed(marks), strict=False):
+            enough = newest.pts - before.upto.pts >= LATE_S * TICKS_PER_S
+            if enough or before.upto.timeline != newest.timeline:
+                return mark.msn
+        return marks[0].msn

@@ -11,7 +11,8 @@ Rules:
   followed anyway: two blackouts that lead to one stream are one splice.
 * A block ends the list (4.3.3.4). Behind it the usual list begins again, under its own numbers.
 * The showing's own segments are dark if they overlap what is dark at all: the start rounds down, the end up.
-* Who turns out to be inside when some of it is out has the redirect stream in place of all that the list shows.
+* Who turns out to be inside when some of it is out has a list that begins there, with what the redirect stream has
+  shown last: players take a number that comes again with another segment for an error.
 * Where it is not known yet how a splice goes on, the list does not grow: nothing is ever taken back.
 """
 
@@ -165,7 +166,6 @@ class _Draft:
         self._number: int | None = None
         self._sequence = 0
         self._last: tuple[str, float] | None = None
-        self._late = False
 
     def close(self, end: Place) -> None:
         """End the open piece; one without segments has never been."""
@@ -179,9 +179,8 @@ class _Draft:
             self._last = piece.stream, end.msn
 
     def forget(self) -> None:
-        """Leave out all that was: what follows stands in its place, under its numbers."""
+        """Leave out all that was; numbers go on."""
         self._pieces.clear()
-        self._late = True
 
     def block(self) -> None:
         """End the list: what comes behind begins anew."""
@@ -199,9 +198,8 @@ class _Draft:
             shift = self._sequence - begin.before
             if spliced:
                 shift = self._sequence + 1 - (begin.before if own is None else own)
-            first = -inf if self._late else begin.msn
-            self._open = Piece(source, first, inf, begin.msn, self._number, shift, spliced and not self._late)
-        self.source, self._late = source, False
+            self._open = Piece(source, begin.msn, inf, begin.msn, self._number, shift, spliced)
+        self.source = source
 
     def plan(self, *, waits: bool = False) -> Plan:
         """Return what there is; `waits`: where it goes on is not known yet."""

@@ -134,6 +134,19 @@ async def test_hls_js_plays_on_through_both_splices(stage: Stage, tmp_path: Path
     assert {line["status"] for line in asked if line["path"].startswith("/hls/")} <= {200, 206}
 
 
+async def test_hls_js_plays_on_when_it_is_dark_at_once(stage: Stage, tmp_path: Path) -> None:
+    _, url = await serve(stage)
+    inside = f"{url}/hls/{await token_of(stage, 'US-90012')}/game/index.m3u8"
+    operator = await asyncio.to_thread(Operator, stage, url)
+    with site(tmp_path / "site") as page:
+        async with operator.http, browser(page) as player:
+            await player.play(inside)
+            await player.has_played(3)
+            await operator.make(ZONE)
+            await player.has_played(14)
+            assert await player.errors() == []
+
+
 def pictures(url: str, seconds: float) -> int:
     """Play for as long, and return how many pictures came."""
     count, until = 0, wall() + seconds

@@ -95,8 +95,20 @@ def test_of_a_late_one_the_redirect_is_taken_as_it_stands() -> None:
     assert one.settle(now=20.0) == []
     one.on_mark("game", mark("game", 7, 14.0))
     assert one.settle(now=20.0) == []
+    for msn in range(30, 41):
+        one.on_mark("local", mark("local", msn, 13.5))
+    # It has shown eight seconds since then: a player may begin at once.
+    assert one.settle(now=20.0) == [["lead", 0, 8, "local", 37]]
+
+
+def test_of_a_redirect_that_has_just_begun_all_is_shown() -> None:
+    one, _ = cutter({}, [at(n) for n in range(8)])
+    one.opened = SegmentKey(0, 7)
+    one.on_windows({"a": Window()}, ALL)
+    one.on_mark("game", mark("game", 7, 14.0))
     one.on_mark("local", mark("local", 40, 13.5))
-    assert one.settle(now=20.0) == [["lead", 0, 8, "local", 41]]
+    one.on_mark("local", mark("local", 41, 13.5))
+    assert one.settle(now=20.0) == [["lead", 0, 8, "local", 40]]
 
 
 def test_a_log_that_begins_anew_says_nothing_of_what_was() -> None:

@@ -122,9 +122,9 @@ def test_a_block_ends_the_list_and_behind_it_the_usual_one_begins() -> None:
     assert plan("game", [cut(10, "a"), cut(20)], zones(a=None), GROUND) == Plan((Piece("game", 20),), blocked=False)
 
 
-def test_late_the_stream_stands_in_for_all_before_it() -> None:
+def test_late_the_list_begins_anew_under_numbers_that_go_on() -> None:
     made_of = plan("game", [cut(10, "a", late="a")], zones(a="local"), GROUND)
-    assert made_of.pieces == (Piece("local", -inf, inf, 100, 10, -5),)
+    assert made_of.pieces == (Piece("local", 100, inf, 100, 10, -5, True),)
     assert darkness("game", [cut(10, "a", late="a"), cut(20)], zones(a="local"), GROUND) == [(0, 20)]
 
 

@@ -189,7 +189,7 @@ def test_what_is_dark_is_kept_back_and_what_stands_for_it_is_given_to_nobody_els
     assert not node.splicer.is_blocked("main", only)
 
 
-def test_one_that_takes_effect_at_once_stands_in_for_all_that_is_shown() -> None:
+def test_one_that_takes_effect_at_once_has_a_list_that_begins_there() -> None:
     show, judge = evening(), Judge()
     now = Window()
     inside = (veil("now", now, "local"),)
@@ -200,9 +200,11 @@ def test_one_that_takes_effect_at_once_stands_in_for_all_that_is_shown() -> None
     assert text is not None
     assert "main/0-" not in text
     assert text == show.nodes[1].splicer.text(None, inside)
-    # The player finds its place again: the list ends where the usual one did, or one segment further on.
-    numbers = [read_playlist(one).segments[-1].msn for one in (usual, text)]
-    assert numbers[1] - numbers[0] in (0, 1)
+    # No number comes again, and there is enough to begin with.
+    was, is_now = read_playlist(usual), read_playlist(text)
+    assert is_now.segments[0].msn == was.segments[-1].msn + 1
+    assert is_now.segments[0].discontinuity_sequence == was.segments[-1].discontinuity_sequence + 1
+    assert is_now.duration_s >= 6.0
     assert all(node.splicer.is_dark("main", msn, inside) for msn in range(40))
     for _ in range(60):
         show.step()
