@@ -52,7 +52,7 @@ class Arrears:
             return "filter_changed"
         if not self._backlog.covers(told.cursor):
             return "window_exceeded"
-        subscriber.behind = subscriber.known = told.cursor
+        subscriber.behind = subscriber.known = subscriber.told = told.cursor
         subscriber.ahead = max(told.cursor.upto, opened)
         # One by one: safety is held by no floor, and joins no batch of what is.
         subscriber.owed = deque(Batch((each,), ABOVE_ANY_FLOOR) for each in self._backlog.safety_after(told.cursor.o))
@@ -60,7 +60,8 @@ class Arrears:
 
     def tell_state(self, subscriber: Subscriber, cohort: Cohort, base: Cohort | None = None) -> None:
         """Owe somebody a snapshot, and what follows on it; `base` is as for `Cohort.state_of`."""
-        subscriber.behind, subscriber.target = cohort.told, cohort.cursor
+        subscriber.behind = subscriber.told = cohort.told
+        subscriber.target = cohort.cursor
         subscriber.place = (cohort.cursor.upto, cohort.cursor.seen)
         subscriber.based = False
         subscriber.ahead = subscriber.known = None

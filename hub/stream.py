@@ -342,16 +342,13 @@ class Stream:
         return self.may_wager and subscriber.may_wager and not lagging and not is_dark
 
     def cursor_of(self, subscriber: Subscriber) -> Cursor | None:
-        """Return what a subscriber has been sent; None if it is not subscribed or its snapshot is on its way."""
+        """Return what a subscriber is told that it was sent; None: it is not subscribed, or its snapshot on its way."""
         cohort = self._cohorts.get(subscriber.cohort)
         if subscriber.behind is not None:
             told = subscriber.behind if subscriber.based else None
         else:
             told = cohort.told if cohort is not None else None
-        if told is not None and subscriber.known is not None and told.upto < subscriber.known.upto:
-            # What it has from before lies further ahead, and is no less sent for that.
-            return subscriber.known
-        return told
+        return subscriber.tell(told) if told is not None else None
 
     def frontier_of(self, subscriber: Subscriber) -> MediaTime:
         """Return how far what a subscriber is sent may reach."""

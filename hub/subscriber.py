@@ -143,6 +143,7 @@ class Subscriber:
         "sessions",
         "slot",
         "target",
+        "told",
         "told_may_wager",
         "wish",
         "write",
@@ -192,6 +193,8 @@ class Subscriber:
         self.ahead: MediaTime | None = None
         # What it said to have been sent there.
         self.known: Cursor | None = None
+        # What it was told last to have been sent, there or here.
+        self.told: Cursor | None = None
         self.paused_at: float | None = None
         self.buffer_mark = 0
         # Time limits
@@ -226,6 +229,22 @@ class Subscriber:
         self.frames_at = now
         return self.frames_left >= 0
 
+    def tell(self, cursor: Cursor) -> Cursor:
+        """Return what to tell it to have been sent: `cursor`, or what it was told before if that leaves less owed.
+
+        Those it stands with may hold a price that came late, or have come less far: what it has had is no less sent.
+        """
+        told = self.told
+        if told is None or (cursor.o >= told.o and cursor.upto >= told.upto):
+            self.told = cursor
+            return cursor
+        return told
+
+    def put_back(self, item: Batch | Message) -> None:
+        """Owe it again what was just handed out, ahead of everything else."""
+        assert self.owed is not None  # only who is behind is handed anything
+        self.owed.appendleft(item)
+
     def hang_up(self) -> None:
         """Write to this socket no more."""
         self.write = _nowhere
@@ -233,7 +252,7 @@ class Subscriber:
     def start_over(self) -> None:
         """Leave the subscription; the connection stays."""
         self.cohort = -1
-        self.ahead = self.known = None
+        self.ahead = self.known = self.told = None
         self.catch_up()
         self.told_may_wager = None
 

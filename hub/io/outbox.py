@@ -257,8 +257,14 @@ class Outbox:
         event_id = subscriber.event_id
         stream, frames = self._streams[event_id], self._frames[event_id, subscriber.format]
         pieces: list[bytes] = []
-        cues, left = 0, min(room, self._settings.send_buffer_bytes)
+        cues, left, since = 0, min(room, self._settings.send_buffer_bytes), subscriber.behind
         while left > 0 and (item := stream.next_owed(subscriber, self._now())) is not None:
+            if pieces and subscriber.behind is not since:
+                # All that was due together is in. What fell due later goes by itself: it may have come late, with its
+                # place before what is written here, or replace some of it.
+                subscriber.put_back(item)
+                break
+            since = subscriber.behind
             if isinstance(item, Message):
                 piece = frames.of_message(item)
             elif (fault := self._fault_in(item, subscriber, stream)) is not None:

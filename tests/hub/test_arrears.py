@@ -50,7 +50,7 @@ def test_a_joiner_gets_a_snapshot_and_then_what_follows() -> None:
     stage.add(entry(0, at(1)), entry(1, at(3)))
     stage.go(2)
     stage.arrears.tell_state(stage.one, stage.cohort)
-    assert (stage.one.based, stage.one.behind) == (False, Cursor(0, at(2), 1))
+    assert (stage.one.based, stage.one.behind, stage.one.told) == (False, Cursor(0, at(2), 1), Cursor(0, at(2), 1))
     stage.go(4)
     assert stage.rest() == ["snap", 1]
     assert (stage.one.based, stage.one.behind) == (True, Cursor(1, at(4), 1))

@@ -12,7 +12,7 @@ from hub.cursor import cursor_text
 from hub.settings import HubSettings
 from hub.snapshot import Batch, Message
 from hub.stream import Stream
-from hub.subscriber import Filter, Phase, Subscriber
+from hub.subscriber import Filter, Phase, Subscriber, wish_mark
 from kernel.cues import CueType, Entry
 from kernel.timeline import BEGINNING, MediaTime
 from tests.hub.makers import SHOWING, at, entry, opened, state, timing
@@ -240,6 +240,31 @@ def test_who_resumes_a_recording_is_not_sent_again_what_it_had() -> None:
     told = stage.stream.cursor_of(again)
     assert told is not None
     assert told.upto > had.upto
+
+
+def test_a_late_price_that_waits_takes_no_cursor_back() -> None:
+    """Neither to where it is due nor, after a resume, to the cursor that was brought: that was told long ago."""
+    stage = live()
+    stage.stream.set_epoch("e")
+    stage.add(entry(0, at(1)))
+    stage.open(0, 0)
+    brought = stage.stream.cursor_of(stage.join(conflate_ms=1_000))
+    assert brought == (0, at(2), 0)
+    fresh = stage.join(conflate_ms=1_000)
+    again = stage.join(cur=cursor_text("e", brought, wish_mark("edge", fresh.filter)), conflate_ms=1_000)
+    assert stage.why is None
+    stage.open(1, 2)
+    told = (0, at(4), 0)
+    assert [stage.stream.cursor_of(one) for one in (fresh, again)] == [told, told]
+    # It knows this one from its snapshot.
+    newest = stage.join(now=2, conflate_ms=1_000)
+    stage.add(entry(1, at(1), type=CueType.PRICE, body={"price": {"mid": "m", "ver": 1}}), 2)
+    stage.add(entry(2, at(1), type=CueType.PRICE, body={"price": {"mid": "m", "ver": 2}}), 2.5)
+    assert [stage.stream.cursor_of(one) for one in (fresh, again, newest)] == [told, told, told]
+    stage.stream.timer(4)
+    stage.flush()
+    assert stage.got[again.number][-1] == 2
+    assert [stage.stream.cursor_of(one) for one in (fresh, again)] == [(2, at(4), 2)] * 2
 
 
 def test_what_waits_is_due_at_the_end() -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
+from hub.cursor import Cursor
 from hub.settings import HubSettings
+from hub.snapshot import Batch
 from hub.subscriber import EVERYTHING, Filter, Phase, Subscriber
 from kernel.cues import CueType
 from kernel.decisions import Scope
@@ -38,6 +41,22 @@ def test_frames_are_counted_by_a_token_bucket() -> None:
     one.frames_left = 0
     assert [one.allows_frame(settings, 1) for _ in range(3)] == [True, True, False]
     assert one.allows_frame(settings, 100)
+
+
+def test_it_is_never_told_less_than_before() -> None:
+    one = Subscriber(1, "game", SETTINGS, 0)
+    first, held, behind, later = (Cursor(o, at(upto), o) for o, upto in ((4, 6), (5, 3), (3, 7), (5, 7)))
+    assert [one.tell(cursor) for cursor in (first, held, behind, later)] == [first, first, first, later]
+    one.start_over()
+    assert one.tell(held) == held
+
+
+def test_what_is_put_back_comes_first() -> None:
+    one = Subscriber(1, "game", SETTINGS, 0)
+    first, second = (Batch((entry(o, at(o)),), None) for o in (1, 2))
+    one.owed = deque([second])
+    one.put_back(first)
+    assert list(one.owed) == [first, second]
 
 
 def test_it_has_no_dict() -> None:

@@ -137,8 +137,8 @@ BUGS = (
         "self._x = self._path.begin_x + self._edge.target_ticks // 4\n            self._t = now",
     ),
     Bug(
-        "resumed-recording-goes-back", "hub/stream.py",
-        "if told is not None and subscriber.known is not None and told.upto < subscriber.known.upto:", "if False:",
+        "resumed-recording-goes-back", "hub/subscriber.py",
+        "if told is None or (cursor.o >= told.o and cursor.upto >= told.upto):", "if True:",
     ),
     Bug(
         "revoked-body-goes-on", "relay/io/flights.py", 'self._cut(self._grants.find(subject), "revoked")',

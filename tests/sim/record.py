@@ -142,8 +142,6 @@ class Conn:
     """The cursor that it was told last."""
     told: tuple[int, Place] = (-1, NOWHERE)
     """The cursor before that."""
-    has_changed: bool = False
-    """Whether it has changed its filter or its rate."""
     reports: list[Told] = field(default_factory=list)
     """Those of its player by which the hub may go at the moment."""
     goes_by_reports: bool = False

@@ -94,8 +94,6 @@ def goes_on(conn: Conn, record: Record, frame: Any, now: float) -> Iterator[tupl
     op = frame["op"]
     if op in ("unsub", "resync", "sub"):
         conn.told = (-1, NOWHERE)
-        # With another filter or rate it stands with others, who are told less.
-        conn.has_changed |= op == "sub" and conn.watches_since < now
     if frame.get("cur") is None:
         return
     read = read_cursor(frame["cur"])
@@ -108,8 +106,8 @@ def goes_on(conn: Conn, record: Record, frame: Any, now: float) -> Iterator[tupl
     if not cur[1] <= max(allowed, known):
         yield "I1", f"{conn.who} is told a cursor of {cur}, and may see {allowed}"
     record.told_upto[conn.epoch, conn.who] = max(cur[1], known)
-    # With a price that waits to be conflated the offset may rise, and the place go back to it.
-    if not conn.has_changed and cur[1] < conn.told[1] and cur[0] <= conn.told[0]:
+    # Neither number may fall, whatever comes late or waits to be conflated: it would be owed again what it has.
+    if cur[0] < conn.told[0] or cur[1] < conn.told[1]:
         yield "I2", f"{conn.who} is told a cursor of {cur}, and was told {conn.told}"
     conn.told = cur
 

@@ -232,6 +232,24 @@ def test_a_short_replay_is_one_write() -> None:
     assert one.behind is None
 
 
+def test_what_falls_due_while_somebody_catches_up_goes_by_itself() -> None:
+    """Its place may be before what is on its way, or it replaces some of that: one write would be out of order (I4)."""
+    stage = Stage(replace(SETTINGS, burst_bytes=10_000))
+    one = stage.join()
+    stage.stream.fall_behind(one)
+    stage.publish(*range(60), due=1)
+    stage.open()
+    stage.outbox.catch_up_soon(one)
+    stage.turn()
+    assert (len(stage.writes[0]), one.behind is None) == (1, False)
+    stage.publish(60, due=0.5)
+    while stage.turn():
+        pass
+    assert [data.count(b'"op":"cue"') for data in stage.writes[0]] == [40, 20, 1]
+    assert b'"o":60,' in stage.writes[0][-1]
+    assert (one.sent_in_all, one.behind) == (61, None)
+
+
 def test_a_long_replay_fills_the_sockets_buffer_once_a_write() -> None:
     stage = Stage(replace(SETTINGS, burst_bytes=65_536))
     one = stage.join()
