@@ -87,6 +87,9 @@ async def test_neither_the_databases_file_nor_the_bus_is_needed_to_serve(tmp_pat
                 address = addresses[number * 31 % len(addresses)]
                 answer = await client.get(f"/hls/{tokens[number % 100]}/game/main/0-0.ts")
                 refused += answer.status_code != 200
+                if not number % 20:
+                    # Out of memory everything is answered at once: the loop has other things to do, too.
+                    await asyncio.sleep(0)
             assert refused == 0
             # The rules still hold.
             address = "45.16.19.1"
