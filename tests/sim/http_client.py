@@ -15,12 +15,15 @@ class Reply(NamedTuple):
     status: int
     body: bytes
     whole: bool
+    missing: int = 0
+    """How many bytes of it have not come."""
 
 
 class _OneRequest(asyncio.Protocol):
     def __init__(self, request: bytes) -> None:
         self._request = request
         self._received = bytearray()
+        self._wanted = 0
         self.done: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -30,8 +33,13 @@ class _OneRequest(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
+        if len(self._received) < self._wanted:
+            # A body of 600 kB comes in slices of a few bytes: read anew for each of them it takes a minute.
+            return
         reply = _parse(bytes(self._received))
-        if reply is not None and reply.whole:
+        if reply is not None and not reply.whole:
+            self._wanted = len(self._received) + reply.missing
+        elif reply is not None:
             self._settle(reply)
             self._transport.close()
 
@@ -53,7 +61,7 @@ def _parse(data: bytes) -> Reply | None:
         return None
     lines = head.decode("latin-1").split("\r\n")
     length = next((int(line[15:]) for line in lines[1:] if line.lower().startswith("content-length:")), 0)
-    return Reply(int(lines[0].split(" ")[1]), body, whole=len(body) >= length)
+    return Reply(int(lines[0].split(" ")[1]), body, len(body) >= length, max(0, length - len(body)))
 
 
 async def request(
