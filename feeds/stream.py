@@ -118,6 +118,11 @@ class StreamFeed:
         assert self.target_duration_s is not None
         segment, key = found.segment, found.key
         if found.older:
+            if self._tracker.state() is None:
+                # The first that can be read: what could not stands between it and the one that follows.
+                self._unread_s += self._unread_before_s
+                self._boundary = self._boundary or self._boundary_before or found.boundary
+                self._unread_before_s, self._boundary_before = 0.0, False
             placed = self._tracker.place_before(
                 media,
                 discontinuity_between=found.boundary or self._boundary_before,

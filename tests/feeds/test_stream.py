@@ -130,6 +130,19 @@ def test_nor_does_one_with_which_a_start_up_begins() -> None:
     assert second.timing.start - first.timing.end == 180_000
 
 
+def test_nor_do_several_with_which_a_start_up_begins() -> None:
+    """The newest that can be read is an older one: all that could not stands between it and what follows."""
+    source = Source(StreamFeed(Showing("game", "http://origin.test/live.m3u8")))
+    newest, bad, oldest = source.list(0, 3, now=4.0)
+    source.feed.unreadable(newest)
+    source.feed.unreadable(bad)
+    first = source.time(oldest, now=4.0)
+    (item,) = source.list(3, 1, now=6.0)
+    last = source.time(item, now=6.0)
+    assert last.timing.timeline == first.timing.timeline
+    assert last.timing.start - first.timing.end == 2 * 180_000
+
+
 def test_a_hole_in_the_list_does_not_break_it() -> None:
     source = Source(StreamFeed(Showing("game", "http://origin.test/live.m3u8")))
     for item in source.list(0, 1, now=0.0):
