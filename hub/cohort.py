@@ -110,7 +110,9 @@ class Cohort:
         self._prices = Conflation(conflate_ms / 1000)
         self.shared = shared
         self._trading = trading
-        self._members: dict[tuple[Filter, Format], Group] = {}
+        # By what they were sent elsewhere as well, if that reaches beyond what members here are told.
+        self._members: dict[tuple[Filter, Format, Cursor | None], Group] = {}
+        self._ahead: dict[int, Cursor] = {}
         self._shares: list[frozenset[str]] | None = None
         self._share = 0
         self._states: dict[Filter, State] = {}
@@ -136,8 +138,13 @@ class Cohort:
         return self.curtain is not None and self.curtain.look(self.clock.frontier(now))[0] is not None
 
     def add(self, subscriber: Subscriber) -> None:
-        """Make somebody a member who has been sent what this cohort has."""
-        key = (subscriber.filter, subscriber.format)
+        """Make somebody a member who has been sent what this cohort has, and perhaps more where it was before."""
+        known = subscriber.known
+        if known is not None and known.upto > self.told.upto:
+            self._ahead[subscriber.number] = known
+        else:
+            known = None
+        key = (subscriber.filter, subscriber.format, known)
         self._shares = None
         group = self._members.get(key)
         if group is None:
@@ -146,7 +153,7 @@ class Cohort:
 
     def remove(self, subscriber: Subscriber) -> None:
         """Let somebody go; who is no member stays none."""
-        key = (subscriber.filter, subscriber.format)
+        key = (subscriber.filter, subscriber.format, self._ahead.pop(subscriber.number, None))
         self._shares = None
         group = self._members.get(key)
         if group is not None:
@@ -187,12 +194,15 @@ class Cohort:
         had = cursor._replace(seen=max(cursor.seen, self._heard))
         facts, prices = self._backlog.owed_apart(had, frontier)
         if self.known is not None:
-            facts, prices = self._unknown(facts), self._unknown(prices)
+            facts, prices = _unknown(facts, self.known), _unknown(prices, self.known)
         highest = max(map(_offset, chain(facts, prices)), default=-1)
         if self.known is not None and frontier >= self.known.upto:
             highest = max(highest, self.known.o)
         self.cursor = Cursor(max(cursor.o, highest), frontier, self._backlog.head)
-        return self._send(facts, prices, before, now, since)
+        deliveries = self._send(facts, prices, before, now, since)
+        if self._ahead:
+            self._overtake()
+        return deliveries
 
     def frontier(self, now: float) -> MediaTime:
         """Return how far the members may see at bus time `now`: where it is dark, to where that began."""
@@ -235,7 +245,8 @@ class Cohort:
 
     def waiting(self, subscriber: Subscriber) -> list[Entry]:
         """Return the prices that wait here for newer ones and are for this subscriber, in the order of (due, o)."""
-        return [entry for entry in self._prices.waiting() if subscriber.filter.passes(entry)]
+        waiting = _unknown(self._prices.waiting(), subscriber.known)
+        return [entry for entry in waiting if subscriber.filter.passes(entry)]
 
     def chunk(self, subscriber: Subscriber, target: Cursor) -> list[Batch]:
         """Return the next of what one who is behind needs to stand at `target`; none: it has had all of it.
@@ -244,20 +255,24 @@ class Cohort:
         """
         since, place, wanted = subscriber.behind, subscriber.place, subscriber.filter
         assert since is not None  # asked only for those outside the hot set
-        key = (since, place, wanted, target, self._floors.version)
-        known = self._chunks.get(key)
-        if known is None:
-            known = self._chunk(since, place, wanted, target)
+        known = subscriber.known
+        if known is not None and known.upto <= since.upto:
+            # What it was sent elsewhere says no more than where it stands.
+            known = None
+        key = (since, place, wanted, target, known, self._floors.version)
+        found = self._chunks.get(key)
+        if found is None:
+            found = self._chunk(since, place, wanted, target, known)
             if len(self._chunks) >= MAX_CHUNKS:
                 self._chunks.clear()
-            self._chunks[key] = known
-        subscriber.place, made = known
+            self._chunks[key] = found
+        subscriber.place, made = found
         return made
 
     def _chunk(
-        self, since: Cursor, place: Place | None, wanted: Filter, target: Cursor
+        self, since: Cursor, place: Place | None, wanted: Filter, target: Cursor, known: Cursor | None
     ) -> tuple[Place | None, list[Batch]]:
-        owed = self._unknown(self._backlog.owed(since, target.upto))
+        owed = _unknown(_unknown(self._backlog.owed(since, target.upto), self.known), known)
         if place is not None:
             owed = [entry for entry in owed if place_of(entry) > place]
         owed = [entry for entry in owed if entry.o <= target.seen][:CHUNK]
@@ -339,6 +354,10 @@ class Cohort:
         self.moved_at = None
         self._heard = -1
         self.known = None
+        for subscriber in self.members():
+            self.remove(subscriber)
+            subscriber.known = None
+            self.add(subscriber)
         self._states.clear()
         self._chunks.clear()
         self._snapshots.clear()
@@ -346,12 +365,14 @@ class Cohort:
 
     # Within.
 
-    def _unknown(self, owed: list[Entry]) -> list[Entry]:
-        """Leave out what was sent before the resume."""
-        known = self.known
-        if known is None:
-            return owed
-        return [entry for entry in owed if entry.o > known.o or (entry.due is not None and entry.due >= known.upto)]
+    def _overtake(self) -> None:
+        """Put with the others those members who have been sent no more than they have by now."""
+        upto = self.told.upto
+        passed = [group for (*_, known), group in self._members.items() if known is not None and known.upto <= upto]
+        for group in passed:
+            for subscriber in group.to:
+                self.remove(subscriber)
+                self.add(subscriber)
 
     def _choose(self, owed: list[Entry], frontier: MediaTime) -> list[Entry]:
         """Leave out what counts as sent because it is superseded or below its floor."""
@@ -383,8 +404,11 @@ class Cohort:
             for entry in shares.of(wanted):
                 state.fold(entry)
         deliveries, upto, trading = [], self.cursor.upto, self._trading
-        for (wanted, format_), group in self._members.items():
-            if entries := shares.of(wanted):
+        for (wanted, format_, known), group in self._members.items():
+            entries = shares.of(wanted)
+            if known is not None:
+                entries = tuple(_unknown([*entries], known))
+            if entries:
                 to = group.to
                 deliveries.append(
                     Delivery(to, entries, before, upto, format_, trading=trading, group=group, since=since)
@@ -410,6 +434,13 @@ class Cohort:
         """Make room for one more state; a flood of filters must not make every cue dear."""
         if len(self._states) < MAX_STATES:
             return
-        wanted_by_members = {wanted for wanted, _ in self._members}
+        wanted_by_members = {wanted for wanted, *_ in self._members}
         for wanted in [one for one in self._states if one not in wanted_by_members]:
             del self._states[wanted]
+
+
+def _unknown(owed: list[Entry], known: Cursor | None) -> list[Entry]:
+    """Leave out what was sent elsewhere; None: nothing was."""
+    if known is None:
+        return owed
+    return [entry for entry in owed if entry.o > known.o or (entry.due is not None and entry.due >= known.upto)]

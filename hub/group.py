@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from hub.cursor import Cursor
     from hub.subscriber import Filter, Format, Subscriber
 
 SOCKETS_AT_ONCE = 400
@@ -65,7 +66,7 @@ class Group:
         return tuple([subscriber.write for subscriber in to])
 
 
-def shares_of(groups: Mapping[tuple[Filter, Format], Group]) -> list[frozenset[str]]:
+def shares_of(groups: Mapping[tuple[Filter, Format, Cursor | None], Group]) -> list[frozenset[str]]:
     """Divide the markets that many want among some turns, so that those of one filter are in one of them if possible.
 
     Empty where one turn will do, or most want all markets: in turns they would be written to several times.
@@ -73,7 +74,7 @@ def shares_of(groups: Mapping[tuple[Filter, Format], Group]) -> list[frozenset[s
     shares: list[frozenset[str]] = []
     wanted_now: set[str] = set()
     want_all = n_now = 0
-    for (wanted, _), group in groups.items():
+    for (wanted, *_), group in groups.items():
         if wanted.markets is None:
             want_all += len(group)
             continue

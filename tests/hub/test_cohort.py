@@ -96,6 +96,59 @@ def test_what_one_who_is_behind_needs() -> None:
     assert group.chunk(one, group.cursor) == []
 
 
+def test_who_was_sent_more_elsewhere_is_with_the_others_once_they_have_it() -> None:
+    group, clock, backlog = cohort()
+    one, other, gone = member(0), member(1), member(2)
+    one.known = gone.known = Cursor(1, at(3), 1)
+    for each in (one, other, gone):
+        group.add(each)
+    group.remove(gone)
+    for o, due in enumerate((1, 2, 3)):
+        backlog.append(entry(o, at(due)), 0)
+
+    def sent(deliveries: list[Delivery]) -> dict[tuple[Subscriber, ...], list[int]]:
+        return {each.to: [what.o for what in each.entries] for each in deliveries}
+
+    clock.now = at(1.5)
+    assert sent(group.advance(0)) == {(other,): [0]}
+    late = entry(3, at(1))
+    backlog.append(late, 0)
+    assert sent(group.take([late], 0)) == {(one,): [3], (other,): [3]}
+    clock.now = at(3)
+    assert sent(group.advance(0)) == {(other,): [1]}
+    clock.now = at(4)
+    assert sent(group.advance(0)) == {(other, one): [2]}
+    group.remove(one)
+    assert group.members() == [other]
+
+
+def test_what_was_sent_elsewhere_says_nothing_of_another_log() -> None:
+    group, clock, backlog = cohort()
+    one = member(0)
+    one.known = Cursor(9, at(9), 9)
+    group.add(one)
+    group.begin_anew()
+    backlog.append(entry(0, at(1)), 0)
+    clock.now = at(2)
+    assert [each.to for each in group.advance(0)] == [(one,)]
+
+
+def test_a_price_that_waits_here_and_was_sent_elsewhere_is_not_owed() -> None:
+    clock, backlog = Stairs(), Backlog(max_entries=100, max_age_s=60)
+    group = Cohort(3, clock, backlog, Floors(), conflate_ms=250)
+    one, other = member(0), member(1)
+    one.known = Cursor(1, at(3), 1)
+    group.add(one)
+    group.add(other)
+    clock.now = at(5)
+    group.advance(0)
+    assert group.told.upto == at(5)
+    for what in (price(0, 1, 1), price(1, 2, 2)):
+        backlog.append(what, 0)
+        group.take([what], 0)
+    assert ([each.o for each in group.waiting(other)], group.waiting(one)) == ([1], [])
+
+
 def test_safety_raises_the_offset_alone() -> None:
     group, _, _ = cohort()
     group.count_safety(entry(5, None))

@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.cursor import cursor_text
+from hub.cursor import NOTHING_SENT, Cursor, cursor_text
 from hub.settings import HubSettings
 from hub.snapshot import Batch, Message
 from hub.stream import Stream
-from hub.subscriber import Filter, Phase, Subscriber, wish_mark
+from hub.subscriber import EVERYTHING, Filter, Phase, Subscriber, wish_mark
 from kernel.cues import CueType, Entry
 from kernel.timeline import BEGINNING, MediaTime
 from tests.hub.makers import SHOWING, at, entry, opened, state, timing
@@ -240,6 +240,32 @@ def test_who_resumes_a_recording_is_not_sent_again_what_it_had() -> None:
     told = stage.stream.cursor_of(again)
     assert told is not None
     assert told.upto > had.upto
+
+
+def test_who_comes_back_before_the_first_opening_is_not_sent_again_what_it_had() -> None:
+    """A new process has the log, and has yet to hear what is out; the client may know it from a snapshot only."""
+    stage = live()
+    stage.stream.set_epoch("e")
+    for o, when_s in enumerate([0.5, 2.5, 3.5]):
+        stage.add(entry(o, at(when_s), id="nba:a", rev=o + 1))
+    wish, had = wish_mark("viewer", EVERYTHING), Cursor(1, at(3), 1)
+    again = stage.join(mode="viewer", cur=cursor_text("e", had, wish))
+    stage.join(mode="viewer", cur=cursor_text("e", NOTHING_SENT, wish))
+    for msn in range(4):
+        stage.open(msn, 0)
+    stage.add(entry(3, at(1)))
+    assert stage.got == {0: [3], 1: [0, 3]}
+    stage.stream.fall_behind(again)
+    stage.catch_up(again, 0.4)
+    stage.stream.timer(0.6)
+    stage.stream.fall_behind(again)
+    stage.catch_up(again, 0.7)
+    assert stage.got == {0: [3], 1: [0, 3, 1]}
+    assert stage.stream.cursor_of(again) == had
+    stage.stream.timer(1.6)
+    stage.flush()
+    assert stage.got == {0: [3, 2], 1: [0, 3, 1, 2]}
+    assert len({stage.stream.cursor_of(one) for one in stage.stream.subscribers.values()}) == 1
 
 
 def test_a_late_price_that_waits_takes_no_cursor_back() -> None:
