@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from hub.subscriber import Subscriber
 
-_SCOPES = (Scope.WATCH, Scope.WAGER, Scope.SERVER, Scope.TRADING)
-"""Any of them opens the socket; what may be subscribed depends on which."""
+_NO_PERSONS = (Scope.SERVER, Scope.TRADING)
+"""Any scope opens the socket; what may be subscribed depends on which."""
 
 
 class Admission:
@@ -70,17 +70,23 @@ class Admission:
 
 
 def _first(decide: Callable[[Scope], Decision]) -> Decision:
-    """Return the decision for the first scope that opens the socket, else the first that says why not."""
-    first = decision = decide(_SCOPES[0])
-    for scope in _SCOPES[1:]:
-        reason = decision.reason
-        # Where watching is refused for the place, wagering may be allowed.
-        if decision.admitted or not (reason is Reason.SCOPE_MISSING or _is_of_place(reason)):
+    """Return the decision for the first scope that opens the socket, else the first that says why not.
+
+    Socket and video end together (PROTOCOL): whoever may not watch where they are is not let in to wager there. A token
+    that is for wagering alone is asked about that; of servers and desks place is not asked.
+    """
+    first = decide(Scope.WATCH)
+    if first.reason is Reason.SCOPE_MISSING:
+        first = decide(Scope.WAGER)
+    if first.admitted or not (first.reason is Reason.SCOPE_MISSING or _is_of_place(first.reason)):
+        return first
+    for scope in _NO_PERSONS:
+        decision = decide(scope)
+        if decision.admitted:
             return decision
         if first.reason is Reason.SCOPE_MISSING:
             first = decision
-        decision = decide(scope)
-    return decision if decision.admitted else first if first.reason is not Reason.SCOPE_MISSING else decision
+    return first
 
 
 def _is_of_place(reason: Reason | None) -> bool:

@@ -66,6 +66,9 @@ def test_an_origin_is_judged_after_the_token() -> None:
     assert refusal(one, "ann") == Bye(CloseCode.ORIGIN_REFUSED)
 
 
+ADMITTED = Decision(Verdict.ADMIT, None, True, True, claims(Scope.SERVER))
+
+
 class Placed:
     """Gates that let nobody watch from Dover, and nobody wager from Calais."""
 
@@ -92,8 +95,8 @@ class Placed:
         ("ghent", None, True),
         # Watching and no bets
         ("calais", None, False),
-        # Bets and no watching: the socket is open
-        ("paris", None, True),
+        # Bets and no watching: socket and video end together
+        ("paris", Bye(CloseCode.VPN_BLOCKED, "vpn"), False),
         # Neither: why there is no watching is told
         ("dover", Bye(CloseCode.GEO_BLOCKED, "geo_blocked"), False),
     ],
@@ -114,3 +117,25 @@ def test_place_governs_watching_and_wagering_apart(address: str, bye: Bye | None
 
 def test_who_is_not_in_is_not_reviewed() -> None:
     assert Admission({STREAM}, Placed()).review(someone(), Placed().judge) is None
+
+
+def test_a_token_for_bets_alone_is_asked_about_bets_and_a_servers_about_no_place() -> None:
+    class Scoped(Placed):
+        def __init__(self, *scopes: Scope) -> None:
+            self.scopes = scopes
+
+        def judge(self, known: Claims, whence: Whence, scope: Scope) -> Decision:
+            if scope in self.scopes:
+                return super().judge(known, whence, scope) if scope in (Scope.WATCH, Scope.WAGER) else ADMITTED
+            return Decision(Verdict.REFUSE, Reason.SCOPE_MISSING, False, False, known)
+
+    def asked(address: str, *scopes: Scope) -> Bye | None:
+        one = someone()
+        one.address = address
+        return Admission({STREAM}, Scoped(*scopes)).refusal(one, "any", 100)
+
+    assert asked("paris", Scope.WAGER) is None
+    assert asked("calais", Scope.WAGER) == Bye(CloseCode.GEO_BLOCKED, "outside_territory")
+    assert asked("dover", Scope.SERVER) is None
+    assert asked("dover", Scope.WATCH, Scope.SERVER) is None
+    assert asked("dover") == Bye(CloseCode.UNAUTHORIZED, "scope_missing")
