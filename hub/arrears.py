@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from kernel.timeline import MediaTime
 
 
+JOINS = ("new", "resumed", "epoch_changed", "window_exceeded", "filter_changed")
+"""How somebody comes: anew, resumed, or with a cursor that cannot be resumed from."""
+
+
 class Arrears:
     """Hand out what is owed on one stream.
 

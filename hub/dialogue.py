@@ -228,7 +228,7 @@ class Dialogue:
             subscriber.heartbeat_at = min(subscriber.heartbeat_at, now + subscriber.heartbeat_s)
             return [self._applied(subscriber, stream, wish, resumed=True, why=None)]
         # What the new filter would have passed before is not known to have been sent: a snapshot says it.
-        stream.leave(subscriber)
+        stream.leave(subscriber, plays_on=True)
         self._apply(subscriber, wish)
         subscriber.heartbeat_at = min(subscriber.heartbeat_at, now + subscriber.heartbeat_s)
         stream.join(subscriber, now)

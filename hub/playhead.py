@@ -122,7 +122,8 @@ class ReportedClock:
         self._path = path
         self._playhead = playhead
         self._until = until
-        self._reached = reached
+        self.reached = reached
+        """How far it may see already; it never goes back."""
         self._placed_by: Report | None = None
         self._placed_at = -1
         self._bound: MediaTime | None = None
@@ -153,8 +154,8 @@ class ReportedClock:
             ahead = x if x >= end else min(x + lead, end - 1)
             self._bound = limit = self._limit(span)
             allowed = self.honest.frontier(now) if limit is None else limit
-            self._reached = max(self._reached, min(shown_at(self._edge, self._path, ahead), allowed))
-        return self._reached
+            self.reached = max(self.reached, min(shown_at(self._edge, self._path, ahead), allowed))
+        return self.reached
 
     def passes_at(self, due: MediaTime) -> float | None:
         """Return when the frontier passes `due`; None if that takes a report, a segment served, or an opening."""

@@ -47,15 +47,20 @@ class Reporters:
     def clock(self, subscriber: Subscriber, honest: Clock, reached: MediaTime = BEGINNING) -> ReportedClock:
         """Return the clock of a subscriber that has reported, and count it among those who do.
 
+        One that it has left while its player plays on hands over what it stood by, and how far it had come.
+
         Args:
             subscriber: whose.
-            honest: the clock that it would have had.
+            honest: the clock that it would have had, or the one that it has left.
             reached: how far it may see already.
         """
         self._known[subscriber.number] = subscriber
         self.renew(subscriber)
         playhead = subscriber.playhead
         assert playhead is not None  # it has reported
+        if isinstance(honest, ReportedClock):
+            reached = max(reached, honest.reached)
+            honest = honest.honest
         return ReportedClock(
             self._edge,
             self._path,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from hub.arrears import Arrears
+from hub.arrears import JOINS, Arrears
 from hub.backlog import Backlog
 from hub.cohort import Cohort, Delivery
 from hub.cohorts import Cohorts
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from kernel.marks import Opened, Served
     from kernel.showings import Showing
     from kernel.timeline import MediaTime, SegmentTiming, StreamState
-
-
-JOINS = ("new", "resumed", "epoch_changed", "window_exceeded", "filter_changed")
 
 
 class Stream:
@@ -101,8 +98,10 @@ class Stream:
         """Take in what the stream is; who subscribed before it was known is put where it belongs."""
         was_unknown, self._edge.state = self._edge.state is None, state
         if was_unknown and not state.live:
-            for subscriber in [one for one in self.subscribers.values() if one.mode == "viewer"]:
-                self._set_apart(subscriber, now)
+            for subscriber in self.subscribers.values():
+                subscriber.clock = None  # What it took for live was none.
+                if subscriber.mode == "viewer":
+                    self._set_apart(subscriber, now)
         self._move(now, whole=True)
 
     def open(self, opened: Opened, now: float) -> None:
@@ -165,9 +164,11 @@ class Stream:
             self._draw(subscriber, cohort)
         return why
 
-    def leave(self, subscriber: Subscriber) -> None:
-        """Unsubscribe somebody; who is not subscribed stays so."""
+    def leave(self, subscriber: Subscriber, *, plays_on: bool = False) -> None:
+        """Unsubscribe somebody; who is not subscribed stays so. One that plays on joins again, and is where it was."""
         was_here = self.subscribers.pop(subscriber.number, None) is not None
+        cohort = self._cohorts.get(subscriber.cohort)
+        clock = subscriber.clock if cohort is None or cohort.shared else cohort.clock
         self._part(subscriber)
         if was_here:
             self._leave_zones(subscriber.zones)
@@ -175,6 +176,7 @@ class Stream:
         self._reporters.dismiss(subscriber)
         self._judged.pop(subscriber.number, None)
         subscriber.start_over()
+        subscriber.clock = clock if plays_on else None
 
     def report(self, subscriber: Subscriber, now: float) -> None:
         """Take in that a viewer has reported its playhead; from the first report on it has a frontier of its own."""
@@ -207,7 +209,7 @@ class Stream:
         if kept.shared:
             cohort = self._cohort_for(subscriber, now)
         else:
-            cohort = self._cohorts.found(kept.clock, subscriber.conflate_ms, self._zones_of(subscriber))
+            cohort = self._cohorts.found(kept.clock, subscriber.conflate_ms, subscriber.dark_in)
             cohort.begin_at(kept.cursor, now)
             cohort.known = subscriber.known
         self._part(subscriber)
@@ -389,17 +391,18 @@ class Stream:
     def _cohort_for(self, subscriber: Subscriber, now: float) -> Cohort:
         vod = self._edge.state is not None and not self._edge.state.live
         if subscriber.mode != "viewer" or not (vod or subscriber.playhead is not None):
-            return self._cohorts.share(subscriber.mode, subscriber.conflate_ms, self._zones_of(subscriber), now)
-        clock: Clock = VodClock(self._edge, self._path, now) if vod else self._cohorts.live
+            return self._cohorts.share(subscriber.mode, subscriber.conflate_ms, subscriber.dark_in, now)
+        clock = subscriber.clock or (VodClock(self._edge, self._path, now) if vod else self._cohorts.live)
+        clock.moved(now)
         if subscriber.playhead is not None:
             clock = self._reporters.clock(subscriber, clock)
-        return self._cohorts.begin(clock, subscriber.conflate_ms, now, self._zones_of(subscriber))
+        return self._cohorts.begin(clock, subscriber.conflate_ms, now, subscriber.dark_in)
 
     def _move_apart(self, subscriber: Subscriber, clock: Clock, now: float) -> None:
         """Give somebody a cohort of its own; it misses nothing that it is owed where it is."""
         self.fall_behind(subscriber)
         kept = self._cohorts[subscriber.cohort]
-        cohort = self._cohorts.found(clock, subscriber.conflate_ms, self._zones_of(subscriber))
+        cohort = self._cohorts.found(clock, subscriber.conflate_ms, subscriber.dark_in)
         cohort.begin_at(kept.cursor, now)
         cohort.known = subscriber.known
         self._part(subscriber)
@@ -409,20 +412,17 @@ class Stream:
     def _set_apart(self, subscriber: Subscriber, now: float) -> None:
         """Give a viewer a clock of its own, where it stands: what it took for live turns out to be a VOD."""
         shared = self._cohorts[subscriber.cohort]
-        if isinstance(shared.clock, ReportedClock):
-            shared.clock.honest = VodClock(self._edge, self._path, now)
-            return
         clock = VodClock(self._edge, self._path, now)
-        cohort = self._cohorts.found(clock, subscriber.conflate_ms, self._zones_of(subscriber))
+        if isinstance(shared.clock, ReportedClock):
+            shared.clock.honest = clock
+            return
+        cohort = self._cohorts.found(clock, subscriber.conflate_ms, subscriber.dark_in)
         cohort.begin_at(shared.cursor, now)
         cohort.known = subscriber.known
         shared.remove(subscriber)
         subscriber.cohort = cohort.number
         if subscriber.behind is None:
             cohort.add(subscriber)
-
-    def _zones_of(self, subscriber: Subscriber) -> ZoneSet:
-        return subscriber.zones if subscriber.mode == "viewer" else ()
 
     def _leave_zones(self, zones: ZoneSet) -> None:
         self._inside[zones] -= 1

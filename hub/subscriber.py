@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from hub.cursor import Cursor
+    from hub.frontier import Clock
     from hub.playhead import Playhead
     from hub.settings import HubSettings
     from hub.snapshot import Batch, Message
@@ -108,6 +109,7 @@ class Subscriber:
         "beat_at",
         "behind",
         "buffer_mark",
+        "clock",
         "close_by",
         "cohort",
         "conflate_ms",
@@ -172,6 +174,8 @@ class Subscriber:
         self.wish = ""
         self.conflate_ms = 0
         self.cohort = -1
+        # That of its own, which it has left while its player plays on: what it changes takes it back nowhere.
+        self.clock: Clock | None = None
         self.heartbeat_s = settings.heartbeat_ms / 1000
         # What its player reports, and under which tokens it may have been served pictures, the present one first.
         self.playhead: Playhead | None = None
@@ -252,7 +256,7 @@ class Subscriber:
     def start_over(self) -> None:
         """Leave the subscription; the connection stays."""
         self.cohort = -1
-        self.ahead = self.known = self.told = None
+        self.clock = self.ahead = self.known = self.told = None
         self.catch_up()
         self.told_may_wager = None
 
@@ -265,6 +269,11 @@ class Subscriber:
     def sent_in_all(self) -> int:
         """Return how many cues went out on this connection."""
         return self.sent if self.group is None else self.sent + self.group.cues - self.counted_from
+
+    @property
+    def dark_in(self) -> ZoneSet:
+        """Return the zones whose blackouts hide the stream from it: those of its player, if it waits for one."""
+        return self.zones if self.mode == "viewer" else ()
 
     @property
     def sees_trading(self) -> bool:

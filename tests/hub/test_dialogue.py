@@ -12,7 +12,7 @@ from hub.settings import HubSettings
 from hub.stream import Stream
 from hub.subscriber import Phase, Subscriber
 from kernel.decisions import Scope
-from tests.hub.makers import SHOWING, STREAM, Gate, claims, opened, state, timing
+from tests.hub.makers import SHOWING, STREAM, Gate, at, claims, on_show, opened, state, timing
 
 SETTINGS = HubSettings()
 
@@ -220,6 +220,97 @@ def test_a_player_may_report_before_its_viewer_subscribes() -> None:
         pass
     again = only(stage.say(op="update", lead_ms=0))
     assert (again["lead_ms"], again["resumed"]) == (0, True)
+
+
+def test_a_changed_filter_does_not_begin_a_recording_anew() -> None:
+    """DESIGN 7: a frontier never goes back. Whoever subscribes anew may."""
+    stage = Stage()
+    stream = stage.streams[STREAM]
+    stream.set_state(state(live=False, ended=True, last=2), 0)
+    for msn in range(3):
+        stream.add_timing(timing(msn), 0)
+        stream.open(opened(msn, 0), 0)
+    stage.greet("desk")
+    for now, message, shown_s in (
+        (1, {"op": "sub"}, 0),
+        (3, {"op": "update", "types": ["play"]}, 2),
+        (3.5, {"op": "update", "types": None, "conflate_ms": 1_000}, 2.5),
+        (4, {"op": "update", "mode": "edge"}, None),
+        (5, {"op": "update", "mode": "viewer"}, 4),
+        (5.5, {"op": "unsub"}, None),
+        (6, {"op": "sub"}, 0),
+    ):
+        replies = stage.dialogue.receive(stage.one, json.dumps(message).encode(), now=now, wall=100)
+        assert all(not isinstance(reply, Bye) and reply["op"] != "error" for reply in replies)
+        if shown_s is not None:
+            assert stream.frontier_of(stage.one) == on_show(shown_s)
+            assert stream.behind_ms(stage.one, now) == 6_000 - shown_s * 1_000
+
+
+def test_a_recording_begins_once_all_of_it_is_known_also_for_who_looks_elsewhere_meanwhile() -> None:
+    stage = Stage()
+    stream = stage.streams[STREAM]
+    stage.greet("desk")
+    for now, message, shown_s in (
+        (0, {"op": "sub"}, None),
+        (1, {"op": "update", "mode": "edge"}, None),
+        (2, {"op": "update", "mode": "viewer"}, None),
+        (3, {"op": "update", "mode": "edge"}, None),
+        (5, {"op": "update", "mode": "viewer"}, 0),
+        (6, {"op": "update", "types": ["play"]}, 1),
+    ):
+        if now == 1:
+            stream.set_state(state(live=False, ended=True, last=1), now)
+        stage.dialogue.receive(stage.one, json.dumps(message).encode(), now=now, wall=100)
+        for msn in range(2 if now == 3 else 0):
+            stream.add_timing(timing(msn), now)
+            stream.open(opened(msn, now), now)
+        if shown_s is not None:
+            assert stream.frontier_of(stage.one) == on_show(shown_s)
+
+
+def test_a_changed_filter_takes_no_player_back_that_reports() -> None:
+    """Be it that it has sought back, or that nothing is known of what it was served."""
+    stage = Stage()
+    stream = stage.streams[STREAM]
+    stream.set_state(state(live=False, ended=True, last=2), 0)
+    for msn in range(3):
+        stream.add_timing(timing(msn), 0)
+        stream.open(opened(msn, 0), 0)
+    stage.greet("watch")
+    for now, message, shown_s in (
+        (0, {"op": "sub"}, 0),
+        (3, {"op": "pos", "tl": 0, "pts": at(2.5).pts, "rate": 0}, 3),
+        (3.5, {"op": "update", "types": ["play"], "lead_ms": 750}, 3.25),
+        (4, {"op": "pos", "tl": 0, "pts": 0, "rate": 0}, 3.25),
+        (4.5, {"op": "update", "types": None}, 3.25),
+        (5, {"op": "unsub"}, None),
+        (5.5, {"op": "sub"}, 0),
+    ):
+        stage.dialogue.receive(stage.one, json.dumps(message).encode(), now=now, wall=100)
+        if shown_s is not None:
+            assert stream.frontier_of(stage.one) == on_show(shown_s)
+
+
+def test_who_reported_before_a_recording_was_known_for_one_plays_it_from_its_return() -> None:
+    stage = Stage()
+    stream = stage.streams[STREAM]
+    stage.greet("desk")
+    for now, message in (
+        (0, {"op": "sub"}),
+        (0, {"op": "pos", "tl": 0, "pts": at(3).pts, "rate": 0}),
+        (1, {"op": "update", "mode": "edge"}),
+        (3, {"op": "update", "mode": "viewer"}),
+        (3, {"op": "pos", "tl": 0, "pts": at(3).pts, "rate": 0}),
+        (4, {"op": "pos", "tl": 0, "pts": at(3).pts, "rate": 0}),
+    ):
+        stage.dialogue.receive(stage.one, json.dumps(message).encode(), now=now, wall=100)
+        if message.get("mode") == "edge":
+            stream.set_state(state(live=False, ended=True, last=1), 2)
+            for msn in range(2):
+                stream.add_timing(timing(msn), 2)
+                stream.open(opened(msn, 2), 2)
+    assert stream.frontier_of(stage.one) == on_show(1)
 
 
 def test_who_waits_for_no_player_reports_none() -> None:

@@ -50,6 +50,21 @@ def test_what_is_served_reaches_those_of_the_session() -> None:
     assert len(stage.reporters) == 2
 
 
+def test_a_clock_that_was_left_hands_over_how_far_it_had_come() -> None:
+    stage = Stage()
+    one, left = stage.viewer(1, 5.0, "a")
+    stage.reporters.serve(Served(STREAM, "a", 0, 3), 0.0)
+    assert left.frontier(0.0) == on_show(5)
+    assert one.playhead is not None
+    one.playhead.take(Report(at(1).pts, 0.0, timeline=0), 1.0)
+    stage.reporters.dismiss(one)
+    clock = stage.reporters.clock(one, left)
+    assert clock.honest is stage.honest
+    assert clock.frontier(1.0) == on_show(5)
+    assert stage.reporters.clock(one, left, at(7)).frontier(1.0) == at(7)
+    assert stage.reporters.clock(one, stage.honest).frontier(1.0) == on_show(1)
+
+
 def test_video_may_come_before_the_socket_and_under_an_older_token() -> None:
     stage = Stage()
     stage.reporters.serve(Served(STREAM, "old", 0, 1), 0.0)

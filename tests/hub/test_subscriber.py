@@ -7,6 +7,7 @@ from hub.cursor import Cursor
 from hub.settings import HubSettings
 from hub.snapshot import Batch
 from hub.subscriber import EVERYTHING, Filter, Phase, Subscriber
+from kernel.blackouts import Veil, Window, ZoneSet
 from kernel.cues import CueType
 from kernel.decisions import Scope
 from tests.hub.makers import at, claims, entry
@@ -49,6 +50,15 @@ def test_it_is_never_told_less_than_before() -> None:
     assert [one.tell(cursor) for cursor in (first, held, behind, later)] == [first, first, first, later]
     one.start_over()
     assert one.tell(held) == held
+
+
+def test_it_is_dark_for_those_only_who_wait_for_a_picture() -> None:
+    one = Subscriber(1, "game", SETTINGS, 0)
+    zones: ZoneSet = (Veil("b", Window(), None, 0.0),)
+    one.zones = zones
+    assert one.dark_in == zones
+    one.mode = "edge"
+    assert one.dark_in == ()
 
 
 def test_what_is_put_back_comes_first() -> None:
