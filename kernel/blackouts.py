@@ -14,7 +14,7 @@ from kernel.value import Value
 
 
 class BlackoutRecord(Value, frozen=True):
-    """A blackout, or that it is deleted; once made it never changes.
+    """A blackout, or that it is deleted. Once made it never changes, but for an earlier end.
 
     Args:
         blackout_id: its name, `[A-Za-z0-9_-]{1,64}`.

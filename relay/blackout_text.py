@@ -211,9 +211,10 @@ def _actions(value: object) -> Mapping[NetworkClass, ClassAction]:
 
 
 def _window(fields: Mapping[str, Any]) -> Window:
-    by_wall, by_media = [name for name in ("start", "end") if name in fields], ("start_media", "end_media")
-    if by_wall and any(name in fields for name in by_media):
-        raise DecodeError(f"{by_wall[0]}: times of the picture or media times, not both")
+    by_media = ("start_media", "end_media")
+    # An `end` may stand beside them: by it those are ended that are deleted.
+    if "start" in fields and any(name in fields for name in by_media):
+        raise DecodeError("start: times of the picture or media times, not both")
     start, end = (_date(fields[name], name) if name in fields else None for name in ("start", "end"))
     start_media, end_media = (_media(fields[name], name) if name in fields else None for name in by_media)
     if start is not None and end is not None and end <= start:

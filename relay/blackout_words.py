@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field, RootModel
 
 from kernel.blackouts import BlackoutRecord
+from kernel.dates import format_date, parse_date
 from kernel.errors import DecodeError
 from kernel.showings import EVENT_ID
 from kernel.strict_json import decode, decode_known, encode
@@ -19,6 +20,9 @@ PATH = "/api/v1/ppv/blackout"
 
 MAX_BLACKOUTS = 1_000
 """Of all showings together; each process that admits keeps them compiled."""
+
+FADE_S = 21_600.0
+"""For how long a redirect that was ended goes on standing in its viewers' lists, in seconds: no window is longer."""
 
 _MS = 1000
 _ID = r"^[A-Za-z0-9_-]{1,64}$"
@@ -94,10 +98,16 @@ END_BLACKOUT = Operation(
     method="DELETE",
     path=PATH + "/{blackout_id}",
     name="endBlackout",
-    summary="End a blackout, at once",
+    summary="End a blackout, at once; a redirect that has begun with a splice back",
     tag="blackouts",
     scope=OperatorScope.BLACKOUT,
     parameters=_NAMED,
+    query={
+        "forget": {
+            "description": "Whether also a redirect that has begun is gone at once, without a splice back.",
+            "schema": {"type": "string", "enum": ["true", "false"]},
+        },
+    },
     answers={204: Answer("It is ended, everywhere."), 404: _ABSENT},
 )
 OPERATIONS = (MAKE_BLACKOUT, LIST_BLACKOUTS, GET_BLACKOUT, END_BLACKOUT)
@@ -114,6 +124,9 @@ def blackout_of(body: bytes, now: float) -> tuple[str, BlackoutTerms]:
     if not isinstance(said, dict):
         raise DecodeError("the body is an object, the blackout")
     terms = read_blackout(said)
+    if terms.window.end is not None and (terms.window.start_media is not None or terms.window.end_media is not None):
+        # Only what we write of one that is ended has both.
+        raise DecodeError("end: times of the picture or media times, not both")
     if terms.window.end is not None and terms.window.end <= now:
         raise DecodeError("end: it lies in the past")
     return encode(_sorted(said)), terms
@@ -129,6 +142,44 @@ def event_of(query: Any) -> str | None:
     if event_id is not None and not EVENT_ID.fullmatch(event_id):
         raise DecodeError("event_id: 1 to 64 letters, digits, '_' or '-' are expected")
     return None if event_id is None else str(event_id)
+
+
+def forgets(query: Any) -> bool:
+    """Return whether a blackout is to be gone without a splice back.
+
+    Raises:
+        DecodeError: neither true nor false is said.
+    """
+    said = query.get("forget", "false")
+    if said not in ("true", "false"):
+        raise DecodeError("forget: true or false is expected")
+    return bool(said == "true")
+
+
+def ended_of(text: str, now: float) -> tuple[str, float] | None:
+    """Return the text of a blackout that is ended with a splice back, and when it is over, in Unix seconds.
+
+    None if nothing of it goes on: it leads nowhere, has not begun, or is not understood. Whether one by media time has
+    begun is not known here; if it has not, nothing is dark by what is returned.
+
+    Args:
+        text: the blackout's, canonical.
+        now: when it is ended, in Unix seconds.
+    """
+    end = format_date(now)
+    try:
+        terms = read_blackout(text)
+        start, over = terms.window.start, terms.window.end
+        if not terms.redirects or (start is not None and start >= parse_date(end)):
+            return None
+        if over is not None and over <= now:
+            return text, over
+        ended = encode(_sorted({**decode_known(text), "end": end}))
+        # Longer by a date it may be too long. What is not understood would be dark for everybody.
+        read_blackout(ended)
+    except DecodeError:
+        return None
+    return ended, now
 
 
 def told_of(record: BlackoutRecord) -> BlackoutTold:

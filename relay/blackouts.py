@@ -243,7 +243,8 @@ class Blackouts:
             fix = None
         found = [(one, veil) for one in blackouts if (veil := one.veil(place, fix, home)) is not None]
         found.sort(key=lambda pair: (-pair[0].precedence, pair[1].redirect is not None, -pair[1].made, pair[1][0]))
-        warning = next((said for one in blackouts if (said := one.warning(place)) is not None), None)
+        open_ = [one for one in blackouts if one.window.end is None or now < one.window.end]
+        warning = next((said for one in open_ if (said := one.warning(place)) is not None), None)
         zones = tuple([veil for _, veil in found])
         concern = Concern(zones, warning, any(veil.window.at_once for veil in zones))
         return self._sets.setdefault(concern, concern)

@@ -6,6 +6,7 @@ Rules:
 * An edge is set as soon as its segment is timed, which is before its mark: nobody has seen it then. There it stays.
 * A window that is heard of when some of it is timed is in force from the next segment on, and is *late*: all before it
   is no longer given to who is inside. One that is over already has its edges where they should have been.
+* One that is ended earlier than was said closes where its end is now, but not among what is out.
 * A redirect stream enters with its first segment that is released no earlier than the one that is dark, and leaves
   before the first that is released no earlier than the one behind.
 """
@@ -72,8 +73,11 @@ class Cutter:
             streams: the event ids of all their redirect streams.
         """
         fresh = [name for name in windows if name not in self._windows]
+        changed = [name for name, window in windows.items() if self._windows.get(name, window) != window]
         self._windows, self.streams = dict(windows), streams
         out: list[Record] = []
+        for name in changed:
+            self._close(name, out)
         for name in fresh if self._timed else ():
             if self.opened is not None and self._hides(name, self.opened):
                 # Our numbers go on without a hole, whatever generation comes next.
@@ -86,11 +90,24 @@ class Cutter:
                     self._judge_past(name, timing, out)
         return out
 
+    def _close(self, name: str, out: list[Record]) -> None:
+        """Close a blackout whose end is another one now at the first segment behind it, if one is timed already."""
+        edges, window = self._cuts.edges(name), self._windows[name]
+        if not edges or not edges[-1].opens:
+            return
+        behind = (one.key for one in self._timed if one.key > edges[-1].key and not window.covers(one))
+        if (key := next(behind, None)) is None:
+            return
+        if self.opened is not None and key <= self.opened:
+            # What stands there in the lists stays.
+            key = SegmentKey(self.opened.generation, self.opened.msn + 1)
+        self._set(key, name, out, opens=False)
+
     def _hides(self, name: str, key: SegmentKey) -> bool:
         """Tell whether a segment that is out is dark; one that was never timed is as the one before it."""
         at = bisect_left(self._timed, SegmentKey(key.generation, key.msn + 1), key=_key) - 1
         window = self._windows[name]
-        return window.at_once or (at >= 0 and window.covers(self._timed[at]))
+        return window.covers(self._timed[at]) if at >= 0 else window.at_once
 
     def on_timing(self, timing: SegmentTiming) -> list[Record]:
         """Take in a timing of the lead, and return what is new of the cuts."""

@@ -93,7 +93,7 @@ class Splicer:
         self._known = known
         self.cuts = Cuts()
         self.cutter = Cutter(stream, self.cuts)
-        self._views: dict[tuple[str, ZoneSet], View] = {}
+        self._views: dict[tuple[str, tuple[tuple[str, str | None], ...]], View] = {}
 
     def text(self, rendition: str | None, zones: ZoneSet) -> str | None:
         """Return a playlist as it stands for a zone set, None if nothing of it is out.
@@ -186,7 +186,8 @@ class Splicer:
         listing = self._listing(self._stream, name)
         if listing is None:
             return None
-        key = (name, zones)
+        # Not by their windows: of one that is ended the same list goes on. When it is dark, the cuts say.
+        key = (name, tuple([(veil.blackout_id, veil.redirect) for veil in zones]))
         before = self._views.get(key)
         others = [self._listing(stream, name) for stream in streams_of(zones)]
         lists = [listing, *(one for one in others if one is not None)]

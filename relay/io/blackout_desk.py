@@ -24,6 +24,7 @@ from relay.blackout_words import (
     BlackoutsTold,
     blackout_of,
     event_of,
+    forgets,
     told_of,
 )
 from relay.io.operator_door import NO_STORE, told
@@ -105,6 +106,7 @@ class BlackoutDesk:
         """
         after = -1
         async with self._order:
+            await self._store.fade(self._wall())
             while kept := await self._store.all(after, REFILL_STEP):
                 for _, record in kept:
                     self._publish(record)
@@ -138,6 +140,7 @@ class BlackoutDesk:
 
     async def _write(self, record: BlackoutRecord) -> bool:
         async with self._order:
+            await self._fade()
             if not await self._store.make(record):
                 return False
             self._publish(record)
@@ -146,13 +149,14 @@ class BlackoutDesk:
             return True
 
     async def _end(self, call: Call) -> Response:
-        if not await self._lasting(self._remove(call.path["blackout_id"], call.operator)):
+        if not await self._lasting(self._remove(call.path["blackout_id"], call.operator, forget=forgets(call.query))):
             return _absent()
         return Response(status_code=204, headers=NO_STORE)
 
-    async def _remove(self, blackout_id: str, operator: Operator) -> bool:
+    async def _remove(self, blackout_id: str, operator: Operator, *, forget: bool) -> bool:
         async with self._order:
-            record = await self._store.end(blackout_id, now=self._wall(), by=operator.name)
+            await self._fade()
+            record = await self._store.end(blackout_id, now=self._wall(), by=operator.name, forget=forget)
             if record is None:
                 return False
             self._publish(record)
@@ -168,6 +172,11 @@ class BlackoutDesk:
         return told(BlackoutsTold(blackouts=[told_of(one) for one in listed.entries], next_after=listed.next_after))
 
     # Within.
+
+    async def _fade(self) -> None:
+        """Have everybody forget the redirects that were ended long ago: so there is an end to what is kept of them."""
+        for record in await self._store.fade(self._wall()):
+            self._publish(record)
 
     async def _lasting(self, work: Coroutine[Any, Any, T]) -> T:
         """Finish what was begun also if nobody waits for it any more: what is on disk must come on the bus."""

@@ -147,6 +147,30 @@ async def test_hls_js_plays_on_when_it_is_dark_at_once(stage: Stage, tmp_path: P
             assert await player.errors() == []
 
 
+async def test_hls_js_plays_on_when_it_is_ended_in_the_middle(stage: Stage, tmp_path: Path) -> None:
+    server, url = await serve(stage)
+    path = f"/hls/{await token_of(stage, 'US-90012')}/game/index.m3u8"
+    operator = await asyncio.to_thread(Operator, stage, url)
+    with site(tmp_path / "site") as page:
+        async with (
+            operator.http, httpx2.AsyncClient(base_url=url, trust_env=False) as http, browser(page) as player,
+        ):  # fmt: skip
+            await player.play(url + path)
+            await player.has_played(2)
+            watch = Watch(http, path)
+            name = await operator.make(ZONE, start=iso(wall() + 3))
+            await watch.until(dark=True)
+            await player.has_played(12)
+            await operator.end(name)
+            await watch.until(dark=False)
+            await player.has_played(26)
+            assert await player.errors() == []
+    asked = [line for line in map(json.loads, server.log.splitlines()) if line["event"] == "http.answered"]
+    shown = [TAG in line["path"] for line in asked if "/main/" in line["path"]]
+    assert True in shown
+    assert not shown[-1]
+
+
 def pictures(url: str, seconds: float) -> int:
     """Play for as long, and return how many pictures came."""
     count, until = 0, wall() + seconds

@@ -242,6 +242,28 @@ def test_a_blackout_that_is_made_and_ended_while_somebody_is_here() -> None:
     assert stage.got[one.number] == [0, 2]
 
 
+def test_one_that_is_ended_in_the_middle_goes_on_to_its_end() -> None:
+    stage = dark()
+    one = stage.inside()
+    one.inside = (AT_ONCE,)
+    stage.stream.change_zones(one, 0.5)
+    assert stage.at(0.5) == [False]
+    one.inside = (AT_ONCE._replace(window=Window(end_media=at(12))),)
+    stage.stream.change_zones(one, 2.5)
+    assert stage.at(2.5) == [False]
+    stage.add(entry(0, at(9)), now=2.6)
+    for msn in range(4, 8):
+        stage.open(msn, (msn - 3) * 2)
+        stage.settle((msn - 3) * 2)
+    assert stage.at(8.0) == [False]
+    assert (stage.got[one.number], stage.told(one)) == ([], ["snap"])
+    for msn in range(8, 12):
+        stage.open(msn, (msn - 3) * 2)
+        stage.settle((msn - 3) * 2)
+    assert stage.at(16.0) == [True]
+    assert stage.told(one) == ["snap", "resync", "snap"]
+
+
 def test_one_that_is_announced_changes_nothing_yet() -> None:
     stage = dark()
     one = stage.inside()

@@ -237,3 +237,23 @@ def test_a_showing_is_told_when_it_is_dark_and_where_its_blackouts_lead() -> Non
     assert index.redirects("game") == {"a", "b"}
     assert index.windows("other") == {}
     assert index.redirects("other") == frozenset()
+
+
+def test_one_that_is_ended_keeps_its_place_and_has_an_end() -> None:
+    index = BlackoutIndex()
+    zones = [{"type": "all", "action": "redirect", "redirect_stream": "a"}]
+    for name in ("blk_1", "blk_2"):
+        index.heard(BlackoutRecord(name, "game", json.dumps({"event_id": "game", "blackout_zones": zones}), 1.0, "ops"))
+    before = index.revision
+    text = json.dumps({"event_id": "game", "blackout_zones": zones, "end": "2026-03-27T19:30:00Z"})
+    assert index.heard(BlackoutRecord("blk_1", "game", text, 1.0, "ops")) is None
+    assert index.revision == before + 1
+    assert list(index.windows("game").items()) == [("blk_1", Window(end=1_774_639_800.0)), ("blk_2", Window())]
+
+
+def test_of_one_that_is_over_nobody_is_warned() -> None:
+    said = {"vpn_policy": {"tor": "warn"}, "blackout_zones": [ALL_BLOCK], "end": "2100-01-01T00:00:00Z"}
+    rig = Rig(said)
+    rig.place = at(DOWNTOWN, classes=frozenset({NetworkClass.TOR}))
+    assert rig.blackouts.concern(claims(), "192.0.2.7", now=NOW).warning is Reason.TOR
+    assert rig.blackouts.concern(claims(), "192.0.2.7", now=4_102_444_800.0).warning is None

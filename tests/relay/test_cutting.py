@@ -116,3 +116,35 @@ def test_a_log_that_begins_anew_says_nothing_of_what_was() -> None:
     one.begin_epoch("game")
     one.on_timing(at(5))
     assert cuts.edges("a") == (Edge(SegmentKey(0, 5), opens=True, late=True),)
+
+
+def test_one_that_is_ended_closes_where_its_end_is_now() -> None:
+    for opened, closes in ((2, 5), (6, 7)):
+        one, cuts = cutter({"a": Window(1_003.0)}, [at(n) for n in range(8)])
+        one.opened = SegmentKey(0, opened)
+        assert [record[2] for record in one.on_windows({"a": Window(1_003.0, 1_009.0)}, ALL)] == [closes]
+        # What is out stays.
+        assert edges(cuts) == [(1, True, False), (closes, False, False)]
+        assert one.on_windows({"a": Window(1_003.0, 1_009.0)}, ALL) == []
+    one, cuts = cutter({"a": Window(1_003.0)}, [at(n) for n in range(8)])
+    assert one.on_windows({"a": Window(1_003.0, 1_016.5)}, ALL) == []
+    one.on_timing(at(8))
+    one.on_timing(at(9))
+    assert edges(cuts) == [(1, True, False), (9, False, False)]
+
+
+def test_one_that_is_ended_before_a_segment_of_it_is_timed_opens_for_that() -> None:
+    one, cuts = cutter({"a": Window(1_020.0)}, [at(n) for n in range(8)])
+    assert one.on_windows({"a": Window(1_020.0, 1_021.0)}, ALL) == []
+    for n in range(8, 13):
+        one.on_timing(at(n))
+    assert edges(cuts) == [(10, True, False), (11, False, False)]
+
+
+def test_one_without_a_beginning_that_is_over_when_it_is_heard_of_does_not_open_again() -> None:
+    one, cuts = cutter({}, [at(n) for n in range(8)])
+    one.opened = SegmentKey(0, 6)
+    cuts.add(["edge", 0, 2, "a", True, True])
+    cuts.add(["edge", 0, 4, "a", False, False])
+    assert one.on_windows({"a": Window(end=1_008.0), "b": Window(end=1_002.0)}, ALL) == []
+    assert edges(cuts) == [(2, True, True), (4, False, False)]

@@ -264,3 +264,40 @@ def test_keys_and_maps_are_said_anew_behind_each_edge() -> None:
     theirs = states[0][1].partition('"')[2].partition('"')[0].removeprefix("main/")
     assert node.splicer.asset("main", theirs, only) is not None
     assert node.splicer.asset("main", theirs, NOBODY) is None
+
+
+def test_one_that_is_ended_in_the_middle_has_a_splice_back() -> None:
+    for begins in (EPOCH + 61.0, None):
+        show, judge = evening(), Judge()
+        made = Window(begins)
+        inside = (veil("now", made, "local"),)
+        run(show, 60)
+        show.believe({"now": made})
+        node = run(show, 80)
+        dark = text = judge.look(node, None, inside) or ""
+        assert tag_of("local") in dark.splitlines()[-1]
+        ended = made._replace(end=EPOCH + show.now)
+        inside = (veil("now", ended, "local"),)
+        show.believe({"now": ended})
+        # From one request to the next nothing changes.
+        assert judge.look(node, None, inside) == dark
+        for number in range(150):
+            show.step()
+            if number == 40:
+                show.restart(1)
+            text = judge.look(node, None, inside) or ""
+            assert text == show.nodes[1].splicer.text(None, inside)
+            for begin, end in walls(text, show.origins[0], None):
+                assert begin >= EPOCH + 80 - SLACK_S or (begins is not None and end <= begins + SLACK_S)
+        assert tag_of("local") not in text
+        assert not node.splicer.is_dark("main", len(show.origins[0].made) - 1, inside)
+
+
+def test_a_list_keeps_its_beginning_when_a_blackout_is_ended() -> None:
+    show = evening()
+    show.believe({"now": Window(EPOCH + 61.0)})
+    node = run(show, 80)
+    before = seen(node, (veil("now", Window(EPOCH + 61.0), "local"),))
+    ended = Window(EPOCH + 61.0, EPOCH + 81.0)
+    # It is the same list, kept, though nothing has been said of the cuts yet.
+    assert node.splicer.text(None, (veil("now", ended, "local"),)) is before

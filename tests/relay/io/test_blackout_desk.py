@@ -16,7 +16,7 @@ from kernel.blackouts import BlackoutRecord
 from kernel.bus import blackouts_topic
 from kernel.io.http import exception_handlers
 from kernel.io.memory_bus import MemoryBus
-from relay.blackout_words import PATH
+from relay.blackout_words import FADE_S, PATH, ended_of
 from relay.io import blackout_store
 from relay.io.blackout_desk import BlackoutDesk
 from relay.io.blackout_store import BlackoutStore
@@ -103,6 +103,44 @@ async def test_it_is_ended_everywhere(rig: Rig) -> None:
     assert rig.heard[-1] == BlackoutRecord("blk_1", "game1", None, NOW, "ops")
     # Of what has been ended the topic keeps only that.
     assert rig.retained() == [("blk_2", TEXT), ("blk_1", None)]
+
+
+REDIRECT: dict[str, Any] = {
+    "event_id": "game1",
+    "blackout_zones": [{"type": "all", "action": "redirect", "redirect_stream": "local-broadcast-feed"}],
+}
+
+
+async def test_a_redirect_that_has_begun_stays_with_its_end(rig: Rig) -> None:
+    await rig.ask("POST", json=REDIRECT)
+    rig.wall += 60
+    made = rig.heard[-1]
+    assert made.text is not None
+    ended = ended_of(made.text, rig.wall)
+    assert ended is not None
+    assert (await rig.ask("DELETE", f"{PATH}/blk_1")).status_code == 204
+    assert rig.heard[-1] == BlackoutRecord("blk_1", "game1", ended[0], NOW, "ops")
+    assert rig.retained() == [("blk_1", ended[0])]
+    assert (await rig.ask("GET")).json()["blackouts"] == []
+    for method in ("GET", "DELETE"):
+        assert (await rig.ask(method, f"{PATH}/blk_1")).status_code == 404
+    # Whoever makes the next one has it forgotten, once no list can show it any more.
+    rig.wall += FADE_S
+    await rig.ask("POST", json=BLACKOUT)
+    assert rig.retained() == [("blk_1", None), ("blk_2", TEXT)]
+
+
+async def test_it_is_forgotten_at_once_if_that_is_said(rig: Rig) -> None:
+    await rig.ask("POST", json=REDIRECT)
+    assert (await rig.ask("DELETE", f"{PATH}/blk_1?forget=yes")).status_code == 422
+    assert (await rig.ask("DELETE", f"{PATH}/blk_1?forget=true")).status_code == 204
+    assert rig.retained() == [("blk_1", None)]
+
+
+async def test_one_that_has_not_begun_is_forgotten(rig: Rig) -> None:
+    await rig.ask("POST", json={**REDIRECT, "start": "2099-01-01T00:00:00Z"})
+    assert (await rig.ask("DELETE", f"{PATH}/blk_1")).status_code == 204
+    assert rig.retained() == [("blk_1", None)]
 
 
 async def test_lists(rig: Rig) -> None:
