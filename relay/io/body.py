@@ -22,6 +22,7 @@ class GrantedBody(Response):
             no client takes the piece for the whole.
         turns: waited for before every step.
         done: is told once, at the end, how many bytes went out; not where there were none.
+        is_here: whether the connection still is; a server takes what it is given for one that has gone, and drops it.
         status_code: 200 or 206.
         headers: all but Content-Length.
     """
@@ -33,6 +34,7 @@ class GrantedBody(Response):
         granted: Callable[[], bool],
         turns: Turns,
         done: Callable[[int], None] | None = None,
+        is_here: Callable[[], bool] | None = None,
         status_code: int,
         headers: Mapping[str, str],
     ) -> None:
@@ -41,6 +43,7 @@ class GrantedBody(Response):
         self._granted = granted
         self._turns = turns
         self._done = done
+        self._is_here = is_here
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the head, then the body step by step."""
@@ -57,7 +60,8 @@ class GrantedBody(Response):
                     return
                 end = min(start + STEP_BYTES, length)
                 await send({"type": "http.response.body", "body": self._content[start:end], "more_body": True})
-                stop = end
+                if self._is_here is None or self._is_here():
+                    stop = end
             # The server waits with this one until it has got rid of nearly all before it: while a slow client still
             # reads, the answer is not over, and the connection stays bound to its grant.
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -39,6 +39,10 @@ class Flights:
         """Return how many connections are bound."""
         return len(self._grants)
 
+    def __contains__(self, connection: Connection) -> bool:
+        """Return whether a connection is bound: it is neither cut nor gone."""
+        return self._grants.of(connection) is not None
+
     def bind(self, connection: Connection, claims: Claims, whence: Whence = NOWHERE, zones: ZoneSet = ()) -> None:
         """Bind a connection to the claims of the answer that begins; those of the one before no longer count.
 

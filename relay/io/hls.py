@@ -261,8 +261,13 @@ class Hls:
             if sent is not None:
                 sent(start, start + n_bytes, len(body))
 
-        part = body[start:stop]
-        return GrantedBody(part, granted=granted, turns=self._turns, done=done, status_code=status, headers=headers)
+        def is_here() -> bool:
+            return connection is None or connection in self.flights
+
+        part, connection = body[start:stop], connection_of(request.scope)
+        return GrantedBody(
+            part, granted=granted, turns=self._turns, done=done, is_here=is_here, status_code=status, headers=headers
+        )
 
 
 def _playlist(relay: StreamRelay, rendition: str | None, decision: Decision) -> Response:

@@ -15,6 +15,7 @@ async def sent(
     method: str = "GET",
     n_bytes: int = 3 * STEP_BYTES,
     done: Callable[[int], None] | None = None,
+    is_here: Callable[[], bool] | None = None,
 ) -> list[Any]:
     messages: list[Any] = []
 
@@ -25,7 +26,9 @@ async def sent(
         raise AssertionError("a body is sent without asking for anything")
 
     content = memoryview(bytes(n_bytes))
-    body = GrantedBody(content, granted=granted, turns=Turns(), done=done, status_code=200, headers={"ETag": '"x"'})
+    body = GrantedBody(
+        content, granted=granted, turns=Turns(), done=done, is_here=is_here, status_code=200, headers={"ETag": '"x"'}
+    )
     await body({"type": "http", "method": method}, receive, send)
     return messages
 
@@ -81,4 +84,13 @@ async def test_a_reader_that_goes_away_has_what_it_took() -> None:
     body = GrantedBody(content, granted=lambda: True, turns=Turns(), done=told.append, status_code=200, headers={})
     with pytest.raises(OSError, match="gone"):
         await body({"type": "http", "method": "GET"}, receive, send)
+    assert told == [STEP_BYTES]
+
+
+async def test_what_the_server_drops_for_who_is_gone_did_not_go_out() -> None:
+    """It raises nothing: a step that waited for room is taken, and goes nowhere."""
+    told: list[int] = []
+    left = iter([True, False, False])
+    await sent(lambda: True, done=told.append, is_here=lambda: next(left))
+    await sent(lambda: True, done=told.append, is_here=lambda: False)
     assert told == [STEP_BYTES]

@@ -60,7 +60,9 @@ def test_a_connection_that_is_gone_is_forgotten() -> None:
     flights, line = Flights(), Line()
     flights.bind(line, claims())
     flights.bind(line, claims())
+    assert line in flights
     line.lose()
+    assert line not in flights
     assert len(flights) == 0
     flights.revoke(ANN)
     assert line.cuts == 0
