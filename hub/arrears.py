@@ -13,9 +13,10 @@ from hub.cohort import CHUNK
 from hub.cursor import read_cursor
 from hub.ledger import merged
 from hub.snapshot import ABOVE_ANY_FLOOR, Batch, Message, batches
+from kernel.timeline import BEGINNING, END
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from hub.backlog import Backlog
     from hub.cohort import Cohort, Delivery
@@ -47,7 +48,7 @@ class Arrears:
         """Owe somebody what its cursor says; return why that cannot be proved whole, None if it can.
 
         `opened` is how far it may have come elsewhere: it may know more than its cursor, which is as old as the last
-        heartbeat, but nothing beyond what is open.
+        heartbeat, but nothing beyond what is open. Before anything is, that is anybody's guess.
         """
         told = read_cursor(cur)
         if told is None or told.epoch != self.epoch:
@@ -57,10 +58,16 @@ class Arrears:
         if not self._backlog.covers(told.cursor):
             return "window_exceeded"
         subscriber.behind = subscriber.known = subscriber.told = told.cursor
-        subscriber.ahead = max(told.cursor.upto, opened)
+        subscriber.ahead = max(told.cursor.upto, opened) if opened > BEGINNING else END
         # One by one: safety is held by no floor, and joins no batch of what is.
         subscriber.owed = deque(Batch((each,), ABOVE_ANY_FLOOR) for each in self._backlog.safety_after(told.cursor.o))
         return None
+
+    def place(self, resumed: Iterable[Subscriber], opened: MediaTime) -> None:
+        """Take in what is open for those who came back when that was not known."""
+        for subscriber in resumed:
+            if subscriber.ahead == END and opened > BEGINNING:
+                subscriber.ahead = opened if subscriber.known is None else max(subscriber.known.upto, opened)
 
     def tell_state(self, subscriber: Subscriber, cohort: Cohort, base: Cohort | None = None) -> None:
         """Owe somebody a snapshot, and what follows on it; `base` is as for `Cohort.state_of`."""

@@ -106,8 +106,10 @@ class Stream:
 
     def open(self, opened: Opened, now: float) -> None:
         """Move the frontier to what the relay opened."""
-        had_ended = self._edge.ended
+        had_ended, had_opened = self._edge.ended, self._edge.upto > BEGINNING
         if self._edge.open(opened, now):
+            if not had_opened:
+                self._arrears.place(self.subscribers.values(), self._edge.upto)
             self._move(now, whole=self._edge.ended is not had_ended, since=opened.at)
             for subscriber in self._reporters.left_behind():
                 self._judge_lag(subscriber, now)

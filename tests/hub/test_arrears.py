@@ -15,7 +15,7 @@ from hub.settings import HubSettings
 from hub.snapshot import BATCH, Batch, Message
 from hub.subscriber import Subscriber
 from kernel.cues import CueType
-from kernel.timeline import BEGINNING
+from kernel.timeline import BEGINNING, END
 from tests.hub.makers import at, entry
 from tests.hub.test_cohort import Stairs
 
@@ -63,6 +63,16 @@ def test_a_resume_is_owed_safety_first_then_the_rest() -> None:
     assert stage.arrears.resume(stage.one, cursor_text("e", Cursor(0, at(1.5), 0), "w"), at(6)) is None
     assert stage.one.ahead == at(6)
     assert stage.rest() == [1, 2]
+
+
+def test_how_far_somebody_may_have_come_is_known_once_something_is_open() -> None:
+    stage = Stage()
+    assert stage.arrears.resume(stage.one, cursor_text("e", Cursor(0, at(3), 0), "w"), BEGINNING) is None
+    stage.arrears.place([stage.one], BEGINNING)
+    assert stage.one.ahead == END
+    stage.arrears.place([stage.one], at(6))
+    stage.arrears.place([stage.one], at(8))
+    assert stage.one.ahead == at(6)
 
 
 @pytest.mark.parametrize(

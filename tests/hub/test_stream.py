@@ -253,6 +253,8 @@ def test_who_comes_back_before_the_first_opening_is_not_sent_again_what_it_had()
     stage.join(mode="viewer", cur=cursor_text("e", NOTHING_SENT, wish))
     for msn in range(4):
         stage.open(msn, 0)
+    # They may have had all that was out where they were before: what is opened first.
+    assert [one.ahead for one in stage.stream.subscribers.values()] == [at(3), at(2)]
     stage.add(entry(3, at(1)))
     assert stage.got == {0: [3], 1: [0, 3]}
     stage.stream.fall_behind(again)
