@@ -97,7 +97,6 @@ def blackouts(draw: st.DrawFn) -> dict[str, tuple[Window, str | None]]:
     found=blackouts(),
     durations=st.tuples(DURATIONS, DURATIONS, DURATIONS),
     marked=st.lists(st.tuples(st.integers(0, 170), st.integers(0, 2)), max_size=6),
-    restarts=st.lists(st.tuples(st.integers(0, 170), st.integers(0, 1)), max_size=3),
     audio=st.booleans(),
     lead_s=st.sampled_from([0.0, 0.2]),
 )
@@ -106,7 +105,6 @@ def test_whatever_overlaps_the_lists_stay_valid(
     found: dict[str, tuple[Window, str | None]],
     durations: tuple[list[float], list[float], list[float]],
     marked: list[tuple[int, int]],
-    restarts: list[tuple[int, int]],
     *,
     audio: bool,
     lead_s: float,
@@ -123,9 +121,6 @@ def test_whatever_overlaps_the_lists_stay_valid(
             if at == number:
                 show.origins[index].marked = True
         show.step()
-        for at, index in restarts:
-            if at == number:
-                show.restart(index)
         for one in every:
             look(show, judge, one, audio=audio)
 
