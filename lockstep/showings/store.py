@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from kernel.errors import JournalError
-from kernel.io.group_commit import GroupCommit
+from kernel.io.committed_file import CommittedFile
 from lockstep.showings.words import MadeShowing, ShowingFields
 
 if TYPE_CHECKING:
     import sqlite3
-    from pathlib import Path
 
 DELETED_KEEP_S = 7 * 86_400
 """How long it stays on record that a showing was deleted, in seconds."""
@@ -24,32 +23,10 @@ CREATE TABLE IF NOT EXISTS showings (
 _COLUMNS = "n, event_id, version, origin, body, made, changed, changed_by"
 
 
-class ShowingStore:
-    """The only owner of the file. Make it with `open`, inside a running loop.
+class ShowingStore(CommittedFile):
+    """The only owner of the file."""
 
-    Every method raises JournalError where the disk cannot keep the promise.
-    """
-
-    def __init__(self, commits: GroupCommit) -> None:
-        self._commits = commits
-
-    @classmethod
-    async def open(cls, path: Path) -> Self:
-        """Open or make the file, readable by its owner only.
-
-        Raises:
-            JournalError: it is damaged, held by another process, or cannot be written.
-        """
-        return cls(await GroupCommit.open(path, schema=_SCHEMA, version=_VERSION))
-
-    @property
-    def writes(self) -> GroupCommit:
-        """Return what commits, to see how it does."""
-        return self._commits
-
-    async def aclose(self) -> None:
-        """Write what is waiting, then close the file."""
-        await self._commits.aclose()
+    schema, version = _SCHEMA, _VERSION
 
     async def load(self, *, now: float) -> list[MadeShowing]:
         """Return all that there are, deleted ones too, in the order in which their names came up first.

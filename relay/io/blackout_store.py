@@ -5,16 +5,15 @@ A redirect that was ended fades: for `FADE_S` it is told with its end, since lis
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 from kernel.blackouts import BlackoutRecord
-from kernel.io.group_commit import GroupCommit
+from kernel.io.committed_file import CommittedFile
 from relay.blackout_words import FADE_S, MAX_BLACKOUTS, ended_of
 from relay.paging import Listed
 
 if TYPE_CHECKING:
     import sqlite3
-    from pathlib import Path
 
     from relay.paging import Page
 
@@ -38,32 +37,10 @@ class Kept(NamedTuple):
     record: BlackoutRecord
 
 
-class BlackoutStore:
-    """The only owner of the file. Make it with `open`, inside a running loop.
+class BlackoutStore(CommittedFile):
+    """The only owner of the file."""
 
-    Every method raises JournalError where the disk cannot keep the promise.
-    """
-
-    def __init__(self, commits: GroupCommit) -> None:
-        self._commits = commits
-
-    @classmethod
-    async def open(cls, path: Path) -> Self:
-        """Open or make the file, readable by its owner only.
-
-        Raises:
-            JournalError: it is damaged, held by another process, or cannot be written.
-        """
-        return cls(await GroupCommit.open(path, schema=_SCHEMA, version=_VERSION))
-
-    @property
-    def writes(self) -> GroupCommit:
-        """Return what commits, to see how it does."""
-        return self._commits
-
-    async def aclose(self) -> None:
-        """Write what is waiting, then close the file."""
-        await self._commits.aclose()
+    schema, version = _SCHEMA, _VERSION
 
     async def make(self, record: BlackoutRecord) -> bool:
         """Keep a blackout; return False if there are as many as may be."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
-from kernel.io.group_commit import GroupCommit
+from kernel.io.committed_file import CommittedFile
 from kernel.policies import PolicyRecord
 from relay.paging import Listed
 from relay.policy_words import MAX_POLICIES, PolicyHead
 
 if TYPE_CHECKING:
     import sqlite3
-    from pathlib import Path
 
     from relay.paging import Page
     from relay.preconditions import Condition
@@ -53,32 +52,10 @@ class Written(NamedTuple):
     record: PolicyRecord | None
 
 
-class PolicyStore:
-    """The only owner of the file. Make it with `open`, inside a running loop.
+class PolicyStore(CommittedFile):
+    """The only owner of the file."""
 
-    Every method raises JournalError where the disk cannot keep the promise.
-    """
-
-    def __init__(self, commits: GroupCommit) -> None:
-        self._commits = commits
-
-    @classmethod
-    async def open(cls, path: Path) -> Self:
-        """Open or make the file, readable by its owner only.
-
-        Raises:
-            JournalError: it is damaged, held by another process, or cannot be written.
-        """
-        return cls(await GroupCommit.open(path, schema=_SCHEMA, version=_VERSION))
-
-    @property
-    def writes(self) -> GroupCommit:
-        """Return what commits, to see how it does."""
-        return self._commits
-
-    async def aclose(self) -> None:
-        """Write what is waiting, then close the file."""
-        await self._commits.aclose()
+    schema, version = _SCHEMA, _VERSION
 
     async def put(self, policy_id: str, text: str, condition: Condition, *, now: float, by: str) -> Written:
         """Make a new version, unless the newest says the same.

@@ -9,17 +9,17 @@ work done and the answer unknown: whoever asks again is answered by what the des
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.responses import Response
 
+from kernel.io.committed_file import CommittedFile
 from kernel.io.group_commit import GroupCommit
 from kernel.io.http import problem
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
 KEEP_S = 86_400
 """How long an answer is kept, in seconds; Stripe keeps them for a day at least."""
@@ -44,34 +44,14 @@ class _Kept(NamedTuple):
     body: bytes
 
 
-class Repeats:
-    """The only owner of the file. Make it with `open`, inside a running loop."""
+class Repeats(CommittedFile):
+    """The only owner of the file."""
+
+    schema, version = _SCHEMA, _VERSION
 
     def __init__(self, commits: GroupCommit) -> None:
-        self._commits = commits
+        super().__init__(commits)
         self._running: dict[tuple[str, str], asyncio.Event] = {}
-
-    @classmethod
-    async def open(cls, path: Path, *, commits: type[GroupCommit] = GroupCommit) -> Self:
-        """Open or make the file, readable by its owner only.
-
-        Args:
-            path: the SQLite file; its folder is made where it is absent.
-            commits: what runs its work: a thread, unless somebody has another place for it.
-
-        Raises:
-            JournalError: it is damaged, held by another process, or cannot be written.
-        """
-        return cls(await commits.open(path, schema=_SCHEMA, version=_VERSION))
-
-    @property
-    def writes(self) -> GroupCommit:
-        """Return what commits, to see how it does."""
-        return self._commits
-
-    async def aclose(self) -> None:
-        """Write what is waiting, then close the file."""
-        await self._commits.aclose()
 
     async def once(
         self, operator: str, key: str, asked: bytes, work: Callable[[], Awaitable[Response]], *, now: float

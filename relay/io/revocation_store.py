@@ -6,15 +6,14 @@ ended and can tell the bus all of it again. A reinstatement stays for a week: wh
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kernel.io.group_commit import GroupCommit
+from kernel.io.committed_file import CommittedFile
 from kernel.revocation import Reinstatement, Revocation, RevocationChange, Subject, SubjectKind
 from relay.paging import Listed
 
 if TYPE_CHECKING:
     import sqlite3
-    from pathlib import Path
 
     from relay.paging import Page
     from relay.revocation_words import Wanted
@@ -54,36 +53,10 @@ class Made(NamedTuple):
     numbered: Numbered | None
 
 
-class RevocationStore:
-    """The only owner of the file. Make it with `open`, inside a running loop.
+class RevocationStore(CommittedFile):
+    """The only owner of the revocations' file."""
 
-    Every method raises JournalError where the disk cannot keep the promise.
-    """
-
-    def __init__(self, commits: GroupCommit) -> None:
-        self._commits = commits
-
-    @classmethod
-    async def open(cls, path: Path, *, commits: type[GroupCommit] = GroupCommit) -> Self:
-        """Open or make the file, readable by its owner only.
-
-        Args:
-            path: the SQLite file; its folder is made where it is absent.
-            commits: what runs its work: a thread, unless somebody has another place for it.
-
-        Raises:
-            JournalError: it is damaged, held by another process, or cannot be written.
-        """
-        return cls(await commits.open(path, schema=_SCHEMA, version=_VERSION))
-
-    @property
-    def writes(self) -> GroupCommit:
-        """Return what commits, to see how it does."""
-        return self._commits
-
-    async def aclose(self) -> None:
-        """Write what is waiting, then close the file."""
-        await self._commits.aclose()
+    schema, version = _SCHEMA, _VERSION
 
     async def revoke(self, wanted: Wanted, *, id: str, now: float, by: str) -> Made:  # noqa: A002 - the field's name
         """Revoke a subject. One that is revoked already keeps its id; reason and end become those of now.

@@ -326,13 +326,7 @@ class AnyOf:
 
     def holds(self, place: IpPlace, position: Position) -> bool | None:
         """Return whether it holds, None if that is not known."""
-        known = True
-        for part in self.parts:
-            held = part.holds(place, position)
-            if held:
-                return True
-            known = known and held is not None
-        return False if known else None
+        return _any_holds(self.parts, place, position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,13 +354,8 @@ class NoneOf:
 
     def holds(self, place: IpPlace, position: Position) -> bool | None:
         """Return whether it holds, None if that is not known."""
-        known = True
-        for part in self.parts:
-            held = part.holds(place, position)
-            if held:
-                return False
-            known = known and held is not None
-        return True if known else None
+        held = _any_holds(self.parts, place, position)
+        return None if held is None else not held
 
 
 Condition = (
@@ -375,3 +364,13 @@ Condition = (
 )  # fmt: skip
 GEOMETRIC = (InPolygon, InCircle, Zone)
 """What a device's position may change."""
+
+
+def _any_holds(parts: tuple[Condition, ...], place: IpPlace, position: Position) -> bool | None:
+    known = True
+    for part in parts:
+        held = part.holds(place, position)
+        if held:
+            return True
+        known = known and held is not None
+    return False if known else None
