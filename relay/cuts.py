@@ -1,13 +1,14 @@
 """The cuts of one showing, added up from records: which blackout opens or closes at which segment, what stands where.
 
-A record is a plain list, as it lies on disk and travels:
+A record is a plain list, fit for a disk or a bus. Today each process makes its own and keeps them in memory: one that
+restarts makes them anew.
 
 * `["edge", generation, msn, blackout_id, opens, late]`: from this segment of the lead on it is in force, or no longer;
   `late`: because it was heard of when some of what it hides was out.
 * `["lead", generation, msn, stream, number]`: at this cut the lead of a redirect stream stands at that number.
 * `["place", generation, msn, stream, rendition, up, number, before, own]`: so does a rendition (`relay/splice.py`).
 
-They are few, and stay as long as the showing: two edges for each blackout, and a place for each rendition. What was
+They are few, and stay as long as the process: two edges for each blackout, and a place for each rendition. What was
 said first counts, for it has been shown to somebody; only a beginning that lies in the past may turn out to be earlier.
 """
 

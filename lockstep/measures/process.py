@@ -52,7 +52,10 @@ POLICIES = gauge("lockstep_policies", "Policies of place in force.")
 POLICIES_BROKEN = gauge(
     "lockstep_policies_broken", "Those that this version does not understand: nobody is admitted by them."
 )
-BLACKOUTS = gauge("lockstep_blackouts", "Blackouts that there are, in force by now or not.")
+BLACKOUTS = gauge(
+    "lockstep_blackouts",
+    "Blackouts that there are, in force by now or not; redirects that were deleted under way count for six hours more.",
+)
 BLACKOUTS_BROKEN = gauge(
     "lockstep_blackouts_broken", "Those that this version does not understand: their showings are dark for everybody."
 )
