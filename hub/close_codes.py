@@ -56,6 +56,8 @@ _REFUSALS = {
     Reason.EXPIRED: CloseCode.EXPIRED,
     Reason.REVOKED: CloseCode.REVOKED,
     Reason.BLACKOUT: CloseCode.BLACKOUT,
+    Reason.EVICTED: CloseCode.EVICTED,
+    Reason.SESSION_LIMIT: CloseCode.SESSION_LIMIT,
     # No fault of the client's: it may come back, here or elsewhere.
     Reason.STALE: CloseCode.OVERLOADED,
 }

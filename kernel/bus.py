@@ -177,6 +177,15 @@ def fixes_signal() -> Signal[list[Any]]:
     return Signal("fixes")
 
 
+def sessions_signal() -> Signal[list[Any]]:
+    """Return the signal by which it is told that a session has to go, or was not let in.
+
+    A record is `[kind, account, session, event_id, at_ms, code, key, by, until_ms]`. `kind` is `leaving`: it is cut at
+    `at_ms`, Unix milliseconds, and its id refused until `until_ms`; or `refused`, which only concerns who looks on.
+    """
+    return Signal("sessions")
+
+
 def revocations_topic() -> Topic[RevocationChange]:
     """Return all revocations and what undoes them, of all showings; offsets count the changes.
 

@@ -9,6 +9,7 @@
     ├── OriginError              the origin did not give what was asked for
     │   ├── OriginMissing        it answered 404 or 410, or the file is not there
     │   └── OriginRefused        we refuse to fetch it: outside the folder, a private address, too large
+    ├── BookUnavailable          it cannot be known now who watches
     ├── BusUnavailable           what processes share cannot be reached, or does not answer in time
     ├── LogHeld                  another process writes this deployment's log
     └── JournalError             the journal cannot promise that what it was given is on disk
@@ -61,6 +62,10 @@ class JournalError(LockstepError):
 
 class BusUnavailable(LockstepError):
     """Say why what processes share cannot be used now."""
+
+
+class BookUnavailable(LockstepError):
+    """Say why it cannot be known now who watches."""
 
 
 class LogHeld(LockstepError):

@@ -68,6 +68,9 @@ class Reason(StrEnum):
     # Of what a session is bound to.
     NETWORK_CHANGED = "network_changed"
     DEVICE_CHANGED = "device_changed"
+    # Of how many watch.
+    EVICTED = "evicted"
+    SESSION_LIMIT = "session_limit"
 
     @property
     def is_geo(self) -> bool:
