@@ -16,15 +16,21 @@ What every implementation guarantees:
   5. Of those that bear the key and are not cut yet there are then never more than `most` + 1: if there would be, those
      whose time is up first are cut at once. So during a grace there is one too many, never two.
 * **A session that is leaving goes.** Nothing makes it stay; it counts no more, and is served until it is cut. From then
-  on its id is refused for as long as it is remembered, also by a later life of the process.
+  on its id is refused for as long as it is remembered, also by a later life of the process. Of one account the last
+  `MAX_EVICTED` are; whoever is forgotten by that is a new session, and judged like one.
 * **What is answered is kept.** The process may die right behind the answer: evictions and who was there are known to
   the next one (the embedded book: on its disk; the book in Redis: in Redis). Signs of life are not, and a session that
   was there is taken to be alive at that moment. Where the disk takes nothing more, sessions go on in memory.
-* **Time is one.** `now_ms` is judged in one place: that of whoever keeps the book. Callers of a book that is shared do
-  not pass theirs.
+* **Time is one.** Whoever keeps the book says what time it is. Callers of a book that is shared do not pass theirs: of
+  a sign of life it takes how long ago that was.
+* **A call that is repeated does no harm.** Whoever is in is not judged again by limits that count it, and whoever is
+  leaving goes at the earlier of two times. What may differ is the answer: who went by the first is not told again, and
+  whoever was released or cut by it is not there.
 
 Not promised: that other processes have heard of a cut when `admit` returns. They are told by the bus, and find out by
-their next sign of life; a cut after a grace they know in advance.
+their next sign of life; a cut after a grace they know in advance. Nor that no answer is overtaken by what others are
+told: what was told of a session that has to go stands, whatever answer comes behind it, until its `until_ms`; and of
+two times at which it is cut the earlier one counts.
 """
 
 from __future__ import annotations

@@ -6,15 +6,22 @@ numbers hold fourteen digits.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
+
+from kernel.value import Value
 
 KICK_MEMORY_MS = 60_000
 """For how long a session that a rule of the stream count has ended is known as such; then its id is a new session's."""
 
 MAX_SESSIONS = 64
 """Sessions of one account: beyond it nobody is admitted, whatever the limits say."""
+
+MAX_EVICTED = 128
+"""Evicted sessions of one account that are remembered; beyond it those that went first are forgotten. Whoever can make
+so many sessions can make another one: it is let in by the same limits."""
 
 About = Mapping[str, str]
 """What an operator is told of a session, under short names: where it is, on what device. It decides nothing."""
@@ -99,8 +106,21 @@ class Leaving(NamedTuple):
     until_ms: int
 
 
-class Session(NamedTuple):
-    """Somebody who watches. `keys` are those of the limits that count it."""
+class Session(Value, frozen=True, gc=False):
+    """Somebody who watches; there may be a hundred thousand of them in memory, so each is small.
+
+    Args:
+        account: whose.
+        session: its id.
+        event_id: what is watched.
+        began_ms: when it was let in.
+        seen_ms: when it showed its last sign of life.
+        until_ms: when its token ends.
+        dead_after_ms: for how long it may show no sign of life.
+        keys: those of the limits that count it.
+        about_text: what operators are told of it, in JSON.
+        leaving: when and why it has to go; None where it may stay.
+    """
 
     account: str
     session: str
@@ -110,8 +130,19 @@ class Session(NamedTuple):
     until_ms: int
     dead_after_ms: int
     keys: tuple[str, ...]
-    about: About
+    about_text: str = "{}"
     leaving: Leaving | None = None
+
+    @property
+    def about(self) -> About:
+        """Return what operators are told of it."""
+        told: dict[str, str] = json.loads(self.about_text)
+        return told
+
+
+def text_of(about: About) -> str:
+    """Return what operators are told of a session as JSON, in ASCII: it is kept as text wherever it is kept."""
+    return json.dumps(dict(about), separators=(",", ":")) if about else "{}"
 
 
 class Seated(NamedTuple):
@@ -160,7 +191,10 @@ class Life(StrEnum):
 
 
 class Sign(NamedTuple):
-    """A sign of life: when a session was last sent a segment."""
+    """A sign of life: when a session was last sent a segment, by the wall clock of whoever says so.
+
+    A book that is elsewhere has a clock of its own, and takes from it only how long ago that was.
+    """
 
     account: str
     session: str

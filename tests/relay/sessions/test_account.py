@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from kernel.value import replace
 from relay.sessions.account import ROOM, Account
 from relay.sessions.model import (
     KICK_MEMORY_MS,
+    MAX_EVICTED,
     MAX_SESSIONS,
     Evicted,
     Full,
@@ -12,6 +14,7 @@ from relay.sessions.model import (
     Limit,
     Order,
     Seated,
+    Session,
     Wish,
 )
 
@@ -27,14 +30,20 @@ def wish(session: str, *limits: Limit, **other: Any) -> Wish:
     })  # fmt: skip
 
 
+def seat(account: Account, session: str) -> Session:
+    known = account.of(session)
+    assert known is not None
+    return known
+
+
 def served(account: Account) -> list[str]:
-    return [one.session for one in account.listed()]
+    return [one.session for one in account.sessions]
 
 
 def test_the_oldest_has_to_go_after_its_grace() -> None:
     account = Account()
     for n, session in enumerate(("a", "b")):
-        assert account.admit(wish(session, TWO), now_ms=NOW + n) == Seated(account.sessions[session])
+        assert account.admit(wish(session, TWO), now_ms=NOW + n) == Seated(seat(account, session))
     outcome = account.admit(wish("c", TWO), now_ms=NOW + 2)
     assert isinstance(outcome, Seated)
     (leaving,) = outcome.leaving
@@ -43,7 +52,7 @@ def test_the_oldest_has_to_go_after_its_grace() -> None:
     assert (leaving.leaving.at_ms, leaving.leaving.by) == (NOW + 30_002, "c")
     # It is warned, and watches on; nothing makes it stay.
     assert account.saw("a", seen_ms=NOW + 20_000, now_ms=NOW + 20_000).life is Life.LEAVING
-    assert account.admit(wish("a", TWO), now_ms=NOW + 20_000) == Seated(account.sessions["a"])
+    assert account.admit(wish("a", TWO), now_ms=NOW + 20_000) == Seated(seat(account, "a"))
     for session in "bc":
         account.saw(session, seen_ms=NOW + 20_000, now_ms=NOW + 20_000)
     assert account.saw("a", seen_ms=NOW, now_ms=NOW + 30_002).life is Life.EVICTED
@@ -57,7 +66,7 @@ def test_during_a_grace_there_is_one_too_many_never_two() -> None:
         assert isinstance(account.admit(wish(session, TWO), now_ms=NOW + n), Seated)
         assert len(account.sessions) <= 3
     assert served(account) == ["f", "g", "h"]
-    assert set(account.evicted) == set("abcde")
+    assert [one.session for one in account.evicted] == list("abcde")
 
 
 def test_those_whose_grace_is_ended_are_among_the_told() -> None:
@@ -84,9 +93,9 @@ def test_who_is_refused_changes_nothing() -> None:
         account, limit = Account(), TWO._replace(order=order)
         account.admit(wish("a", limit), now_ms=NOW)
         account.admit(wish("b", limit), now_ms=NOW + 1)
-        before = dict(account.sessions)
+        before = account.sessions
         outcome = account.admit(wish("c", Limit("global", 1), limit), now_ms=NOW + 2)
-        assert outcome == Full(limit, (before["a"], before["b"]))
+        assert outcome == Full(limit, before)
         assert account.sessions == before
     assert isinstance(Account().admit(wish("a", TWO._replace(most=0)), now_ms=NOW), Full)
 
@@ -114,11 +123,11 @@ def test_a_session_that_gets_more_limits_is_judged_by_those_alone() -> None:
     account.admit(wish("a", TWO), now_ms=NOW)
     account.admit(wish("b", TWO), now_ms=NOW + 1)
     everything = Limit("global", 1, grace_ms=0, memory_ms=KICK_MEMORY_MS)
-    assert account.admit(wish("b", TWO, everything), now_ms=NOW + 2) == Seated(account.sessions["b"])
+    assert account.admit(wish("b", TWO, everything), now_ms=NOW + 2) == Seated(seat(account, "b"))
     outcome = account.admit(wish("a", TWO, everything), now_ms=NOW + 3)
     assert isinstance(outcome, Seated)
     assert [one.session for one in outcome.leaving] == ["b"]
-    assert account.sessions["a"].keys == ("event:final", "global")
+    assert seat(account, "a").keys == ("event:final", "global")
     # A kick is remembered for a minute; after that the same id is a new session.
     assert account.saw("b", seen_ms=NOW, now_ms=NOW + 3 + KICK_MEMORY_MS - 1).life is Life.EVICTED
     assert account.saw("b", seen_ms=NOW, now_ms=NOW + 3 + KICK_MEMORY_MS).life is Life.GONE
@@ -130,7 +139,7 @@ def test_who_shows_no_sign_of_life_makes_room() -> None:
     account.admit(wish("b", TWO), now_ms=NOW)
     account.saw("a", seen_ms=NOW + 25_000, now_ms=NOW + 27_000)
     account.saw("a", seen_ms=NOW + 24_000, now_ms=NOW + 27_000)
-    assert account.admit(wish("c", TWO), now_ms=NOW + 30_001) == Seated(account.sessions["c"])
+    assert account.admit(wish("c", TWO), now_ms=NOW + 30_001) == Seated(seat(account, "c"))
     assert served(account) == ["a", "c"]
     assert account.saw("b", seen_ms=NOW, now_ms=NOW + 30_002).life is Life.GONE
     # Its token ends, too.
@@ -150,7 +159,9 @@ def test_leaving_by_itself_makes_room_but_is_no_way_out_of_an_eviction() -> None
     # One that died while it was leaving may not come back, either.
     account.admit(wish("d", TWO), now_ms=NOW + 7)
     assert isinstance(account.admit(wish("c", TWO), now_ms=NOW + 29_000), Seated)
-    account.sessions["c"] = account.sessions["c"]._replace(seen_ms=NOW - 60_000)
+    account.sessions = tuple(
+        replace(one, seen_ms=NOW - 60_000) if one.session == "c" else one for one in account.sessions
+    )
     assert account.saw("c", seen_ms=NOW, now_ms=NOW + 29_001).life is Life.EVICTED
 
 
@@ -187,4 +198,55 @@ def test_a_book_that_was_lost_is_filled_in_the_old_order() -> None:
     account.admit(wish("a", TWO, began_ms=NOW - 9), now_ms=NOW)
     assert served(account) == ["a", "b"]
     account.admit(wish("z", TWO, began_ms=NOW + 99), now_ms=NOW)
-    assert account.sessions["z"].began_ms == NOW
+    assert seat(account, "z").began_ms == NOW
+
+
+def test_those_who_were_cut_first_are_forgotten_where_there_are_too_many() -> None:
+    account, one = Account(), TWO._replace(most=1, grace_ms=0)
+    for n in range(MAX_EVICTED + 2):
+        assert isinstance(account.admit(wish(f"{n:03}", one), now_ms=NOW + n), Seated)
+    assert [gone.session for gone in account.evicted] == [f"{n:03}" for n in range(1, MAX_EVICTED + 1)]
+    # It comes back as a new one, and one goes for it.
+    outcome = account.admit(wish("000", one), now_ms=NOW + 999)
+    assert isinstance(outcome, Seated)
+    assert served(account) == ["000"]
+
+
+def test_what_the_next_life_must_know_is_told_from_signs_of_life() -> None:
+    account = Account()
+    account.admit(wish("a", TWO), now_ms=NOW)
+    assert account.changed
+    account.changed = False
+    account.admit(wish("a", TWO), now_ms=NOW + 1)
+    account.saw("a", seen_ms=NOW + 2, now_ms=NOW + 2)
+    account.release("x", now_ms=NOW + 2)
+    assert not account.changed
+    assert seat(account, "a").seen_ms == NOW + 2
+    for other in ({"until_ms": NOW + 2 * HOUR}, {"about": {"device": "tv"}}):
+        account.admit(wish("a", TWO, **other), now_ms=NOW + 3)
+        assert account.changed
+        account.changed = False
+    account.admit(wish("a", TWO, until_ms=NOW + 2 * HOUR), now_ms=NOW + 3)
+    assert dict(seat(account, "a").about) == {"device": "tv"}
+    account.changed = False
+    account.pass_time(NOW + HOUR)
+    assert account.changed
+    assert account.is_empty
+
+
+def test_whoever_was_there_is_alive_in_the_next_life() -> None:
+    account = Account()
+    for n, session in enumerate("abc"):
+        account.admit(wish(session, TWO), now_ms=NOW + n)
+    account.wake(NOW + 40_000)
+    assert served(account) == ["b", "c"]
+    assert [one.session for one in account.evicted] == ["a"]
+    assert account.saw("b", seen_ms=0, now_ms=NOW + 70_000).life is Life.LIVE
+    assert account.saw("b", seen_ms=0, now_ms=NOW + 70_001).life is Life.GONE
+
+
+def test_equal_keys_are_kept_once() -> None:
+    first, second = Account(), Account()
+    first.admit(wish("a", TWO), now_ms=NOW)
+    second.admit(wish("b", Limit("".join(["event:", "final"]), 1)), now_ms=NOW)
+    assert seat(first, "a").keys is seat(second, "b").keys

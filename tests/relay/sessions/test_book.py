@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from relay.io.embedded_book import EmbeddedBook
 from relay.sessions.book import SessionBook
 from relay.sessions.memory_book import MemoryBook
 from relay.sessions.model import Evicted, Full, Life, Limit, Order, Seated, Sign, Wish
@@ -29,12 +31,17 @@ class Clock:
         return int(self.now_s * 1_000)
 
 
-MakeBook = Callable[[Clock], SessionBook]
+MakeBook = Callable[[Clock], Awaitable[SessionBook]]
 
 
-@pytest.fixture(params=["memory"])
-def make_book(request: pytest.FixtureRequest) -> MakeBook:
-    return lambda clock: MemoryBook(wall=clock)
+@pytest.fixture(params=["memory", "embedded"])
+def make_book(request: pytest.FixtureRequest, tmp_path: Path) -> MakeBook:
+    async def make(clock: Clock) -> SessionBook:
+        if request.param == "memory":
+            return MemoryBook(wall=clock)
+        return await EmbeddedBook.open(tmp_path / "sessions.sqlite", wall=clock)
+
+    return make
 
 
 def wish(session: str, *limits: Limit, account: str = "anna", **other: Any) -> Wish:
@@ -44,7 +51,7 @@ def wish(session: str, *limits: Limit, account: str = "anna", **other: Any) -> W
 
 async def test_the_oldest_goes(make_book: MakeBook) -> None:
     clock = Clock()
-    book = make_book(clock)
+    book = await make_book(clock)
     for session in "ab":
         assert isinstance(await book.admit(wish(session, TWO)), Seated)
         clock.now_s += 1
@@ -63,7 +70,7 @@ async def test_the_oldest_goes(make_book: MakeBook) -> None:
 
 
 async def test_accounts_know_nothing_of_each_other(make_book: MakeBook) -> None:
-    book = make_book(Clock())
+    book = await make_book(Clock())
     only = TWO._replace(most=1, order=Order.REJECT)
     for account in ("cleo", "anna", "ben"):
         assert isinstance(await book.admit(wish("s", only, account=account)), Seated)
@@ -79,7 +86,7 @@ async def test_accounts_know_nothing_of_each_other(make_book: MakeBook) -> None:
 
 async def test_sending_away(make_book: MakeBook) -> None:
     clock = Clock()
-    book = make_book(clock)
+    book = await make_book(clock)
     await book.admit(wish("a"))
     assert await book.dismiss("anna", "b", code="kicked", by="op") is None
     dismissed = await book.dismiss("anna", "a", code="kicked", by="op")
