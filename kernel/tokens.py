@@ -7,13 +7,13 @@ own; the suite holds the two against each other. Those of other issuers are read
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 import jwt
 
 from kernel.errors import SettingsError
+from kernel.value import Value
 
 MAX_TOKEN_CHARS = 4096
 """Verification costs time in proportion to the length, before the signature is known: 1 MB takes 38 ms."""
@@ -104,9 +104,8 @@ class Binding(NamedTuple):
     entitlement: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """What a token says, checked for presence and type.
+class Claims(Value, frozen=True, eq=False):
+    """What a token says, checked for presence and type. Equal are those that say the same, whatever their key.
 
     Times are Unix seconds. `window` is the entitlement window, start and end, both inclusive of the start only.
     `geo` names the policy of place, `fingerprint` is the hash of the device's; both may be absent. `kid` is the key
@@ -126,9 +125,17 @@ class Claims:
     fingerprint: str | None = None
     binding: Binding | None = None
     # Which key it was verified by. What the token says is the same under any.
-    kid: str = field(default="", compare=False)
+    kid: str = ""
     # Where the account is at home: a country and its postcode, "US-90012".
     home: str | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Claims):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__struct_fields__ if name != "kid")
+
+    def __hash__(self) -> int:
+        return hash((self.jti, self.session))
 
     def reason_at(self, now: float, event_id: str, scope: str) -> Reason | None:
         """Return why these claims do not admit to `event_id` for `scope` at `now`, or None if they do."""

@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from kernel.policies import PolicyRecord
+from kernel.value import Value
+from relay.place.model import Fix, IpPlace, PlaceVerdict
+
 if TYPE_CHECKING:
     from kernel.blackouts import ZoneSet
     from kernel.decisions import Decision, Scope, Verdict
-    from kernel.policies import PolicyRecord
     from kernel.tokens import Claims, Reason
-    from relay.place.model import Fix, IpPlace, PlaceVerdict
 
 MAX_SESSIONS = 200_000
 """How many sessions' last words are remembered at least. Of one that is forgotten there is a record too many, not too
 few."""
 
 
-class Judged(NamedTuple):
+class Judged(Value, frozen=True):
     """What a policy said of a place, with everything that it was told: enough to ask it again.
 
     Args:

@@ -20,6 +20,7 @@ from sys import getsizeof
 from typing import Protocol
 
 from kernel.tokens import Claims
+from kernel.value import Record
 from relay.token_verifier import Flaw, SigningParty, Verified
 
 MAX_ENTRIES = 65_536
@@ -30,6 +31,9 @@ MAX_BYTES = 96 << 20
 
 STEPS = 4
 """How far the hand moves for one new token at most, before it takes whatever it points at."""
+
+_TEXT_BYTES = 49
+"""What a text takes beside its characters, where these are ASCII."""
 
 _ENTRY_BYTES = 700
 """What an entry takes beside its texts: `Claims`, integers, window, set, and its place in the order, measured."""
@@ -43,15 +47,12 @@ class Opener(Protocol):
         ...
 
 
-class _Entry:
-    __slots__ = ("bytes", "claims", "ends", "key", "used")
-
-    def __init__(self, claims: Claims, ends: int, key: SigningParty, n_bytes: int) -> None:
-        self.claims = claims
-        self.ends = ends
-        self.key = key
-        self.bytes = n_bytes
-        self.used = False
+class _Entry(Record):
+    claims: Claims
+    ends: int
+    key: SigningParty
+    bytes: int
+    used: bool = False
 
 
 class TokenCache:
@@ -97,21 +98,27 @@ class TokenCache:
         if not isinstance(verified, Verified):
             return None
         claims = verified.claims
-        ends = claims.ends
+        ends, last = claims.expires, claims.window[1]
+        if last < ends:
+            ends = last
         if now < ends:
-            self._keep(token, _Entry(claims, ends, verified.key, _weight(token, claims)), now)
+            n_bytes = _weight(token, verified)
+            self._make_room(n_bytes, now)
+            if n_bytes <= self._max_bytes:
+                self._entries[token] = _Entry(claims, ends, verified.key, n_bytes)
+                self._bytes += n_bytes
         return claims
 
-    def _keep(self, token: str, entry: _Entry, now: float) -> None:
-        if entry.bytes > self._max_bytes:
+    def _make_room(self, n_bytes: int, now: float) -> None:
+        entries = self._entries
+        if not entries or n_bytes > self._max_bytes:
             return
-        self._advance(now)
-        while self._entries and (
-            len(self._entries) >= self._max_entries or self._bytes + entry.bytes > self._max_bytes
-        ):
-            self._drop(next(iter(self._entries)))
-        self._entries[token] = entry
-        self._bytes += entry.bytes
+        first = entries[next(iter(entries))]
+        # Where the hand points at what stays, it does not move: so it is for most.
+        if first.used or now >= first.ends or not first.key.accepted:
+            self._advance(now)
+        while entries and (len(entries) >= self._max_entries or self._bytes + n_bytes > self._max_bytes):
+            self._drop(next(iter(entries)))
 
     def _advance(self, now: float) -> None:
         """Move the hand: drop what has ended, pass over what was used, stop at what was not."""
@@ -130,7 +137,13 @@ class TokenCache:
         self._bytes -= self._entries.pop(token).bytes
 
 
-def _weight(token: str, claims: Claims) -> int:
+def _weight(token: str, verified: Verified) -> int:
+    """Return what an entry takes, or a little more."""
+    claims = verified.claims
+    scopes = claims.scopes
+    if verified.is_plain:
+        # Every character that a text has stands in the token, as four thirds of one.
+        return _ENTRY_BYTES + 7 * len(token) // 4 + getsizeof(scopes) + _TEXT_BYTES * len(scopes)
     texts = (
         claims.jti,
         claims.account,
@@ -141,11 +154,6 @@ def _weight(token: str, claims: Claims) -> int:
         claims.fingerprint,
         claims.home,
         *(claims.binding or ()),
+        *scopes,
     )
-    return (
-        _ENTRY_BYTES
-        + getsizeof(token)
-        + sum([getsizeof(text) for text in texts if text is not None])
-        + getsizeof(claims.scopes)
-        + sum([getsizeof(scope) for scope in claims.scopes])
-    )
+    return _ENTRY_BYTES + getsizeof(token) + getsizeof(scopes) + sum([getsizeof(text) for text in texts if text])

@@ -12,10 +12,11 @@ Servers and trading desks (scopes `server` and `trading`) are not persons: place
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from kernel.decisions import Scope
 from kernel.tokens import Claims, Reason
+from kernel.value import Value, replace
 from relay.audit import Judged
 from relay.fixes import FixBook
 from relay.place.model import Fix, IpPlace
@@ -49,7 +50,7 @@ class Locates(Protocol):
         ...
 
 
-class Standing(NamedTuple):
+class Standing(Value, frozen=True):
     """What place says of a session.
 
     Args:
@@ -167,7 +168,7 @@ def _stricter(first: Standing, other: Standing) -> Standing:
     decides, beside = (other, first) if first.watch is None and first.wager is None else (first, other)
     judged = decides.judged or beside.judged
     if judged is not None and decides.judged is not None and beside.judged is not None:
-        judged = judged._replace(beside=beside.judged)
+        judged = replace(judged, beside=beside.judged)
     rechecks = [one.recheck_s for one in (first, other) if one.recheck_s is not None]
     return Standing(
         first.watch or other.watch,

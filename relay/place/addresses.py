@@ -18,7 +18,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import NamedTuple
+
+from kernel.value import Value
 
 MAX_CHARS = 64
 """The longest address has 45 characters (RFC 4291, 2.2, with an IPv4 in it); a zone, an interface's name, up to 15."""
@@ -26,7 +27,7 @@ MAX_CHARS = 64
 _REMEMBERED = 16_384
 
 
-class Address(NamedTuple):
+class Address(Value, frozen=True):
     """An address in the form that counts.
 
     Args:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from kernel.tokens import Reason
+from kernel.value import Value
 
 
 class NetworkClass(StrEnum):
@@ -42,8 +43,7 @@ class Point(NamedTuple):
     lat: float
 
 
-@dataclass(frozen=True, slots=True)
-class IpPlace:
+class IpPlace(Value, frozen=True):
     """What is known of an address. Every part may be unknown (None), and then is nowhere rather than anywhere.
 
     Args:
@@ -88,8 +88,7 @@ class Fix:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class PlaceVerdict:
+class PlaceVerdict(Value, frozen=True):
     """What a policy says of a place.
 
     Args:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import socket
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from fixtures.places import SPOTS, make_city
 from kernel.io.system_time import wall
 from kernel.showings import Showing
 from kernel.tokens import Claims
+from kernel.value import replace
 from lockstep.compose import Deployment
 from lockstep.keys import ensure_keys
 from lockstep.settings import PlaceSettings, Settings

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from hub.admission import Admission
@@ -12,6 +10,7 @@ from hub.settings import HubSettings
 from hub.subscriber import Phase, Subscriber
 from kernel.decisions import NOWHERE, Decision, Scope, Verdict, Whence
 from kernel.tokens import Claims, Reason
+from kernel.value import replace
 from tests.hub.makers import STREAM, Gate, claims
 
 GATE = Gate(

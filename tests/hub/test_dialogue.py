@@ -12,6 +12,7 @@ from hub.settings import HubSettings
 from hub.stream import Stream
 from hub.subscriber import Phase, Subscriber
 from kernel.decisions import Scope
+from kernel.value import replace as changed
 from tests.hub.makers import SHOWING, STREAM, Gate, at, claims, on_show, opened, state, timing
 
 SETTINGS = HubSettings()
@@ -30,7 +31,7 @@ class Stage:
             wager=claims(Scope.WAGER),
             server=claims(Scope.SERVER),
             desk=claims(Scope.SERVER, Scope.TRADING),
-            nothing=replace(claims(), scopes=frozenset({"none"})),
+            nothing=changed(claims(), scopes=frozenset({"none"})),
             fenced=claims(event_id="fenced"),
             unknown=claims(event_id="unknown"),
             bob=claims(account="bob"),

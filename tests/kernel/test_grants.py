@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.grants import Grants
 from kernel.revocation import Subject, SubjectKind
 from kernel.tokens import Binding, Claims
+from kernel.value import replace
 from tests.support.tokens import claims
 
 VALUES = ["a", "b", "c"]

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +15,7 @@ from kernel.revocation import (
     SubjectKind,
 )
 from kernel.tokens import Binding, Claims
+from kernel.value import replace
 from tests.support.tokens import NOW, claims
 
 KEYED = replace(claims(), kid="k1", binding=Binding("n", "tv", "entitlement-1"))

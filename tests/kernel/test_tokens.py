@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode
-from dataclasses import replace
 from typing import Any
 
 import jwt
@@ -10,6 +9,7 @@ import pytest
 
 from kernel.errors import SettingsError
 from kernel.tokens import Binding, Keyring, Purpose, Reason
+from kernel.value import replace
 from tests.support.tokens import CLAIMS
 
 KEY, OTHER = b"k" * 32, b"o" * 32

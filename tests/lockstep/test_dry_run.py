@@ -6,6 +6,7 @@ import pytest
 
 from kernel.decisions import Scope, Verdict
 from kernel.tokens import Reason
+from kernel.value import replace as changed
 from lockstep import dry_run as module
 from lockstep.dry_run import Changed, dry_run
 from relay.audit_records import DecisionRecord, Gap, Inputs, Said
@@ -22,7 +23,7 @@ def entry(
     record = DecisionRecord(
         0, at_ms, session, "ann", "game", Scope.WATCH, Verdict.ADMIT, verdict.watch, policy_id, 1, "", verdict
     )
-    return Entry(record, Inputs(1.0, PLACE.address, replace(PLACE, country=country)))
+    return Entry(record, Inputs(1.0, PLACE.address, changed(PLACE, country=country)))
 
 
 def test_who_would_have_been_cut_or_let_in() -> None:

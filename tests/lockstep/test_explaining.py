@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from fixtures.places import make_city
 from kernel.errors import SettingsError
 from kernel.tokens import Reason
+from kernel.value import replace
 from lockstep.explaining import explained_lines, explained_map, fix_of, located
 from lockstep.settings import PlaceSettings, Settings
 from relay.place.explain import Explained, RuleOutcome

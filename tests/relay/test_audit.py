@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from kernel.decisions import Decision, Scope, Verdict
 from kernel.policies import PolicyRecord
 from kernel.tokens import Reason
+from kernel.value import replace
 from relay.audit import Auditor, Note
 from relay.place.model import PlaceVerdict
 from tests.support.auditing import WEST, judged, note
@@ -43,7 +43,7 @@ def test_what_changes_is_noted() -> None:
     rig = Rig()
     second = PolicyRecord("west", 2, WEST.text, 2.0, "ops")
     again = PolicyRecord("west", 1, WEST.text, 9.0, "ops")
-    warned = judged()._replace(verdict=PlaceVerdict(None, None, Reason.VPN))
+    warned = replace(judged(), verdict=PlaceVerdict(None, None, Reason.VPN))
     assert rig.says(address="203.0.113.77") == 1
     assert rig.notes[-1].address == "203.0.113.77"
     assert rig.says(judged=judged()) == 1
@@ -51,11 +51,11 @@ def test_what_changes_is_noted() -> None:
     assert rig.says(judged=judged(policy=second)) == 1
     assert rig.says(REFUSED, judged=judged(policy=second)) == 1
     assert rig.says(judged=judged(policy=second)) == 1
-    assert rig.says(judged=warned._replace(policy=second)) == 1
+    assert rig.says(judged=replace(warned, policy=second)) == 1
     assert rig.says(judged=judged(policy=PolicyRecord("east", 2, WEST.text, 2.0, "ops"))) == 1
-    both = judged()._replace(beside=judged(policy=second))
+    both = replace(judged(), beside=judged(policy=second))
     assert [rig.says(judged=both), rig.says(judged=both)] == [1, 0]
-    assert rig.says(judged=both._replace(beside=judged(policy=again))) == 1
+    assert rig.says(judged=replace(both, beside=judged(policy=again))) == 1
     assert rig.says() == 1
 
 

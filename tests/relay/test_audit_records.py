@@ -12,6 +12,7 @@ from kernel.errors import DecodeError
 from kernel.policies import PolicyRecord
 from kernel.strict_json import decode_known, encode_known
 from kernel.tokens import Reason
+from kernel.value import replace as changed
 from relay.audit import Judged, Note
 from relay.audit_records import (
     DecisionRecord,
@@ -131,9 +132,9 @@ def test_a_refusal_that_the_policy_does_not_say() -> None:
     record = record_of(decision_bytes(1, refused))
     assert isinstance(record, DecisionRecord)
     assert "refuse for vpn" in (difference(record, [asked.verdict]) or "")
-    warned = replace(asked.verdict, warning=Reason.VPN)
+    warned = changed(asked.verdict, warning=Reason.VPN)
     for verdict, fits in ((Verdict.WARN, True), (Verdict.REFUSE, False)):
-        told = note(asked=asked._replace(verdict=warned))._replace(verdict=verdict, reason=Reason.VPN)
+        told = note(asked=changed(asked, verdict=warned))._replace(verdict=verdict, reason=Reason.VPN)
         record = record_of(decision_bytes(1, told))
         assert isinstance(record, DecisionRecord)
         assert (difference(record, [warned]) is None) == fits
@@ -153,16 +154,16 @@ def test_fields_of_a_place_all_matter() -> None:
 def test_two_policies_that_must_agree() -> None:
     east = PolicyRecord("east", 4, '{"deny":["US"]}', 1.0, "ops")
     first, other = judged(policy=east), judged()
-    both = first._replace(beside=other)
+    both = changed(first, beside=other)
     record = record_of(decision_bytes(1, note(asked=both)))
     assert isinstance(record, DecisionRecord)
-    told = [replace(one.verdict, recheck_s=None) for one in (first, other)]
+    told = [changed(one.verdict, recheck_s=None) for one in (first, other)]
     assert record.answers() == [Said("east", 4, told[0]), Said("west", 1, told[1])]
     assert difference(record, [first.verdict, other.verdict]) is None
     assert difference(record, [first.verdict]) is not None
     assert difference(record, [first.verdict, first.verdict]) == "watch was nothing, is geo_blocked"
     # Refused for what the other one says, or for one that was not in force.
-    swapped = note(asked=other._replace(beside=first))._replace(verdict=Verdict.REFUSE, reason=Reason.GEO_BLOCKED)
+    swapped = note(asked=changed(other, beside=first))._replace(verdict=Verdict.REFUSE, reason=Reason.GEO_BLOCKED)
     for reason, fits in ((Reason.GEO_BLOCKED, True), (Reason.POLICY_UNKNOWN, True), (Reason.TOR, False)):
         record = record_of(decision_bytes(1, swapped._replace(reason=reason)))
         assert isinstance(record, DecisionRecord)
@@ -177,7 +178,7 @@ def test_the_blackouts_that_applied_are_on_record(asked: Judged | None) -> None:
     assert (record.blackouts, record.beside, record.reason) == (("blk_1", "blk_2"), None, Reason.BLACKOUT)
     assert difference(record, [] if asked is None else [asked.verdict]) is None
     if asked is not None:
-        both = dark._replace(judged=asked._replace(beside=asked))
+        both = dark._replace(judged=changed(asked, beside=asked))
         again = record_of(decision_bytes(1, both))
         assert isinstance(again, DecisionRecord)
         assert again.blackouts == record.blackouts

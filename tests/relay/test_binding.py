@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from kernel.decisions import NOWHERE, Whence
 from kernel.errors import SettingsError
 from kernel.tokens import Binding, Claims, Reason
+from kernel.value import replace
 from relay.binding import Binder, network_of
 from tests.support.tokens import KEYS, claims
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import count
 
 import pytest
@@ -11,6 +10,7 @@ from kernel.decisions import Whence
 from kernel.errors import SettingsError
 from kernel.revocation import Revocation, RevocationIndex, Subject, SubjectKind
 from kernel.tokens import MAX_TOKEN_CHARS, Binding, Claims, Keyring, Purpose
+from kernel.value import replace
 from relay.entitlements import SKEW_S, Entitlements, algorithm_of
 from relay.jwks import parse_jwks
 from relay.token_verifier import TokenVerifier

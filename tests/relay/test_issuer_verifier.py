@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.tokens import MAX_TOKEN_CHARS, Claims
+from kernel.value import replace as changed
 from relay.issuer_verifier import ClaimNames, claims_faults
 from relay.jwks import parse_jwks
 from relay.token_verifier import Flaw, TokenVerifier, Verified
@@ -75,7 +76,7 @@ def test_each_algorithm_is_verified(alg: str) -> None:
     ],
 )
 def test_what_may_stand_otherwise(said: dict[str, Any], changes: dict[str, Any]) -> None:
-    assert opened(signed("EdDSA", payload(**said))) == replace(CLAIMS, **changes)
+    assert opened(signed("EdDSA", payload(**said))) == changed(CLAIMS, **changes)
 
 
 def test_claims_under_other_names() -> None:
@@ -84,7 +85,7 @@ def test_claims_under_other_names() -> None:
     said |= {"https://shop.example/customer": "bob", "event_id": "game", "valid": [1, 2], "scope": "watch"}
     found = verifier(replace(ISSUER, names=names)).open(signed("ES256", said))
     assert isinstance(found, Verified)
-    assert found.claims == replace(CLAIMS, account="bob", window=(1, 2), scopes=frozenset({"watch"}))
+    assert found.claims == changed(CLAIMS, account="bob", window=(1, 2), scopes=frozenset({"watch"}))
     assert opened(signed("ES256", said)) is Flaw.BAD_CLAIMS
 
 

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import hmac
 import json
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from kernel.errors import SettingsError
 from kernel.tokens import MAX_TOKEN_CHARS, Binding, Keyring, Purpose
+from kernel.value import replace
 from relay.token_verifier import MAX_HEADERS, Flaw, TokenVerifier, Verified, claims_fault, from_base64url
 from tests.support.tokens import CLAIMS
 

@@ -41,6 +41,7 @@ from kernel.marks import Served
 from kernel.revocation import Subject, SubjectKind
 from kernel.showings import Source
 from kernel.tokens import Claims, Reason
+from kernel.value import replace as changed
 from lockstep.guard import GuardedHttp
 from tests.hub.makers import SHOWING, STREAM, Gate, at, claims, entry, opened, state, timing
 
@@ -58,7 +59,7 @@ GATE = Gate(
     other=claims(Scope.WATCH, account="bob", expires=FAR),
     elsewhere=claims(Scope.WATCH, event_id="elsewhere", expires=FAR),
     old=claims(Scope.WATCH, expires=1_000),
-    fresh=replace(claims(Scope.WATCH, expires=FAR), jti="fresh", session="fresh"),
+    fresh=changed(claims(Scope.WATCH, expires=FAR), jti="fresh", session="fresh"),
 )
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from typer.testing import CliRunner, Result
 from kernel.errors import SettingsError
 from kernel.io.system_time import wall
 from kernel.policies import PolicyRecord
+from kernel.value import replace
 from lockstep.cli import app
 from lockstep.commands.audit import AuditError
 from lockstep.place_rules import compile_text

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from fixtures.places import make_city
 from kernel.errors import DecodeError, SettingsError
 from kernel.io.system_time import wall
 from kernel.policies import PolicyRecord
+from kernel.value import replace
 from lockstep.asking import AskError
 from lockstep.cli import app
 from lockstep.keys import ensure_keys

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from kernel.decisions import Scope, Verdict, Whence
 from kernel.errors import DecodeError
 from kernel.policies import PolicyRecord
 from kernel.revocation import RevocationIndex
+from kernel.value import replace
 from relay.audit import Auditor, Judged
 from relay.audit_records import DecisionRecord
 from relay.fixes import FixBook
@@ -78,7 +78,7 @@ def test_a_block_that_is_left_out_put_twice_or_moved_is_found(tmp_path: Path) ->
 
 def test_an_answer_that_does_not_follow_is_found(tmp_path: Path) -> None:
     honest = judged()
-    written(tmp_path, honest, honest._replace(verdict=PlaceVerdict(None, None, watch_rule="another")))
+    written(tmp_path, honest, replace(honest, verdict=PlaceVerdict(None, None, watch_rule="another")))
     (told,) = verified(tmp_path)
     assert (told.replayed, told.n_faults) == (1, 1)
     assert "watch_rule was another, is nothing" in told.faults[0]

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from kernel.errors import JournalError
 from kernel.policies import PolicyRecord
+from kernel.value import replace
 from relay.audit_chain import Head
 from relay.audit_records import DecisionRecord, Gap, PolicyText
 from relay.io import audit_store
@@ -104,7 +105,7 @@ async def test_each_version_of_a_policy_is_on_record_once(tmp_path: Path) -> Non
 async def test_two_policies_that_must_agree_are_both_replayed(tmp_path: Path) -> None:
     east = PolicyRecord("east", 2, '{"policy_id":"east","deny":["US"]}', 2.0, "ops")
     async with opened(tmp_path) as store:
-        store.put(note(asked=judged(policy=east)._replace(beside=judged())))
+        store.put(note(asked=replace(judged(policy=east), beside=judged())))
     (told,) = await checked(tmp_path)
     assert (dict(told.kinds), told.replayed, told.faults) == ({"policies": 2, "decisions": 1}, 1, [])
 

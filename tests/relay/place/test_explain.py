@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from kernel.tokens import Reason
+from kernel.value import replace
 from relay.place.explain import RuleOutcome, explain
 from relay.place.model import ClassAction, Fix, IpPlace, NetworkClass, Point
 from relay.place.policy import compile_policy
