@@ -72,7 +72,7 @@ class Reporters:
         )
 
     def renew(self, subscriber: Subscriber) -> None:
-        """Take note of the sessions of somebody who reports; a renewed token adds one."""
+        """Take note of the sessions of somebody who reports; a token of another session adds one."""
         if subscriber.number in self._known:
             for session in subscriber.sessions:
                 self._by_session.setdefault(session, {})[subscriber.number] = subscriber

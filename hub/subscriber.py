@@ -38,7 +38,7 @@ _BETTING = frozenset({CueType.MARKET, CueType.PRICE, CueType.SETTLE, CueType.SUS
 
 
 MAX_SESSIONS = 4
-"""How many tokens of one connection count: a player goes on with the old one's URLs when a token is renewed."""
+"""How many sessions of one connection count: a player may go on with the URLs of the one before for a while."""
 
 
 class Phase(IntEnum):
@@ -177,7 +177,7 @@ class Subscriber:
         # That of its own, which it has left while its player plays on: what it changes takes it back nowhere.
         self.clock: Clock | None = None
         self.heartbeat_s = settings.heartbeat_ms / 1000
-        # What its player reports, and under which tokens it may have been served pictures, the present one first.
+        # What its player reports, and the sessions in which it may have been served pictures, the present one first.
         self.playhead: Playhead | None = None
         self.lead_ms = 0
         self.sessions: tuple[str, ...] = ()
@@ -219,8 +219,10 @@ class Subscriber:
         """Take over what a token says, and of which blackouts its bearer is inside."""
         self.inside = inside
         self.account = claims.account
-        others = (session for session in self.sessions if session != claims.jti)
-        self.sessions = (claims.jti, *others)[:MAX_SESSIONS]
+        # A token that says no session is one by itself.
+        current = claims.session or claims.jti
+        others = (session for session in self.sessions if session != current)
+        self.sessions = (current, *others)[:MAX_SESSIONS]
         self.scopes = claims.scopes
         self.ends = claims.ends
         self.may_wager = may_wager

@@ -55,7 +55,7 @@ class Served:
     """ "That session has it", said by the relay: body bytes that cover at least half of it went to the session.
 
     It tells of all segments of the lead rendition from `first_msn` to `last_msn`, both included: a segment of another
-    variant may span several. Only what carries the picture counts. `session` is the token's id.
+    variant may span several. Only what carries the picture counts. `session` is the token's claim `sid`, else its id.
     """
 
     stream: str

@@ -174,7 +174,7 @@ class Hls:
         if decision.zones and dark(decision.zones):
             return _refusal(replace(decision, verdict=Verdict.REFUSE, reason=Reason.BLACKOUT))
         asset = Asset(listed.ref, listed.segment.byte_range)
-        whose = (claims.jti, rendition, listed.key)
+        whose = (claims.session or claims.jti, rendition, listed.key)
         return await self._media(request, asset, listed.key.generation, granted, partial(relay.sent, whose))
 
     async def _redirected(

@@ -349,7 +349,7 @@ class World:
 
 
 def _everything(session: str) -> Claims:
-    return claims(Scope.WATCH, Scope.WAGER, Scope.SERVER, Scope.TRADING, expires=1 << 40, jti=session)
+    return claims(Scope.WATCH, Scope.WAGER, Scope.SERVER, Scope.TRADING, expires=1 << 40, session=session)
 
 
 def _place(when: MediaTime) -> Place:

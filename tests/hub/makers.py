@@ -106,10 +106,10 @@ def fact_of(made: Entry, now: float) -> Fact:
 
 
 def claims(
-    *scopes: Scope, account: str = "ann", event_id: str = STREAM, expires: int = 2_000, jti: str = "j"
+    *scopes: Scope, account: str = "ann", event_id: str = STREAM, expires: int = 2_000, session: str = "s"
 ) -> Claims:
     """Return claims that hold from 0 to `expires`."""
-    return Claims(jti, account, event_id, 0, expires, (0, expires), "s", frozenset(scopes or (Scope.WATCH,)))
+    return Claims("j", account, event_id, 0, expires, (0, expires), session, frozenset(scopes or (Scope.WATCH,)))
 
 
 class Gate:

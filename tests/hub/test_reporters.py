@@ -29,7 +29,7 @@ class Stage:
     def viewer(self, number: int, seconds: float, *sessions: str) -> tuple[Subscriber, ReportedClock]:
         one = Subscriber(number, STREAM, HubSettings(), 0.0)
         for session in sessions:
-            one.admit(claims(jti=session), may_wager=True)
+            one.admit(claims(session=session), may_wager=True)
         one.playhead = Playhead()
         one.playhead.take(Report(at(seconds).pts, 0.0, timeline=0), 0.0)
         return one, self.reporters.clock(one, self.honest)
@@ -65,19 +65,19 @@ def test_a_clock_that_was_left_hands_over_how_far_it_had_come() -> None:
     assert stage.reporters.clock(one, stage.honest).frontier(1.0) == on_show(1)
 
 
-def test_video_may_come_before_the_socket_and_under_an_older_token() -> None:
+def test_video_may_come_before_the_socket_and_in_an_older_session() -> None:
     stage = Stage()
     stage.reporters.serve(Served(STREAM, "old", 0, 1), 0.0)
     one, clock = stage.viewer(1, 99.0, "old")
     assert clock.frontier(0.0) == at(4)
-    one.admit(claims(jti="new"), may_wager=True)
+    one.admit(claims(session="new"), may_wager=True)
     stage.reporters.renew(one)
     stage.reporters.touch(one, 1.0)
     for session, msn in (("old", 2), ("new", 3)):
         assert stage.reporters.serve(Served(STREAM, session, msn, msn), 1.0) == [one]
     assert clock.frontier(1.0) == at(8)
     for number in range(9):
-        one.admit(claims(jti=f"t{number}"), may_wager=True)
+        one.admit(claims(session=f"t{number}"), may_wager=True)
         stage.reporters.renew(one)
     stage.reporters.dismiss(one)
     assert stage.reporters._by_session == {}

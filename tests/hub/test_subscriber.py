@@ -35,6 +35,17 @@ def test_admission_is_taken_over_and_does_not_undo_a_subscription() -> None:
     assert (one.phase, one.sees_trading, one.may_wager) == (Phase.SUBSCRIBED, False, False)
 
 
+def test_its_session_is_that_of_the_video_and_outlives_a_token() -> None:
+    one = Subscriber(1, "game", SETTINGS, 0)
+    one.admit(claims(session="a"), may_wager=True)
+    one.admit(replace(claims(session="a"), jti="renewed"), may_wager=True)
+    assert list(one.sessions) == ["a"]
+    for session in ("b", "", "c", "a", "d"):
+        one.admit(claims(session=session), may_wager=True)
+    # A token without a session goes by its own id.
+    assert one.sessions == ("d", "a", "c", "j")
+
+
 def test_frames_are_counted_by_a_token_bucket() -> None:
     settings = replace(SETTINGS, frames_per_s=2, frames_burst=3)
     one = Subscriber(1, "game", settings, 0)

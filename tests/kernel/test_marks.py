@@ -20,4 +20,4 @@ def test_an_opening_without_a_mark_says_so() -> None:
 
 
 def test_what_was_served_names_a_session_and_numbers_only() -> None:
-    assert Served("s", "jti", 3, 5) == Served(stream="s", session="jti", first_msn=3, last_msn=5)
+    assert Served("s", "sid", 3, 5) == Served(stream="s", session="sid", first_msn=3, last_msn=5)

@@ -117,7 +117,7 @@ class Answers:
     def _count(self, conn: Conn, asks: Asks) -> None:
         """I1: a session has a segment when half of its bytes have gone out."""
         assert asks.msn is not None  # the caller has seen to it
-        session = asks.claims["jti"]
+        session = asks.claims["sid"]
         key = (session, asks.event_id, asks.msn)
         spans = [*self._halves.get(key, ()), (asks.start, asks.start + asks.body)]
         if 2 * _covered(spans) >= asks.length:

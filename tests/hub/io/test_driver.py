@@ -855,7 +855,7 @@ async def test_a_viewer_that_reports_is_led_by_its_playhead_and_by_what_was_serv
     async with running() as rig, rig.client("viewer") as client:
         for msn in range(8):
             rig.segment(msn)
-        rig.bus.signal(served_signal(STREAM), Served(STREAM, "j", 4, 6))
+        rig.bus.signal(served_signal(STREAM), Served(STREAM, "s", 4, 6))
         await say(client, op="pos", msn=5, pts=at(11).pts, rate=0)
         await subscribe(client, lead_ms=250)
         rig.publish(0, at(10.9))
@@ -866,7 +866,7 @@ async def test_a_viewer_that_reports_is_led_by_its_playhead_and_by_what_was_serv
         # Far ahead, by its own account.
         await say(client, op="pos", tl=0, pts=at(999).pts, rate=1)
         assert [(await hear(client, "cue"))["o"] for _ in range(2)] == [2, 3]
-        rig.bus.signal(served_signal(STREAM), Served(STREAM, "j", 7, 7))
+        rig.bus.signal(served_signal(STREAM), Served(STREAM, "s", 7, 7))
         assert (await hear(client, "cue"))["o"] == 4
 
 
@@ -875,7 +875,7 @@ async def test_who_alone_is_too_far_behind_is_told_at_once() -> None:
     async with running(limited) as rig, rig.client("viewer") as client, rig.client("other") as other:
         for msn in range(8):
             rig.segment(msn)
-        rig.bus.signal(served_signal(STREAM), Served(STREAM, "j", 0, 7))
+        rig.bus.signal(served_signal(STREAM), Served(STREAM, "s", 0, 7))
         await subscribe(client)
         await subscribe(other)
         await say(client, op="pos", tl=0, pts=at(7).pts, rate=0)

@@ -72,7 +72,7 @@ def test_what_is_served_is_acted_on_where_somebody_reports() -> None:
     bus.signal(served_signal(STREAM), Served(STREAM, "j", 0, 0))
     assert listening.calls == []
     viewer = Subscriber(1, STREAM, HubSettings(), 7.0)
-    viewer.admit(claims(jti="j"), may_wager=True)
+    viewer.admit(claims(session="j"), may_wager=True)
     viewer.playhead = Playhead()
     viewer.playhead.take(Report(at(1).pts, 0.0, timeline=0), 7.0)
     stream.join(viewer, 7.0)

@@ -320,7 +320,7 @@ async def test_a_fault_of_ours_has_the_shape_of_all_errors(site: Site, monkeypat
 
 
 async def test_the_hub_is_told_who_has_half_of_a_segment(site: Site) -> None:
-    url, session = f"{MAIN}/main/0-0.ts", "token-1"
+    url, session = f"{MAIN}/main/0-0.ts", "session-1"
     await site.http.head(url)
     for span in ("bytes=0-399", "bytes=0-300"):
         answer = await site.http.get(url, headers={"Range": span})
@@ -334,6 +334,10 @@ async def test_the_hub_is_told_who_has_half_of_a_segment(site: Site) -> None:
     await site.http.get(url, headers={"If-None-Match": answer.headers["etag"]})
     await site.http.get(f"{MAIN}/index.m3u8")
     assert len(site.served) == 2
+    # A renewed token is of the same session; one that says none is a session by itself.
+    for changes in ({"jti": "renewed"}, {"jti": "alone", "session": ""}):
+        await site.http.get(f"/hls/{token(**changes)}/game/main/0-0.ts")
+    assert [one.session for one in site.served[2:]] == [session, "alone"]
 
 
 # Entitlements
