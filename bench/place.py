@@ -1,8 +1,9 @@
 """What a place costs beside a token: `python -m bench.place`.
 
 * A token and a place, as the gate asks for them: the token verified, the address located, the showing's policy asked.
-  Warm is a session that was here a moment ago; cold is a token never seen from an address never seen, random ones out
-  of a city database: the one that `LOCKSTEP_PLACE__CITY_DATABASE` names, else a generated one of 200,000 networks.
+  Warm is a session that was here a moment ago. Cold is a token never seen from an address never seen, in a process that
+  has 50,000 other sessions, from anywhere in a city database: the one that `LOCKSTEP_PLACE__CITY_DATABASE` names, else
+  a generated one of 200,000 networks.
   Beside it PyJWT with the same checks, maxminddb's C extension, and shapely's prepared polygons, in the same run.
 * The worst policy that is taken: 200 rules, as many corners as a text may hold, of several shapes; the worst median
   counts. And 200 rules of 2,000 corners each, shaped as borders are, compiled from values: as a text it is refused.
@@ -33,6 +34,7 @@ from kernel.decisions import Scope, Whence
 from kernel.policies import PolicyRecord
 from kernel.revocation import RevocationIndex
 from kernel.tokens import Claims, Keyring
+from kernel.value import replace
 from relay.fixes import FixBook
 from relay.gate import Gate
 from relay.io.geo_databases import DatabaseKind
@@ -69,6 +71,9 @@ TERRITORY = {
     "networks": {"vpn": "block", "tor": "block", "data_centre": "warn"},
 }  # fmt: skip
 """An ordinary one: a market that is out, two countries and a region that are in."""
+
+
+OTHER = Claims("o", "o", "game", NOW - 30, NOW + 30, (NOW - 30, NOW + 30), "o", frozenset({"watch"}))
 
 
 def sessions(count: int) -> list[str]:
@@ -114,12 +119,12 @@ class Scene:
         """Return everything anew: none of the addresses has been seen, but as many others as a busy hour brings."""
         locator = Locator(PlaceFiles({DatabaseKind.CITY: self.database}))
         locator.open()
-        mine = set(self.addresses)
-        for text in self._others():
-            if text.encode() not in mine:
-                locator.locate(text)
-        tokens = TokenCache(TokenVerifier(KEYS))
         whereabouts = Whereabouts(locator, self.index, lambda event_id: "territory", FixBook())
+        mine = set(self.addresses)
+        for number, text in enumerate(self._others()):
+            if text.encode() not in mine:
+                whereabouts.standing(replace(OTHER, session=str(number)), text, now=NOW)
+        tokens = TokenCache(TokenVerifier(KEYS))
         return tokens, whereabouts, Gate(tokens, RevocationIndex(), whereabouts=whereabouts), locator
 
     def _others(self) -> list[str]:

@@ -12,6 +12,9 @@ MAX_SESSIONS = 100_000
 """In a generation: 30 MB. Whose fix is forgotten is asked for it again."""
 
 
+_NONE: tuple[None, None] = (None, None)
+
+
 class FixBook:
     """Remember fixes by session."""
 
@@ -41,4 +44,4 @@ class FixBook:
 
     def of(self, session: str) -> tuple[Fix | None, Fix | None]:
         """Return the last fix of a session, and the one before it."""
-        return self._young.get(session) or self._old.get(session) or (None, None)
+        return self._young.get(session) or self._old.get(session) or _NONE

@@ -143,7 +143,7 @@ class Whereabouts:
         if fix is not None and not self._is_trusted((governing, geo), fix, previous, now):
             self._fixes.doubt(key)
         until = now + (KEEP_S if fix is None else KEEP_FIX_S)
-        if key not in self._kept and len(self._kept) >= MAX_SESSIONS:
+        if len(self._kept) >= MAX_SESSIONS and key not in self._kept:
             self._kept.clear()
         self._kept[key] = (address, governing, geo, revision, version, until, standing)
         return standing

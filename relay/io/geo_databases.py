@@ -5,8 +5,8 @@
   (memfd). The file itself may then be deleted, truncated or overwritten at any moment, which would end a process that
   has it mapped (SIGBUS), and no look-up on the loop ever waits for the disk. It costs as much memory as the file is
   large, twice that while one follows another.
-* Where a city database's record lies is found by a search of our own (`relay.place.geo_tree`), and what was made of it
-  is remembered: decoding its names takes five times as long.
+* Where a record lies is found by a search of our own (`relay.place.geo_tree`), and what was made of it is remembered:
+  decoding a city's names takes five times as long.
 * A database is tried before it is used: its type must be of the kind wanted, and a thousand addresses all over the
   Internet must be answered by records, or by nothing. What is corrupt beyond that turns up as a fault of a look-up,
   which is counted and means: unknown.
@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import maxminddb
 import structlog
@@ -30,7 +31,7 @@ import structlog
 from kernel.errors import DecodeError, SettingsError
 from relay.io.kept_files import KeptFile
 from relay.place.addresses import Address, read_address
-from relay.place.geo_records import UNKNOWN, CityFacts, city_facts
+from relay.place.geo_records import asn_of, city_facts, classes_of
 from relay.place.geo_tree import SearchTree
 
 try:
@@ -46,6 +47,7 @@ MAX_BYTES = 2 << 30
 MAX_FACTS = 65_536
 """Records whose facts are remembered, some 400 bytes each."""
 
+_NEW = object()
 _PROBES = 1_024
 _PROBES_A_PIECE = 64
 _PAUSE_S = 0.001
@@ -99,7 +101,14 @@ class GeoDatabase:
         self._tree = SearchTree(
             self._body, n_nodes=metadata.node_count, record_bits=metadata.record_size, holds_ipv6=self._holds_ipv6
         )
-        self._facts: dict[int, CityFacts] = {}
+        self._facts: dict[int, Any] = {}
+        readers: Mapping[DatabaseKind, Callable[[object], Any]] = {
+            DatabaseKind.CITY: partial(city_facts, with_districts=self.with_districts),
+            DatabaseKind.ASN: asn_of,
+            DatabaseKind.ANONYMOUS: classes_of,
+        }
+        self._read = readers[kind]
+        self._nothing = self._read(None)
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.database_type}@{self.built_at}"
@@ -116,21 +125,21 @@ class GeoDatabase:
                 self._count(error)
         return None
 
-    def city(self, address: Address) -> CityFacts:
-        """Return what is said of where an address is.
+    def said(self, address: Address) -> Any:
+        """Return what is said of an address: what `city_facts`, `asn_of` or `classes_of` makes of `get`.
 
-        Guaranteed: what `city_facts` makes of `get`. It is made once of each record, and remembered within bounds.
+        Guaranteed: it is made once of each record, and remembered within bounds.
         """
         try:
             record = self._tree.record(address)
         except (struct.error, ValueError):
             # The tree is corrupt there, or all is closed: let `get` say so.
-            return self._city(address)
+            return self._read(self.get(address.text))
         if record is None:
-            return UNKNOWN
-        facts = self._facts.get(record)
-        if facts is None:
-            facts = self._city(address)
+            return self._nothing
+        facts = self._facts.get(record, _NEW)
+        if facts is _NEW:
+            facts = self._read(self.get(address.text))
             if len(self._facts) >= MAX_FACTS:
                 self._facts.clear()
             self._facts[record] = facts
@@ -142,9 +151,6 @@ class GeoDatabase:
             return (self._tree.record(address) is None) == (self._reader.get(address.text) is None)
         except struct.error:
             return False
-
-    def _city(self, address: Address) -> CityFacts:
-        return city_facts(self.get(address.text), with_districts=self.with_districts)
 
     def close(self) -> None:
         """Let go of the memory: from now on every address is unknown."""

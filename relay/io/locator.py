@@ -22,7 +22,7 @@ import structlog
 from relay.io.geo_databases import DatabaseKind, GeoDatabases
 from relay.io.place_lists import PlaceLists
 from relay.place.addresses import MAX_CHARS, read_address
-from relay.place.geo_records import UNKNOWN, CityFacts, asn_of, classes_of
+from relay.place.geo_records import UNKNOWN, CityFacts
 from relay.place.model import IpPlace, NetworkClass
 from relay.place.networks import Networks
 
@@ -163,25 +163,23 @@ class Locator:
             return UNREADABLE
         if not address.is_public:
             return IpPlace(address.text, is_public=False)
-        facts, asn, classes = UNKNOWN, None, _NO_CLASS
+        facts: CityFacts = UNKNOWN
+        asn: int | None = None
+        classes = _NO_CLASS
         if self._city is not None:
-            facts = self._city.city(address)
+            facts = self._city.said(address)
         if self._asn is not None:
-            asn = asn_of(self._asn.get(address.text))
+            asn = self._asn.said(address)
         if self._anonymous is not None:
-            classes = classes_of(self._anonymous.get(address.text))
+            classes = self._anonymous.said(address)
         for member, networks in self._networks:
             if networks.holds(address):
                 classes |= {member}
-        return _place(address.text, facts, asn, classes)
+        country, region, city, postcode, point, accuracy_m, metro, said = facts
+        return IpPlace(
+            address.text, country, region, city, postcode, point, accuracy_m, metro,
+            said if asn is None else asn, classes,
+        )  # fmt: skip
 
 
 _NO_CLASS: frozenset[NetworkClass] = frozenset()
-
-
-def _place(text: str, facts: CityFacts, asn: int | None, classes: frozenset[NetworkClass]) -> IpPlace:
-    country, region, city, postcode, point, accuracy_m, metro, said = facts
-    # By their place: by their names they would take twice as long.
-    return IpPlace(
-        text, country, region, city, postcode, point, accuracy_m, metro, said if asn is None else asn, classes
-    )

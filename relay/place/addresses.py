@@ -58,7 +58,8 @@ def read_address(text: str) -> Address | None:
     if ":" not in text:
         number = ipv4_number(text)
         if number is not None:
-            return Address(text, number, is_ipv4=True, is_public=_is_public_ipv4(number))
+            is_public = number >> 24 not in _APART or _is_public_ipv4(number)
+            return Address(text, number, is_ipv4=True, is_public=is_public)
     elif text.startswith(_MAPPED_TEXT):
         # What a socket that listens on IPv6 says of its IPv4 clients.
         number = ipv4_number(text[len(_MAPPED_TEXT) :])
@@ -96,7 +97,7 @@ def ipv4_number(text: str) -> int | None:
     """Return a dotted IPv4 address as a number, or None if it is none: four numbers of 0 to 255, no leading zeros."""
     try:
         first, second, third, last = text.split(".", 4)
-        return _OCTETS[first] << 24 | _OCTETS[second] << 16 | _OCTETS[third] << 8 | _OCTETS[last]
+        return _FIRST[first] | _SECOND[second] | _THIRD[third] | _LAST[last]
     except (KeyError, ValueError):
         return None
 
@@ -124,7 +125,7 @@ _6TO4 = 0x2002  # 2002::/16
 _TEREDO = 0x2001_0000  # 2001::/32
 _CARRYING = frozenset({_MAPPED >> 80, _NAT64 >> 80, _6TO4, _TEREDO >> 16})
 """First groups of addresses that may carry one."""
-_OCTETS = {str(octet): octet for octet in range(256)}
+_FIRST, _SECOND, _THIRD, _LAST = ({str(octet): octet << shift for octet in range(256)} for shift in (24, 16, 8, 0))
 
 _NOT_PUBLIC_IPV4 = tuple(
     (int(network.network_address), int(network.broadcast_address))
@@ -172,8 +173,6 @@ _APART = _octets_apart()
 
 
 def _is_public_ipv4(number: int) -> bool:
-    if number >> 24 not in _APART:
-        return True
     for start, end in _NOT_PUBLIC_IPV4:  # noqa: SIM110 - a generator costs twice as much
         if start <= number <= end:
             return False

@@ -39,6 +39,9 @@ from relay.place.policy_text import Effect, Rule, Section, Terms, read_policy
 
 _NEVER = 1 << 30
 
+MAX_KEPT = 32_768
+"""Places whose verdict a policy remembers, some 200 bytes each."""
+
 
 class Outcome:
     """What a section says: why it refuses, None if it does not, and by which rule; empty if by none.
@@ -181,6 +184,9 @@ class Policy:
         self._watch, self._wager = _Compiled(terms.watch), _Compiled(terms.wager)
         self._actions = [(network, terms.actions.get(network, ClassAction.ALLOW)) for network in NetworkClass]
         self._needs_no_fix = terms.gps.missing is ClassAction.ALLOW
+        # What costs the most is where a point lies, and most addresses share theirs with many others.
+        self._keeps = self._is_geometric and not any(isinstance(part, InNetworks) for part in conditions)
+        self._kept: dict[tuple[object, ...], PlaceVerdict] = {}
 
     def decide(self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None) -> PlaceVerdict:
         """Return what the policy says.
@@ -196,10 +202,13 @@ class Policy:
         if not place.is_public:
             # Whatever somebody says of it: such an address is nowhere.
             place = IpPlace(place.address, classes=place.classes, is_public=False)
+        is_usual = fix is None and self._needs_no_fix and not place.classes
+        if is_usual and self._keeps and place.is_public:
+            return self._remembered(place)
         position = self._nowhere
         if self._has_positions:
             position = Position(self._ground, place, place.point, place.accuracy_m)
-        if not place.classes and fix is None and self._needs_no_fix:
+        if is_usual:
             return self._usual(self._watch.judge(place, position), self._wager.judge(place, position))
         hidden, warning = self._hidden(place)
         if hidden is not None:
@@ -220,6 +229,18 @@ class Policy:
     def trusts(self, fix: Fix, previous: Fix | None, *, now: float) -> bool:
         """Return whether a device's position can be true; arguments as for `decide`."""
         return self.terms.gps.flaw_of(fix, previous, now=now) is not Reason.GPS_IMPLAUSIBLE
+
+    def _remembered(self, place: IpPlace) -> PlaceVerdict:
+        """Return the same as for any place of which as much is known: nothing else of it is asked."""
+        known = (place.country, place.region, place.city, place.postcode, place.point, place.accuracy_m, place.metro)
+        verdict = self._kept.get(known)
+        if verdict is None:
+            position = Position(self._ground, place, place.point, place.accuracy_m)
+            verdict = self._usual(self._watch.judge(place, position), self._wager.judge(place, position))
+            if len(self._kept) >= MAX_KEPT:
+                self._kept.clear()
+            self._kept[known] = verdict
+        return verdict
 
     def _usual(self, watch: Outcome, wager: Outcome) -> PlaceVerdict:
         verdict = watch.kept.get(wager)

@@ -15,7 +15,7 @@ from kernel.errors import DecodeError, SettingsError
 from relay.io import geo_databases as module
 from relay.io.geo_databases import DatabaseKind, GeoDatabase, GeoDatabases, open_database
 from relay.place.addresses import read_address
-from relay.place.geo_records import UNKNOWN, city_facts, classes_of
+from relay.place.geo_records import UNKNOWN, asn_of, city_facts, classes_of
 from relay.place.geo_tree import SearchTree
 from relay.place.model import NetworkClass, Point
 
@@ -160,18 +160,37 @@ def test_what_is_made_of_a_record_is_remembered(city: Path, monkeypatch: pytest.
         for spot in SPOTS:
             address = read_address(spot.network.split("/")[0])
             assert address is not None
-            assert database.city(address) == city_facts(database.get(address.text))
+            assert database.said(address) == city_facts(database.get(address.text))
             # All that share a record share what was made of it.
-            assert database.city(address) is database.city(address)
+            assert database.said(address) is database.said(address)
             assert len(database._facts) <= 4
     elsewhere = read_address("9.9.9.9")
     assert elsewhere is not None
-    assert database.city(elsewhere) == UNKNOWN
+    assert database.said(elsewhere) == UNKNOWN
     database.close()
     pasadena = read_address("45.16.2.9")
     assert pasadena is not None
-    assert database.city(pasadena) == UNKNOWN
+    assert database.said(pasadena) == UNKNOWN
     database.close()
+
+
+def test_every_kind_is_remembered_for_what_it_says(tmp_path: Path) -> None:
+    asn, anonymous = (
+        open_database(made, kind)
+        for made, kind in (
+            (make_asn(tmp_path), DatabaseKind.ASN),
+            (make_anonymous(tmp_path), DatabaseKind.ANONYMOUS),
+        )
+    )
+    for text in ("45.16.2.9", "45.16.1.11", "45.16.1.18", "2600:6c50:1:a::5", "9.9.9.9") * 2:
+        address = read_address(text)
+        assert address is not None
+        assert asn.said(address) == asn_of(asn.get(text))
+        assert anonymous.said(address) == classes_of(anonymous.get(text))
+    assert asn._facts
+    assert anonymous._facts
+    for database in (asn, anonymous):
+        database.close()
 
 
 def test_two_searches_must_agree(city: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.tokens import Reason
+from relay.place import policy as module
 from relay.place.model import Fix, IpPlace, NetworkClass, PlaceVerdict, Point
 from relay.place.policy import Policy, compile_policy
 
@@ -326,3 +327,45 @@ def test_many_polygons_say_what_each_says() -> None:
         assert (verdict.watch, verdict.watch_rule) == one_by_one(policy, written, place)
         seen.add(verdict.watch_rule)
     assert len(seen) > 8
+
+
+WHERES = st.sampled_from([None, DOWNTOWN, PASADENA, DIEGO, TEXAS, Point(2.3488, 48.8534)])
+PLACES = st.builds(
+    IpPlace,
+    st.sampled_from(["192.0.2.7", "192.0.2.8"]),
+    country=st.sampled_from([None, "US", "FR"]),
+    region=st.sampled_from([None, "US-CA", "US-TX"]),
+    city=st.sampled_from([None, "Los Angeles", "Dallas"]),
+    postcode=st.sampled_from([None, "90012"]),
+    point=WHERES,
+    accuracy_m=st.sampled_from([None, 1_000.0]),
+    metro=st.sampled_from([None, "803", "825"]),
+    classes=st.sampled_from([frozenset[NetworkClass](), frozenset({NetworkClass.VPN})]),
+    is_public=st.booleans(),
+)
+ALL_ASKED: list[tuple[str, str, object]] = [
+    ("la", "deny", {"dma": {"codes": ["803"]}}),
+    ("near", "allow", {"circle": {"lon": -117.0, "lat": 32.7, "radius_m": 80_000}}),
+    ("town", "allow", {"city": [{"name": "Dallas", "country": "US"}]}),
+    ("post", "deny", {"postcode": [{"country": "US", "codes": ["90012"]}]}),
+    ("south", "allow", {"all": [{"region": ["US-CA", "US-TX"]}, {"none": [box(-120, 33, -118, 35)]}]}),
+]
+
+
+@pytest.mark.parametrize("more", [[], [("net", "deny", {"cidr": ["192.0.2.8/32"]})]])
+def test_what_is_remembered_is_what_would_be_said_anew(
+    more: list[tuple[str, str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_KEPT", 8)
+    written = rules(*ALL_ASKED, *more)
+    policy = compile_policy(written)
+
+    @given(st.lists(PLACES, min_size=2, max_size=24))
+    def hold(places: list[IpPlace]) -> None:
+        for place in places:
+            anew = compile_policy(written)
+            anew._keeps = False
+            assert policy.decide(place, None, now=NOW) == anew.decide(place, None, now=NOW)
+            assert len(policy._kept) <= (0 if more else 8)
+
+    hold()
