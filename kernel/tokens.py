@@ -128,6 +128,8 @@ class Claims(Value, frozen=True, eq=False):
     kid: str = ""
     # Where the account is at home: a country and its postcode, "US-90012".
     home: str | None = None
+    # What was subscribed to: sessions are counted by it (`relay/sessions/limits.py`).
+    plan: str | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Claims):
@@ -201,7 +203,7 @@ class Keyring:
         net, dev, ent = claims.binding or Binding()
         optional = {
             "pid": claims.purchase, "geo": claims.geo, "fph": claims.fingerprint, "net": net, "dev": dev, "ent": ent,
-            "hzp": claims.home,
+            "hzp": claims.home, "pln": claims.plan,
         }  # fmt: skip
         return self.sign({**payload, **{name: value for name, value in optional.items() if value is not None}})
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal
 
 import structlog
 from starlette.applications import Starlette
@@ -16,7 +14,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from feeds.io.journal import Journal
 from hub.io.socket import Socket
 from kernel.decisions import Decision, Scope, Whence
 from kernel.io.http import AccessLog, exception_handlers
@@ -31,6 +28,7 @@ from lockstep.admission import Admission
 from lockstep.allowances import Allowances
 from lockstep.answers import AnswerCounts
 from lockstep.blackouts import BlackoutHouse
+from lockstep.disk import Disk
 from lockstep.enforcement import Enforcement, Enforcer
 from lockstep.front_door import below
 from lockstep.houses import Desk, FeedsHouse, HubHouse, Policies, RelayHouse
@@ -55,11 +53,12 @@ from lockstep.measures.relay import relay_readings
 from lockstep.metrics import metrics_route
 from lockstep.openapi import openapi_route
 from lockstep.parts import Parts, Run
+from lockstep.place_rules import ANYWHERE
+from lockstep.session_policies import SessionPolicyHouse
 from lockstep.settings import Settings
 from lockstep.showings.desk import ShowingDesk
 from lockstep.showings.lineup import Lineup
 from lockstep.showings.origins import AllowedOrigins, urls_of
-from lockstep.showings.store import ShowingStore
 from lockstep.showings.words import SHOWINGS
 from relay.audit import Auditor
 from relay.blackouts import BlackoutIndex, Blackouts
@@ -67,16 +66,13 @@ from relay.fixes import FixBook
 from relay.gate import Gate, StaleLimits
 from relay.io.at_once import PlaylistsAtOnce
 from relay.io.audit_store import FOLDER, AuditStore
-from relay.io.blackout_store import BlackoutStore
 from relay.io.locator import Locator, PlaceFiles
 from relay.io.operator_door import OperatorDoor, allow_together
-from relay.io.policy_store import PolicyStore
-from relay.io.repeats import Repeats
-from relay.io.revocation_store import RevocationStore
 from relay.io.viewer_desk import ViewerDesk
 from relay.operators import Operator, Operators
 from relay.policies import PolicyIndex
 from relay.quota import Quota
+from relay.sessions.policies import SessionPolicies
 from relay.whereabouts import Whereabouts
 
 log = structlog.get_logger("lockstep")
@@ -89,48 +85,6 @@ that lists its segment, before it is due. So they open together."""
 
 House = Literal["feeds", "relay", "hub"]
 ALL_HOUSES: tuple[House, ...] = ("feeds", "relay", "hub")
-
-
-class Disk(NamedTuple):
-    """What is on disk, in the process of feeds."""
-
-    journal: Journal
-    revoked: RevocationStore
-    repeats: Repeats
-    showings: ShowingStore
-    policies: PolicyStore
-    blackouts: BlackoutStore
-
-    @classmethod
-    async def open(cls, data_dir: Path) -> Self:
-        """Open all files.
-
-        Raises:
-            JournalError: one of them cannot be opened.
-        """
-        async with AsyncExitStack() as opened:
-            journal = await Journal.open(data_dir / "journal.sqlite", now=wall)
-            opened.push_async_callback(journal.aclose)
-            revoked = await RevocationStore.open(data_dir / "revocations.sqlite")
-            opened.push_async_callback(revoked.aclose)
-            repeats = await Repeats.open(data_dir / "repeats.sqlite")
-            opened.push_async_callback(repeats.aclose)
-            showings = await ShowingStore.open(data_dir / "showings.sqlite")
-            opened.push_async_callback(showings.aclose)
-            policies = await PolicyStore.open(data_dir / "policies.sqlite")
-            opened.push_async_callback(policies.aclose)
-            blackouts = await BlackoutStore.open(data_dir / "blackouts.sqlite")
-            opened.pop_all()
-        return cls(journal, revoked, repeats, showings, policies, blackouts)
-
-    async def aclose(self) -> None:
-        """Close all of them."""
-        await self.blackouts.aclose()
-        await self.policies.aclose()
-        await self.showings.aclose()
-        await self.repeats.aclose()
-        await self.revoked.aclose()
-        await self.journal.aclose()
 
 
 class Deployment:
@@ -148,13 +102,7 @@ class Deployment:
         by_api = settings.showings_api
         # What is trusted of an origin that comes by API, the settings have said.
         trusted = [*(showing.origin for showing in showings.values()), *urls_of(by_api.origin_hosts)]
-        self._fetcher = Fetcher(
-            trusted,
-            limits=settings.limits.to_fetch_limits(),
-            local_dirs={showing.origin: showing.local_dir for showing in showings.values() if showing.local_dir},
-            folders=[by_api.origin_dir] if by_api.origin_dir else (),
-            now=loop.time,
-        )
+        self._fetcher = _fetcher(settings, showings, trusted)
         self._admission = admission
         self._operators = Operators(keys.known_operators())
         self._quota = Quota(settings.per_operator.to_quota_limits())
@@ -166,12 +114,11 @@ class Deployment:
         self.audit = Auditor(records.put if records is not None else lambda _: None)
         self.locator = locator
         fixes, self.blackouts = FixBook(), BlackoutIndex()
-        whereabouts = Whereabouts(locator, self.policies, self._governing, fixes)
-        self._gate = gate = Gate(
-            self._admission.tokens, self._index, entitlements=self._admission.entitlements, lag_s=bus.lag_s,
-            limits=StaleLimits(running_s=stale_s), clock=monotonic, whereabouts=whereabouts, notes=self.audit,
-            blackouts=Blackouts(locator, self.blackouts, fixes),
+        self.session_policies = SessionPolicies()
+        whereabouts = Whereabouts(
+            locator, self.policies, self._governing, fixes, sessions=self.session_policies, anywhere=ANYWHERE
         )  # fmt: skip
+        self._gate = gate = self._make_gate(whereabouts, fixes, StaleLimits(running_s=stale_s))
         self._parts = parts = Parts()
         self._feeds = self._relay = self._hub = self._desk = self._door = None
         if disk is not None:
@@ -186,6 +133,9 @@ class Deployment:
             )  # fmt: skip
             self._desk = Desk(disk.revoked, bus, door, self._index, apart=apart)
         self._policies = Policies(bus, self.policies, disk.policies if disk else None, self._door)
+        self._session_policies = SessionPolicyHouse(
+            bus, self.session_policies, disk.session_policies if disk else None, self._door
+        )
         self._dark = BlackoutHouse(
             bus, self.blackouts, disk.blackouts if disk else None, self._door, showings, self._fetcher
         )
@@ -207,6 +157,13 @@ class Deployment:
         self._watch: LoopWatch | None = None
         self.app: ASGIApp = AccessLog(self._application(), now=loop.time, tell=self.answers)
 
+    def _make_gate(self, whereabouts: Whereabouts, fixes: FixBook, limits: StaleLimits) -> Gate:
+        return Gate(
+            self._admission.tokens, self._index, entitlements=self._admission.entitlements, lag_s=self.bus.lag_s,
+            limits=limits, clock=monotonic, whereabouts=whereabouts, notes=self.audit,
+            blackouts=Blackouts(self.locator, self.blackouts, fixes),
+        )  # fmt: skip
+
     def _make_showing_desk(self, settings: Settings, origins: AllowedOrigins) -> ShowingDesk | None:
         if self._disk is None or self._door is None:
             return None
@@ -221,6 +178,7 @@ class Deployment:
         look_again = self._enforcement.look_again
         self.policies.listen(lambda _: look_again())
         self.blackouts.listen(look_again)
+        self.session_policies.listen(look_again)
         self.locator.on_change(look_again)
         self.lineup.on_change(look_again)
         if not (self._relay or self._hub):
@@ -242,6 +200,7 @@ class Deployment:
             *(self._showing_desk.routes() if self._showing_desk else ()),
             *(self._policies.desk.routes() if self._policies.desk else ()),
             *self._dark.routes(),
+            *self._session_policies.routes(),
             *(self._viewers.routes() if self._viewers else ()),
             *(route for house in self._houses for route in house.routes()),
             *self._health_routes(),
@@ -264,15 +223,7 @@ class Deployment:
         yield from bus_readings(self.bus)
         yield from place_readings(self.locator, wall())
         if self._feeds is not None and self._disk is not None:
-            files = {
-                "journal": self._disk.journal.writes,
-                "revocations": self._disk.revoked.writes,
-                "repeats": self._disk.repeats.writes,
-                "showings": self._disk.showings.writes,
-                "policies": self._disk.policies.writes,
-                "blackouts": self._disk.blackouts.writes,
-            }
-            yield from feeds_readings(self._feeds.ingests, files)
+            yield from feeds_readings(self._feeds.ingests, self._disk.writes())
         if self._relay is not None:
             yield from relay_readings(self._relay.relays, self._relay.hls.flights)
         if self._hub is not None:
@@ -360,6 +311,7 @@ class Deployment:
             self._viewers.start()
         await self._policies.refill()
         await self._dark.refill()
+        await self._session_policies.refill()
         parts["policies"] = self._policies.watch.run
         # The hub listens before the journal refills the bus, and hears all of it.
         if self._hub is not None:
@@ -426,6 +378,7 @@ class Deployment:
             await self._showing_desk.aclose()
         await self._policies.aclose()
         await self._dark.aclose()
+        await self._session_policies.aclose()
         if self._disk is not None:
             await self._disk.repeats.aclose()
         if self._watch is not None:
@@ -473,6 +426,17 @@ async def _open_records(settings: Settings, houses: tuple[House, ...]) -> AuditS
     name = "serve" if houses == ALL_HOUSES else "-".join(houses)
     folder = settings.data_dir / FOLDER
     return await AuditStore.open(folder, name, retention_days=settings.audit.retention_days, wall=wall)
+
+
+def _fetcher(settings: Settings, showings: Mapping[str, Showing], trusted: Sequence[str]) -> Fetcher:
+    folder = settings.showings_api.origin_dir
+    return Fetcher(
+        trusted,
+        limits=settings.limits.to_fetch_limits(),
+        local_dirs={showing.origin: showing.local_dir for showing in showings.values() if showing.local_dir},
+        folders=[folder] if folder else (),
+        now=asyncio.get_running_loop().time,
+    )
 
 
 def _redis_bus(url: str, prefix: str) -> RedisBus:

@@ -24,6 +24,7 @@ from lockstep.showings import words as showing_words
 from relay import blackout_words, policy_words, revocation_words, viewer_words
 from relay.api import Answer, Operation, Problem
 from relay.io.operator_door import ApiRoute
+from relay.sessions import policy_words as session_policy_words
 
 PATH = "/api/openapi.json"
 VERSION = version("lockstep-hub")
@@ -32,6 +33,7 @@ CATALOGUE: tuple[Operation, ...] = (
     *revocation_words.OPERATIONS,
     *policy_words.OPERATIONS,
     *blackout_words.OPERATIONS,
+    *session_policy_words.OPERATIONS,
     *showing_words.OPERATIONS,
     *viewer_words.OPERATIONS,
     *described.OPERATIONS,

@@ -248,6 +248,7 @@ class IssuerSettings(BaseModel):
     event_claim: str = Field(default="evt", min_length=1, description="The claim that holds the event id.")
     window_claim: str = Field(default="win", min_length=1, description="The claim that holds [start, end].")
     scopes_claim: str = Field(default="scp", min_length=1, description="The claim that holds the scopes.")
+    plan_claim: str = Field(default="pln", min_length=1, description="The claim that holds the plan.")
 
 
 class AuditSettings(BaseModel):
@@ -371,7 +372,9 @@ class Settings(BaseSettings):
             return None
         if not set_.name or not set_.audience:
             raise SettingsError("issuer: name (its claim iss) and audience (its claim aud) are needed beside jwks")
-        names = ClaimNames(set_.account_claim, set_.event_claim, set_.window_claim, set_.scopes_claim)
+        names = ClaimNames(
+            set_.account_claim, set_.event_claim, set_.window_claim, set_.scopes_claim, set_.plan_claim
+        )  # fmt: skip
         return Issuer(set_.name, set_.audience, tuple(set_.algorithms), names)
 
     def to_showings(self) -> dict[str, Showing]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kernel.policies import PolicyRecord
 from kernel.value import Value
-from relay.place.model import Fix, IpPlace, PlaceVerdict
+from relay.place.model import ClassAction, Fix, IpPlace, PlaceVerdict
 
 if TYPE_CHECKING:
     from kernel.blackouts import ZoneSet
@@ -36,6 +36,7 @@ class Judged(Value, frozen=True):
         locator: the version of the databases and lists that `place` comes from.
         beside: what another policy said of the same place at the same time, where two must agree; `policy` is that
             which decided.
+        mismatch: what a session policy had the policy do about a device that is elsewhere than its address.
     """
 
     policy: PolicyRecord
@@ -46,6 +47,7 @@ class Judged(Value, frozen=True):
     previous: Fix | None = None
     locator: str = ""
     beside: Judged | None = None
+    mismatch: ClassAction | None = None
 
 
 class Note(NamedTuple):

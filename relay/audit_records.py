@@ -13,7 +13,7 @@ from kernel.decisions import Scope, Verdict
 from kernel.errors import DecodeError
 from kernel.strict_json import decode_known, encode_known
 from kernel.tokens import Reason
-from relay.place.model import Fix, IpPlace, NetworkClass, PlaceVerdict, Point
+from relay.place.model import ClassAction, Fix, IpPlace, NetworkClass, PlaceVerdict, Point
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,6 +96,7 @@ class Inputs:
     place: IpPlace | None = None
     fix: Fix | None = None
     previous: Fix | None = None
+    mismatch: ClassAction | None = None
 
 
 def decision_bytes(seq: int, note: Note) -> bytes:
@@ -143,7 +144,8 @@ def inputs_of(note: Note) -> list[Any]:
         sorted(place.classes), place.is_public,
     ]  # fmt: skip
     # Most devices say nothing, and most of what they say is the first.
-    return [judged.now, place.address, told, *map(_fix_map, (judged.fix, judged.previous))]
+    fixes = map(_fix_map, (judged.fix, judged.previous))
+    return [judged.now, place.address, told, *fixes, *([] if judged.mismatch is None else [judged.mismatch])]
 
 
 def _fix_map(fix: Fix | None) -> list[float] | None:
@@ -200,14 +202,18 @@ def inputs_from(value: Any) -> Inputs:
         now, address, *more = value
         if not more:
             return Inputs(float(now), _text(address))
-        (country, region, city, postcode, point, accuracy_m, metro, asn, classes, is_public, *_), fix, previous, *_ = (
-            more
-        )
+        (
+            (country, region, city, postcode, point, accuracy_m, metro, asn, classes, is_public, *_),
+            fix,
+            previous,
+            *last,
+        ) = more
         place = IpPlace(
             _text(address), country, region, city, postcode, None if point is None else Point(*point), accuracy_m,
             metro, asn, frozenset(map(NetworkClass, classes)), bool(is_public),
         )  # fmt: skip
-        return Inputs(float(now), place.address, place, _fix(fix), _fix(previous))
+        mismatch = ClassAction(last[0]) if last else None
+        return Inputs(float(now), place.address, place, _fix(fix), _fix(previous), mismatch)
     except (ValueError, TypeError) as error:
         raise DecodeError(f"no inputs of a decision: {error}") from None
 
@@ -233,7 +239,7 @@ def judge_again(policy: CompiledPolicy, inputs: Inputs) -> PlaceVerdict | None:
     """Return what a policy says of the inputs of a decision, None where there was no place to judge."""
     if inputs.place is None:
         return None
-    return policy.decide(inputs.place, inputs.fix, now=inputs.now, previous=inputs.previous)
+    return policy.decide(inputs.place, inputs.fix, now=inputs.now, previous=inputs.previous, mismatch=inputs.mismatch)
 
 
 def difference(record: DecisionRecord, again: Sequence[PlaceVerdict]) -> str | None:

@@ -93,6 +93,7 @@ class Entitlements:
                 fingerprint=entitlement.fingerprint,
                 binding=Binding(network, device, entitlement.jti),
                 home=entitlement.home,
+                plan=entitlement.plan,
             )
         )
         return token if len(token) <= MAX_TOKEN_CHARS else None

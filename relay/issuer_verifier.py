@@ -5,9 +5,9 @@ No key of ours is known here and no HMAC is computed, so nothing that is public 
 
 1. `alg` is one of those configured, and the one that the key named by `kid` is for; `kid` is required.
 2. `iss` is the configured issuer, `aud` the configured audience or a list that holds it (RFC 8725, 3.8 and 3.9).
-3. `jti`, `exp`, account and event are required; `nbf`, the window, the scopes, `pid`, `geo` and `hzp` may be absent.
-   The texts are printable ASCII of at most 255 characters (OpenID Connect Core, 2, has the same for `sub`): they must
-   fit into the session's token.
+3. `jti`, `exp`, account and event are required; `nbf`, the window, the scopes, `pid`, `geo`, `hzp` and the plan may
+   be absent. The texts are printable ASCII of at most 255 characters (OpenID Connect Core, 2, has the same for
+   `sub`): they must fit into the session's token.
 4. `typ` among the claims, where there is one, is "entitlement".
 
 Scopes are those of viewers: whatever another issuer says, nobody becomes a server or a trader by it.
@@ -44,12 +44,14 @@ class ClaimNames:
         event: the event id it admits to; a text.
         window: [start, end] in Unix seconds; where it is absent, from `nbf` to `exp`.
         scopes: a list of texts, or one text with spaces (RFC 8693, 4.2); where it is absent, watch.
+        plan: what was subscribed to, a text; it may be absent.
     """
 
     account: str = "sub"
     event: str = "evt"
     window: str = "win"
     scopes: str = "scp"
+    plan: str = "pln"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,7 @@ def claims_faults(said: Mapping[str, Any], names: ClaimNames) -> list[str]:
         "pid": said.get("pid") is None or _is_text(said["pid"]),
         "geo": said.get("geo") is None or _is_text(said["geo"]),
         "hzp": said.get("hzp") is None or _is_text(said["hzp"]),
+        names.plan: said.get(names.plan) is None or _is_text(said[names.plan]),
     }
     return [name for name, does in fits.items() if not does]
 
@@ -199,6 +202,7 @@ def _claims(said: Mapping[str, Any], names: ClaimNames, kid: str) -> Claims:
         purchase=said.get("pid"),
         geo=said.get("geo"),
         home=said.get("hzp"),
+        plan=said.get(names.plan),
         kid=kid,
     )
 

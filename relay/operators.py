@@ -27,6 +27,7 @@ class OperatorScope(StrEnum):
     POLICY = "policy"
     SHOWING = "showing"
     BLACKOUT = "blackout"
+    SESSION = "session"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,17 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from kernel.policies import PolicyRecord
-from relay.place.model import Fix, IpPlace, PlaceVerdict
+from relay.place.model import ClassAction, Fix, IpPlace, PlaceVerdict
 
 
 class CompiledPolicy(Protocol):
     """What a policy's text becomes; made by `relay.place.policy.compile_policy`."""
 
-    def decide(self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None) -> PlaceVerdict:
-        """Judge a place. `now` is Unix time in seconds."""
+    def decide(
+        self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None,
+        mismatch: ClassAction | None = None,
+    ) -> PlaceVerdict:  # fmt: skip
+        """Judge a place. `now` is Unix time in seconds; `mismatch`, if set, counts before the policy's own."""
         ...
 
     def trusts(self, fix: Fix, previous: Fix | None, *, now: float) -> bool:

@@ -153,6 +153,7 @@ def _weight(token: str, verified: Verified) -> int:
         claims.geo,
         claims.fingerprint,
         claims.home,
+        claims.plan,
         *(claims.binding or ()),
         *scopes,
     )

@@ -70,6 +70,7 @@ class _Payload(msgspec.Struct, gc=False):
     dev: str | None = None
     ent: str | None = None
     hzp: str | None = None
+    pln: str | None = None
 
 
 _REQUIRED = 9
@@ -226,7 +227,7 @@ class TokenVerifier:
         try:
             said = _decode_payload(plain)
             known = _REQUIRED + (said.pid is not None) + (said.geo is not None) + (said.fph is not None)
-            known += said.hzp is not None
+            known += (said.hzp is not None) + (said.pln is not None)
             # Each member of an object has its colon. As many colons as claims: none stands twice, none is unknown, and
             # all have been read. If there are more, it may be a session's binding; else the whole text is looked at.
             binding = None
@@ -241,7 +242,7 @@ class TokenVerifier:
             return Flaw.WRONG_PURPOSE
         claims = Claims(
             said.jti, said.sub, said.evt, said.nbf, said.exp, said.win, said.sid, said.scp,
-            said.pid, said.geo, said.fph, binding, key.kid, said.hzp,
+            said.pid, said.geo, said.fph, binding, key.kid, said.hzp, said.pln,
         )  # fmt: skip
         return Verified(claims, key, plain.isascii() and b"\\" not in plain)
 

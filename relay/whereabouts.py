@@ -6,6 +6,9 @@ showing's is told. A policy that is named and not in force refuses: nobody is le
 An answer is kept for as long as nothing that it came from can have changed: address, policies, databases and lists,
 fixes, and a while of time, because fixes grow old. Asking again then costs a dictionary's look-up.
 
+What is done about a device that is elsewhere than its address a session policy may say otherwise than the policy of
+place, and also where none of place governs.
+
 Servers and trading desks (scopes `server` and `trading`) are not persons: place is not asked of them.
 """
 
@@ -19,8 +22,9 @@ from kernel.tokens import Claims, Reason
 from kernel.value import Value, replace
 from relay.audit import Judged
 from relay.fixes import FixBook
-from relay.place.model import Fix, IpPlace
+from relay.place.model import ClassAction, Fix, IpPlace
 from relay.policies import PolicyIndex, PolicyInForce
+from relay.sessions.policies import SessionPolicies
 
 KEEP_S = 30.0
 """How long an answer is kept at most, in seconds."""
@@ -72,9 +76,10 @@ FREE = Standing()
 """No policy governs it."""
 
 
-_Kept = tuple[str, "str | None", "str | None", int, str, float, Standing]
+_Kept = tuple[str, "str | None", "str | None", int, str, float, Standing, int]
 """What was asked (address, the showing's policy, the token's), by what (revision of policies, version of databases and
-lists), until when it counts, and the answer. A tuple: one is made for every session that comes."""
+lists), until when it counts, the answer, and the revision of session policies. A tuple: one is made for every session
+that comes."""
 
 
 class Whereabouts:
@@ -85,11 +90,22 @@ class Whereabouts:
         policies: those that are in force.
         governing: the name of a showing's policy, None where it has none.
         fixes: what devices have said.
+        sessions: the session policies; None: there are none.
+        anywhere: a policy that admits everywhere, asked where no other governs and a session policy looks at place.
     """
 
     def __init__(
-        self, locator: Locates, policies: PolicyIndex, governing: Callable[[str], str | None], fixes: FixBook
+        self,
+        locator: Locates,
+        policies: PolicyIndex,
+        governing: Callable[[str], str | None],
+        fixes: FixBook,
+        *,
+        sessions: SessionPolicies | None = None,
+        anywhere: PolicyInForce | None = None,
     ) -> None:
+        self._sessions = SessionPolicies() if sessions is None else sessions
+        self._anywhere = anywhere
         self._locator = locator
         self._policies = policies
         self._governing = governing
@@ -103,7 +119,7 @@ class Whereabouts:
     def standing(self, claims: Claims, address: str, *, now: float) -> Standing:
         """Return what place says of the bearer of `claims` at `address`. `now` is Unix time in seconds."""
         geo, governing = claims.geo, self._governing(claims.event_id)
-        if governing is None and geo is None:
+        if governing is None and geo is None and not self._sessions.rules_place:
             return FREE
         # An entitlement has no session yet.
         key = claims.session or claims.jti
@@ -116,6 +132,7 @@ class Whereabouts:
             and kept[4] is self._locator.version
             and kept[2] == geo
             and kept[1] == governing
+            and kept[7] == self._sessions.revision
         ):
             return kept[6]
         return self._asked(key, claims, governing, address, now)
@@ -134,18 +151,23 @@ class Whereabouts:
     def _asked(self, key: str, claims: Claims, governing: str | None, address: str, now: float) -> Standing:
         fix, previous = self._fixes.of(key)
         # Before they are asked: what changes meanwhile is asked about again.
-        revision, version = self._policies.revision, self._locator.version
+        revision, version, sessions = self._policies.revision, self._locator.version, self._sessions.revision
+        mismatch = self._sessions.mismatch(claims)
         place = self._locator.locate(address)
         geo = claims.geo
-        standing = self._answer(governing or geo or "", place, fix, previous, version, now)
+
+        def answer(name: str | None) -> Standing:
+            return self._answer(name, place, fix, previous, version, now, mismatch)
+
+        standing = answer(governing or geo)
         if governing is not None and geo is not None and geo != governing:
-            standing = _stricter(standing, self._answer(geo, place, fix, previous, version, now))
+            standing = _stricter(standing, answer(geo))
         if fix is not None and not self._is_trusted((governing, geo), fix, previous, now):
             self._fixes.doubt(key)
         until = now + (KEEP_S if fix is None else KEEP_FIX_S)
         if len(self._kept) >= MAX_SESSIONS and key not in self._kept:
             self._kept.clear()
-        self._kept[key] = (address, governing, geo, revision, version, until, standing)
+        self._kept[key] = (address, governing, geo, revision, version, until, standing, sessions)
         return standing
 
     def _is_trusted(self, names: tuple[str | None, ...], fix: Fix, previous: Fix | None, now: float) -> bool:
@@ -153,13 +175,16 @@ class Whereabouts:
         return all(one.policy.trusts(fix, previous, now=now) for one in found if one is not None)
 
     def _answer(
-        self, name: str, place: IpPlace, fix: Fix | None, previous: Fix | None, version: str, now: float
-    ) -> Standing:
-        found: PolicyInForce | None = self._policies.find(name)
+        self, name: str | None, place: IpPlace, fix: Fix | None, previous: Fix | None, version: str, now: float,
+        mismatch: ClassAction | None,
+    ) -> Standing:  # fmt: skip
+        if name is None and mismatch is None:
+            return FREE
+        found: PolicyInForce | None = self._anywhere if name is None else self._policies.find(name)
         if found is None:
             return Standing(Reason.POLICY_UNKNOWN, Reason.POLICY_UNKNOWN)
-        verdict = found.policy.decide(place, fix, now=now, previous=previous)
-        judged = Judged(found.record, verdict, now, place, fix, previous, version)
+        verdict = found.policy.decide(place, fix, now=now, previous=previous, mismatch=mismatch)
+        judged = Judged(found.record, verdict, now, place, fix, previous, version, mismatch=mismatch)
         return Standing(verdict.watch, verdict.wager, verdict.warning, judged, verdict.recheck_s)
 
 

@@ -19,6 +19,7 @@ from lockstep.admission import issuer_verifier
 from lockstep.keys import read_keys, rotate_keys
 from lockstep.settings import Settings, load_settings
 from lockstep.token_report import report
+from relay.sessions.policy_text import PLAN
 
 MAX_TTL_S = 30 * 86_400
 """A token cannot be called back while it is not asked for: a month is the longest that entitlements run."""
@@ -39,6 +40,7 @@ def token(
     account: Annotated[str, typer.Option(help="Account it belongs to.")] = "",
     scope: Annotated[str, typer.Option(help="Comma-separated: watch, wager, server, trading.")] = "watch,wager",
     geo: Annotated[str, typer.Option(help="Policy of place that the token names.")] = "",
+    plan: Annotated[str, typer.Option(help="Plan that was subscribed to; sessions are counted by it.")] = "",
     ttl: Annotated[int, typer.Option(help="Seconds until it expires.")] = 3600,
     purpose: Annotated[
         Purpose, typer.Option(help="`entitlement`: exchanged for a session at the top playlist, and nothing else.")
@@ -59,6 +61,8 @@ def token(
         raise SettingsError("--account: an account has 1 to 128 characters")
     if geo and not EVENT_ID.fullmatch(geo):
         raise SettingsError(f"--geo {geo!r}: a policy's name has 1 to 64 letters, digits, '_' or '-'")
+    if plan and not PLAN.fullmatch(plan):
+        raise SettingsError(f"--plan {plan!r}: use 1 to 64 letters, digits, '_', '-', '.' or ':'")
     if not 1 <= ttl <= MAX_TTL_S:
         raise SettingsError(f"--ttl {ttl}: use 1 to {MAX_TTL_S} seconds")
     scopes = frozenset(part.strip() for part in scope.split(",") if part.strip())
@@ -77,6 +81,7 @@ def token(
         session=new_id(),
         scopes=scopes,
         geo=geo or None,
+        plan=plan or None,
     )
     typer.echo(read_keys(_folder(config, data_dir)).keyring().issue(claims, purpose))
 

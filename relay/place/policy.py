@@ -188,7 +188,15 @@ class Policy:
         self._keeps = self._is_geometric and not any(isinstance(part, InNetworks) for part in conditions)
         self._kept: dict[tuple[object, ...], PlaceVerdict] = {}
 
-    def decide(self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None) -> PlaceVerdict:
+    def decide(
+        self,
+        place: IpPlace,
+        fix: Fix | None,
+        *,
+        now: float,
+        previous: Fix | None = None,
+        mismatch: ClassAction | None = None,
+    ) -> PlaceVerdict:
         """Return what the policy says.
 
         Args:
@@ -196,6 +204,7 @@ class Policy:
             fix: what the device says of its position.
             now: Unix time in seconds; the position's age is judged by it.
             previous: the position before that from the same session.
+            mismatch: what is done if both are too far from each other; None: what the policy says.
 
         Guaranteed: no look-up, nothing but the arguments decides.
         """
@@ -218,7 +227,7 @@ class Policy:
             if warning is None:
                 return self._usual(watch, wager)
             return PlaceVerdict(watch.reason, wager.reason, warning, watch.rule, wager.rule)
-        return self._with_fix(place, fix, watch, wager, warning, now, previous)
+        return self._with_fix(place, fix, watch, wager, warning, now, previous, mismatch)
 
     def position(self, place: IpPlace, fix: Fix | None = None) -> Position:
         """Return where rules are asked whether they hold: where the address is, or where the device says it is."""
@@ -268,6 +277,7 @@ class Policy:
         warning: Reason | None,
         now: float,
         previous: Fix | None,
+        mismatch: ClassAction | None,
     ) -> PlaceVerdict:
         gps = self.terms.gps
         flaw = gps.flaw_of(fix, previous, now=now)
@@ -275,7 +285,7 @@ class Policy:
         again_s: float | None = RECHECK_LEAST_S if gps.required else None
         if fix is not None and flaw is None:
             if gps.disagree(place, fix):
-                flaw, action = Reason.GEO_MISMATCH, gps.mismatch
+                flaw, action = Reason.GEO_MISMATCH, mismatch or gps.mismatch
             again_s = gps.again_s(fix, self._boundaries.distance_m(fix.point), now=now)
         if action is ClassAction.BLOCK:
             blocked = Outcome(flaw)

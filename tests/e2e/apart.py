@@ -19,6 +19,7 @@ ROUTES = {
     b"/api/v1/showings": "ingest",
     b"/api/v1/policies": "ingest",
     b"/api/v1/ppv/blackout": "ingest",
+    b"/api/v1/ppv/session-policy": "ingest",
     b"/api/openapi.json": "ingest",
     b"/metrics": "ingest",
     b"/hls": "relay",

@@ -149,6 +149,12 @@ async def test_what_goes_well_is_as_described(stage: Stage) -> None:
         await api.ask("GET", blackouts, params={"event_id": "game"})
         for method in ("GET", "DELETE", "DELETE"):
             await api.ask(method, one_blackout, of={"blackout_id": dark.json()["blackout_id"]})
+        policies, one_policy = "/api/v1/ppv/session-policy", "/api/v1/ppv/session-policy/{kind}/{name}"
+        for _ in range(2):
+            await api.ask("POST", policies, json={"plan": "season", "session_policy": {"max_concurrent": 5}})
+        await api.ask("GET", policies)
+        for method in ("GET", "DELETE", "DELETE"):
+            await api.ask(method, one_policy, of={"kind": "plan", "name": "season"})
         await api.ask("GET", "/api/v1/feeds")
         await api.ask("GET", "/api/v1/wagering/subscribe")
         await api.ask("GET", "/api/openapi.json")
@@ -159,4 +165,4 @@ async def test_what_goes_well_is_as_described(stage: Stage) -> None:
         api.judge("POST", "/api/v1/feeds/{source}", await desk.post("m3", {"type": "nothing"}))
         await desk.aclose()
         good = {(method, path, status) for method, path, status in api.seen if status < 300}
-        assert len(good) == 18, sorted(good)
+        assert len(good) == 23, sorted(good)

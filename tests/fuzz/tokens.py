@@ -19,7 +19,7 @@ from kernel.strict_json import CLIENT_LIMITS, decode
 from kernel.tokens import MAX_TOKEN_CHARS, Binding, Claims
 from relay.token_verifier import TokenVerifier, Verified
 
-OPTIONAL = ("pid", "geo", "fph", "net", "dev", "ent")
+OPTIONAL = ("pid", "geo", "fph", "net", "dev", "ent", "pln")
 KEYS = {"new": b"n" * 32, "old": b"o" * 40}
 STRANGER = b"s" * 32
 
@@ -47,7 +47,7 @@ _HEADER = (("alg", '"HS256"'), ("typ", '"JWT"'), ("kid", '"new"'))
 _PAYLOAD = (
     ("typ", '"session"'), ("jti", '"j"'), ("sub", '"a"'), ("evt", '"g"'), ("nbf", "10"), ("exp", "20"),
     ("win", "[11,19]"), ("sid", '"s"'), ("scp", '["watch"]'), ("pid", '"p"'), ("geo", '"us"'), ("net", '"n"'),
-    ("dev", '"tv"'), ("ent", '"e"'),
+    ("dev", '"tv"'), ("ent", '"e"'), ("pln", '"s"'),
 )  # fmt: skip
 _NAMES = (
     *(name for name, _ in _HEADER), *(name for name, _ in _PAYLOAD), "fph", "crit", "b64", "jku", "jwk", "x5u", "zip",
@@ -299,6 +299,7 @@ def compare(token: str, verifier: TokenVerifier) -> str:
         geo=payload.get("geo"),
         fingerprint=payload.get("fph"),
         binding=None if binding == Binding() else binding,
+        plan=payload.get("pln"),
     ), token
     assert ours.claims.kid == header["kid"], token
     return "both take"

@@ -31,7 +31,8 @@ def test_what_is_issued() -> None:
 
 def test_optional_claims_are_there_or_not() -> None:
     ring = Keyring({"k": KEY})
-    assert read(ring.issue(replace(CLAIMS, geo="g", fingerprint="f")), 1).items() >= {"geo": "g", "fph": "f"}.items()
+    told = read(ring.issue(replace(CLAIMS, geo="g", fingerprint="f", plan="s")), 1)
+    assert told.items() >= {"geo": "g", "fph": "f", "pln": "s"}.items()
     assert not read(ring.issue(replace(CLAIMS, purchase=None)), 1).keys() & {"pid", "geo", "fph", "net", "dev", "ent"}
     bound = replace(CLAIMS, binding=Binding("n", "tv", "e"))
     assert read(ring.issue(bound), 1).items() >= {"net": "n", "dev": "tv", "ent": "e"}.items()

@@ -192,14 +192,14 @@ def test_another_issuer_is_named_whole_or_not_at_all(tmp_path: Path) -> None:
     path = tmp_path / "lockstep.toml"
     path.write_text(
         '[issuer]\njwks = "keys/jwks.json"\nname = "https://shop.example"\naudience = "lockstep"\n'
-        'algorithms = ["ES256"]\nevent_claim = "event"\n',
+        'algorithms = ["ES256"]\nevent_claim = "event"\nplan_claim = "plan"\n',
         "utf-8",
     )
     settings = load_settings(path)
     # Relative to the file, as the data folder is.
     assert settings.issuer.jwks == tmp_path / "keys" / "jwks.json"
     assert settings.to_issuer() == Issuer(
-        "https://shop.example", "lockstep", ("ES256",), ClaimNames("sub", "event", "win", "scp")
+        "https://shop.example", "lockstep", ("ES256",), ClaimNames("sub", "event", "win", "scp", "plan")
     )
     for half in ({"name": "a", "audience": "b"}, {"jwks": "k", "name": "a"}, {"jwks": "k", "audience": "b"}):
         with pytest.raises(SettingsError, match="issuer: "):

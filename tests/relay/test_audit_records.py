@@ -29,7 +29,7 @@ from relay.audit_records import (
     policy_bytes,
     record_of,
 )
-from relay.place.model import Fix, IpPlace, NetworkClass, PlaceVerdict, Point
+from relay.place.model import ClassAction, Fix, IpPlace, NetworkClass, PlaceVerdict, Point
 from tests.support.auditing import FIX, PLACE, WEST, Policy, judged, note
 from tests.support.tokens import NOW
 
@@ -42,7 +42,10 @@ places = st.builds(
     st.none() | texts, st.none() | st.integers(0, 2**32), st.frozensets(st.sampled_from(NetworkClass)), st.booleans(),
 )  # fmt: skip
 verdicts = st.builds(PlaceVerdict, reasons, reasons, reasons, texts, texts)
-judgements = st.builds(Judged, st.just(WEST), verdicts, numbers, places, st.none() | fixes, st.none() | fixes, texts)
+judgements = st.builds(
+    Judged, st.just(WEST), verdicts, numbers, places, st.none() | fixes, st.none() | fixes, texts, st.none(),
+    st.none() | st.sampled_from(ClassAction),
+)  # fmt: skip
 notes = st.builds(
     Note, st.floats(0, 4e9), texts, texts, texts, st.sampled_from(Scope), st.sampled_from(Verdict), reasons,
     st.none() | texts, st.none() | judgements, texts,
@@ -63,7 +66,7 @@ def test_a_decision_comes_back_as_it_was(seq: int, one: Note) -> None:
     if asked is None:
         assert again == Inputs(one.at, one.address)
     else:
-        assert again == Inputs(asked.now, asked.place.address, asked.place, asked.fix, asked.previous)
+        assert again == Inputs(asked.now, asked.place.address, asked.place, asked.fix, asked.previous, asked.mismatch)
 
 
 def test_what_is_personal_stands_in_no_record() -> None:

@@ -93,7 +93,13 @@ def test_a_key_of_the_issuers_that_is_gone_is_not_remembered() -> None:
 def test_a_session_grants_what_the_entitlement_grants() -> None:
     entitlements = made()
     entitlement = claims(
-        purchase="p1", geo="us-west", fingerprint="f", home="US-90012", window=(NOW - 10, NOW + 3000), jti="e1"
+        purchase="p1",
+        geo="us-west",
+        fingerprint="f",
+        home="US-90012",
+        plan="season",
+        window=(NOW - 10, NOW + 3000),
+        jti="e1",
     )
     network, device = entitlements.binder.bind(WHENCE)
     assert device == "app"
@@ -109,6 +115,7 @@ def test_a_session_grants_what_the_entitlement_grants() -> None:
         purchase="p1",
         geo="us-west",
         home="US-90012",
+        plan="season",
         fingerprint="f",
         binding=Binding(network, device, "e1"),
     )
@@ -170,7 +177,7 @@ def test_what_does_not_fit_into_a_session_is_none() -> None:
     assert entitlements.begin(entitlement, WHENCE, now=NOW) is None
     # Whatever another issuer may say does fit.
     longest = "~" * 255
-    said = payload(jti=longest, sub=longest, pid=longest, geo=longest, hzp=longest, evt="e" * 64)
+    said = payload(jti=longest, sub=longest, pid=longest, geo=longest, hzp=longest, pln=longest, evt="e" * 64)
     foreign = entitlements.open(signed("EdDSA", said), now=NOW)
     assert foreign is not None
     text = entitlements.begin(foreign, WHENCE, now=NOW)

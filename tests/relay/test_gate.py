@@ -274,7 +274,9 @@ class Verdicts:
     def __init__(self, verdict: PlaceVerdict) -> None:
         self.verdict = verdict
 
-    def decide(self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None) -> PlaceVerdict:
+    def decide(
+        self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None, mismatch: object = None
+    ) -> PlaceVerdict:
         return self.verdict
 
     def trusts(self, fix: Fix, previous: Fix | None, *, now: float) -> bool:

@@ -70,6 +70,7 @@ def test_each_algorithm_is_verified(alg: str) -> None:
         ({"aud": ["someone", "lockstep"]}, {}),
         ({"typ": "entitlement"}, {}),
         ({"pid": "p", "geo": "us", "hzp": "US-9"}, {"purchase": "p", "geo": "us", "home": "US-9"}),
+        ({"pln": "season"}, {"plan": "season"}),
         ({"iat": "whenever", "x": {"y": [1]}}, {}),
         # RFC 8725, 3.10: no claim and no URL leads to a key.
         ({"jku": "https://evil.test/keys"}, {}),
@@ -80,12 +81,13 @@ def test_what_may_stand_otherwise(said: dict[str, Any], changes: dict[str, Any])
 
 
 def test_claims_under_other_names() -> None:
-    names = ClaimNames(account="https://shop.example/customer", event="event_id", window="valid", scopes="scope")
+    names = ClaimNames("https://shop.example/customer", "event_id", "valid", "scope", plan="https://shop.example/plan")
     said = payload(sub=None, evt=None, win=None, scp=None)
     said |= {"https://shop.example/customer": "bob", "event_id": "game", "valid": [1, 2], "scope": "watch"}
+    said |= {"https://shop.example/plan": "season"}
     found = verifier(replace(ISSUER, names=names)).open(signed("ES256", said))
     assert isinstance(found, Verified)
-    assert found.claims == changed(CLAIMS, account="bob", window=(1, 2), scopes=frozenset({"watch"}))
+    assert found.claims == changed(CLAIMS, account="bob", window=(1, 2), scopes=frozenset({"watch"}), plan="season")
     assert opened(signed("ES256", said)) is Flaw.BAD_CLAIMS
 
 
@@ -120,6 +122,7 @@ def test_claims_under_other_names() -> None:
                 "pid": (7, "", "é"),
                 "geo": (7, "", "a" * 256),
                 "hzp": (90012, "", "a" * 256),
+                "pln": (7, "", "a" * 256),
             }.items()
             for value in values
         ],

@@ -8,7 +8,9 @@ from relay.policies import PolicyIndex, PolicyInForce
 class Policy:
     """Stand for what a text is compiled to."""
 
-    def decide(self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None) -> PlaceVerdict:
+    def decide(
+        self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None, mismatch: object = None
+    ) -> PlaceVerdict:
         return PlaceVerdict(None, None)
 
     def trusts(self, fix: Fix, previous: Fix | None, *, now: float) -> bool:

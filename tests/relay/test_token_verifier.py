@@ -50,11 +50,13 @@ def test_a_token_written_by_hand_is_verified() -> None:
 
 
 def test_geo_and_fingerprint_are_kept() -> None:
-    whole = replace(CLAIMS, geo="us-ny", fingerprint="sha256:ab", home="US-90012")
+    whole = replace(CLAIMS, geo="us-ny", fingerprint="sha256:ab", home="US-90012", plan="season")
     assert VERIFIER.verify(RING.issue(whole)) == whole
     assert VERIFIER.verify(signed(HEADER, {**PAYLOAD, "geo": None, "fph": None, "pid": None, "hzp": None})) == replace(
         CLAIMS, purchase=None
     )
+    text = json.dumps({**PAYLOAD, "pln": "season"}).replace('"pln"', '"pln": "x", "pln"')
+    assert VERIFIER.open(signed(HEADER, text.encode())) is Flaw.BAD_CLAIMS
 
 
 @pytest.mark.parametrize(
@@ -278,6 +280,7 @@ def test_every_claim_must_be_there(name: str) -> None:
         {"win": [1100, 10**400]},
         {"geo": 7},
         {"fph": ["x"]},
+        {"pln": 7},
         {"hzp": 90012},
         {"jti": 7},
         {"sub": None},

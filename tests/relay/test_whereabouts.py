@@ -10,8 +10,9 @@ from kernel.policies import PolicyRecord
 from kernel.tokens import Reason
 from relay import whereabouts
 from relay.fixes import FixBook
-from relay.place.model import Fix, IpPlace, PlaceVerdict, Point
-from relay.policies import PolicyIndex
+from relay.place.model import ClassAction, Fix, IpPlace, PlaceVerdict, Point
+from relay.policies import PolicyIndex, PolicyInForce
+from relay.sessions.policies import SessionPolicies
 from relay.whereabouts import FREE, KEEP_FIX_S, KEEP_S, Whereabouts
 from tests.support.tokens import NOW, claims
 
@@ -27,7 +28,9 @@ class Country:
     recheck_s: float | None = None
     warning: Reason | None = None
 
-    def decide(self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None) -> PlaceVerdict:
+    def decide(
+        self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None, mismatch: object = None
+    ) -> PlaceVerdict:
         self.asked.append((place.address, fix, previous))
         refused = None if place.country == self.country else Reason.OUTSIDE_TERRITORY
         return PlaceVerdict(refused, None, self.warning, recheck_s=self.recheck_s)
@@ -153,3 +156,50 @@ def test_an_impossible_position_is_no_truer_for_being_said_twice() -> None:
     assert [(fix, previous) for _, fix, previous in us.asked] == [
         (fixes[0], None), (fixes[1], fixes[0]), (fixes[2], fixes[0]), (fixes[3], fixes[0]),
     ]  # fmt: skip
+
+
+MISMATCH = '{"event_id":"game","session_policy":{"geo_mismatch_action":"warn"}}'
+
+
+def test_a_session_policy_says_what_becomes_of_who_is_elsewhere() -> None:
+    us, sessions = Elsewhere("US"), SessionPolicies()
+    rig = Rig(us=us)
+    rig.whereabouts = Whereabouts(rig.atlas, rig.index, lambda _: rig.governing, FixBook(), sessions=sessions)
+    rig.whereabouts.standing(claims(), HERE, now=NOW)
+    sessions.heard("event:game", MISMATCH)
+    # At once: what is kept came from another policy.
+    standing = rig.whereabouts.standing(claims(), HERE, now=NOW)
+    assert us.mismatches == [None, ClassAction.WARN]
+    assert standing.judged is not None
+    assert standing.judged.mismatch is ClassAction.WARN
+    assert rig.whereabouts.standing(claims(), HERE, now=NOW) is standing
+    sessions.heard("event:game", None)
+    rig.whereabouts.standing(claims(), HERE, now=NOW)
+    assert us.mismatches == [None, ClassAction.WARN, None]
+
+
+def test_a_session_policy_looks_at_place_where_no_policy_governs() -> None:
+    anywhere, sessions = Elsewhere("US"), SessionPolicies()
+    rig = Rig(governing=None)
+    rig.whereabouts = Whereabouts(
+        rig.atlas, rig.index, lambda _: None, FixBook(), sessions=sessions,
+        anywhere=PolicyInForce(PolicyRecord("anywhere", 1, "", NOW, ""), anywhere),
+    )  # fmt: skip
+    assert rig.whereabouts.standing(claims(), HERE, now=NOW) is FREE
+    sessions.heard("event:game", MISMATCH)
+    assert rig.whereabouts.standing(claims(), "192.0.2.8", now=NOW).watch is Reason.OUTSIDE_TERRITORY
+    assert anywhere.mismatches == [ClassAction.WARN]
+    # Other events' sessions are none of its business.
+    assert rig.whereabouts.standing(claims(event_id="other", session="s2"), HERE, now=NOW) is FREE
+
+
+class Elsewhere(Country):
+    """Notes what is to become of who is elsewhere than their network."""
+
+    mismatches: list[object]
+
+    def decide(
+        self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None, mismatch: object = None
+    ) -> PlaceVerdict:
+        self.mismatches = [*getattr(self, "mismatches", []), mismatch]
+        return super().decide(place, fix, now=now, previous=previous)

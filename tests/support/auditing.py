@@ -29,7 +29,9 @@ class Policy:
     def __init__(self, denied: list[str]) -> None:
         self.denied = denied
 
-    def decide(self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None) -> PlaceVerdict:
+    def decide(
+        self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None, mismatch: object = None
+    ) -> PlaceVerdict:
         reason, rule = (Reason.GEO_BLOCKED, "abroad") if place.country in self.denied else (None, "")
         if fix is not None and now - fix.at > 60:
             reason = reason or Reason.GPS_STALE

@@ -55,7 +55,7 @@ def test_they_are_listed(folder: Path) -> None:
     made(folder, "create", "--name", "ann", "--scopes", "read", "--expires", "2100-01-31T09:00:00Z")
     made(folder, "rotate", "ann", "--overlap", "1h")
     own, ann = run(folder, "list").stdout.splitlines()
-    assert own.startswith("cli  blackout policy read revoke showing")
+    assert own.startswith("cli  blackout policy read revoke session showing")
     assert ann.startswith("ann  read  made 20")
     assert "expires 2100-01-31T09:00:00.000Z  key before until" in ann
     told = [json.loads(line) for line in run(folder, "list", "--json").stdout.splitlines()]

@@ -45,6 +45,11 @@ def test_it_prints_the_token_alone(folder: Path) -> None:
     assert claims.reason_at(wall() + 61, "game", "watch") == "expired"
 
 
+def test_a_plan_is_named(folder: Path) -> None:
+    told = [verified(folder, issue(folder, *more)) for more in (["--plan", "season:2026"], [])]
+    assert [claims and claims.plan for claims in told] == ["season:2026", None]
+
+
 def test_scopes_and_ids_are_what_was_asked(folder: Path) -> None:
     first, second = (verified(folder, issue(folder, "--scope", "server, wager")) for _ in range(2))
     assert first is not None
@@ -66,6 +71,7 @@ def test_scopes_and_ids_are_what_was_asked(folder: Path) -> None:
         ["--event", "a", "--account", "x", "--ttl", "0"],
         ["--event", "a", "--account", "x", "--ttl", "99999999"],
         ["--event", "a", "--account", "x", "--scope", "admin"],
+        ["--event", "a", "--account", "x", "--plan", "a b"],
         ["--event", "a", "--account", "x", "--scope", ","],
         ["--event", "a", "--account", "x", "--data-dir", "{empty}"],
         ["rotate", "--wait", "-1"],

@@ -435,7 +435,9 @@ class Warned:
     def __init__(self) -> None:
         self.asked: list[str] = []
 
-    def decide(self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None) -> PlaceVerdict:
+    def decide(
+        self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None, mismatch: object = None
+    ) -> PlaceVerdict:
         self.asked.append(place.address)
         return PlaceVerdict(None, None, Reason.DATA_CENTRE)
 

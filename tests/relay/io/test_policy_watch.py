@@ -20,7 +20,9 @@ class Policy:
     def __init__(self, text: str) -> None:
         self.text = text
 
-    def decide(self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None) -> PlaceVerdict:
+    def decide(
+        self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None, mismatch: object = None
+    ) -> PlaceVerdict:
         return PlaceVerdict(None, None)
 
     def trusts(self, fix: Fix, previous: Fix | None, *, now: float) -> bool:

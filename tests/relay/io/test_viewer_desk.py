@@ -34,7 +34,9 @@ LOS_ANGELES = {"lat": 34.0522, "lon": -118.2437, "accuracy_m": 12.5, "at": NOW *
 class North:
     """A policy that wants a fix in the north, and lets nobody wager."""
 
-    def decide(self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None) -> PlaceVerdict:
+    def decide(
+        self, place: IpPlace, fix: Fix | None, *, now: float, previous: Fix | None = None, mismatch: object = None
+    ) -> PlaceVerdict:
         if fix is None:
             return PlaceVerdict(Reason.GPS_MISSING, Reason.GPS_MISSING)
         watch = None if fix.point.lat > 0 else Reason.OUTSIDE_TERRITORY
