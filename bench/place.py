@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import os
@@ -119,6 +120,7 @@ class Scene:
         """Return everything anew: none of the addresses has been seen, but as many others as a busy hour brings."""
         locator = Locator(PlaceFiles({DatabaseKind.CITY: self.database}))
         locator.open()
+        asyncio.run(locator.databases.index())
         whereabouts = Whereabouts(locator, self.index, lambda event_id: "territory", FixBook())
         mine = set(self.addresses)
         for number, text in enumerate(self._others()):

@@ -75,6 +75,7 @@ class Locator:
         self._young: dict[str, IpPlace] = {}
         self._old: dict[str, IpPlace] = {}
         self._asked = asyncio.Event()
+        self._fresh = asyncio.Event()
         self._listeners: list[Callable[[], None]] = []
         self._networks: list[tuple[NetworkClass, Networks]] = []
         self._begin()
@@ -112,6 +113,17 @@ class Locator:
 
     async def run(self) -> None:
         """Look after the files for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch())
+            group.create_task(self._index())
+
+    async def _index(self) -> None:
+        while True:
+            self._fresh.clear()
+            await self.databases.index()
+            await self._fresh.wait()
+
+    async def _watch(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._reload_s):
@@ -138,6 +150,7 @@ class Locator:
         self._young, self._old = {}, {}
         self._city, self._asn, self._anonymous = map(self.databases.in_use, DatabaseKind)
         self._networks = self.lists.networks()
+        self._fresh.set()
         self.version = " ".join([
             *(str(file.value) for file in self.databases.files.values() if file.is_open),
             *(f"{member}:{file.value.digest}" for member, file in self.lists.files if file.is_open),

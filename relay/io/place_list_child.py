@@ -1,22 +1,21 @@
 """Read a list of networks, as a process of its own: `python -m relay.io.place_list_child FILE`.
 
 Two million lines take three seconds, in which a thread would keep the interpreter from the loop, five milliseconds at a
-time. What comes out are a line of JSON and packed networks, or a line that says what is wrong.
+time. See `packed_child` for what comes out; the line has the list's `digest`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 from pathlib import Path
 
 from kernel.errors import DecodeError, MessageTooLarge
+from relay.io.packed_child import NICENESS, write_packed
 from relay.place.networks import MAX_LIST_BYTES, Networks, parse_list
 
 DIGEST_CHARS = 16
-NICENESS = 10
 
 
 def read_list(path: Path) -> tuple[str, Networks]:
@@ -35,24 +34,15 @@ def read_list(path: Path) -> tuple[str, Networks]:
 
 def main() -> None:
     """Read the list that the command line names, and write it to standard output."""
-    # Those who are served come first.
     os.nice(NICENESS)
-    head: dict[str, object]
-    pieces: list[bytes] = []
     try:
         digest, networks = read_list(Path(sys.argv[1]))
     except DecodeError as error:
-        head = {"wrong": str(error)}
+        write_packed(sys.stdout.buffer, {"wrong": str(error)})
     except OSError as error:
-        head = {"failed": error.strerror or str(error)}
+        write_packed(sys.stdout.buffer, {"failed": error.strerror or str(error)})
     else:
-        pieces = networks.pack()
-        head = {"digest": digest, "pieces": [len(piece) for piece in pieces]}
-    out = sys.stdout.buffer
-    out.write(json.dumps(head).encode() + b"\n")
-    for piece in pieces:
-        out.write(piece)
-    out.flush()
+        write_packed(sys.stdout.buffer, {"digest": digest}, networks.pack())
 
 
 if __name__ == "__main__":

@@ -1,31 +1,21 @@
 """Lists of networks from files, by the class whose members they name: VPN, Tor exits, data centres, your own.
 
-Read in this process at the start, when nobody waits; afterwards by a child (`place_list_child`), whose answer is taken
-in slices of 256 KiB, so that a list of any size costs the loop nothing that anybody notices.
+Read in this process at the start, when nobody waits; afterwards by a child (`place_list_child`).
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
-import sys
-from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from kernel.errors import DecodeError
 from relay.io.kept_files import KeptFile
+from relay.io.packed_child import child_of, packed
 from relay.io.place_list_child import read_list
 from relay.place.model import NetworkClass
 from relay.place.networks import PACKED, Networks
 
-TIMEOUT_S = 120.0
-"""Two million lines take three seconds on a machine that has nothing else to do."""
-
-_SLICE_BYTES = 256 << 10
-# -I: no PYTHON* variables, no current folder on the path.
-_CHILD = (sys.executable, "-I", "-B", "-m", "relay.io.place_list_child")
+_CHILD = child_of("relay.io.place_list_child")
 
 
 class PlaceList(NamedTuple):
@@ -76,33 +66,8 @@ def _read(path: Path) -> PlaceList:
 
 
 async def _reread(path: Path) -> PlaceList:
-    child = await asyncio.create_subprocess_exec(
-        *_CHILD, str(path), stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    assert child.stdout is not None
+    head, parts = await packed((*_CHILD, str(path)), PACKED)
     try:
-        async with asyncio.timeout(TIMEOUT_S):
-            return await _taken(child.stdout, path)
-    except TimeoutError:
-        raise OSError(f"reading it took more than {TIMEOUT_S:.0f} s") from None
-    except (ValueError, KeyError, TypeError, EOFError):
-        # EOFError: IncompleteReadError is one.
+        return PlaceList(head["digest"], Networks.unpack(parts))
+    except KeyError:
         raise OSError("the process that reads it has died") from None
-    finally:
-        if child.returncode is None:
-            child.kill()
-        await child.wait()
-
-
-async def _taken(answer: asyncio.StreamReader, path: Path) -> PlaceList:
-    head = json.loads(await answer.readline())
-    if "wrong" in head:
-        raise DecodeError(head["wrong"])
-    if "failed" in head:
-        raise OSError(f"{path}: {head['failed']}")
-    parts = [array(code) for code in PACKED]
-    for part, size in zip(parts, head["pieces"], strict=True):
-        for at in range(0, size, _SLICE_BYTES):
-            part.frombytes(await answer.readexactly(min(_SLICE_BYTES, size - at)))
-    return PlaceList(head["digest"], Networks.unpack(parts))

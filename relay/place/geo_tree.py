@@ -45,8 +45,9 @@ class SearchTree:
             raise ValueError(f"{n_nodes} nodes are more than there is room for")
         self._walk = _WALKS[record_bits](body, n_nodes)
         self._holds_ipv6 = holds_ipv6
-        self._n_nodes = n_nodes
-        self._ipv4 = self._walk(0, 0, 96, 96) if holds_ipv6 else 0
+        self.n_nodes = n_nodes
+        self.ipv4 = self._walk(0, 0, 96, 96) if holds_ipv6 else 0
+        """The node below which IPv4 is, or what is there instead."""
         self._halves: dict[int, int] = {}
         self._quarters: dict[int, int] = {}
 
@@ -60,7 +61,7 @@ class SearchTree:
         if address.is_ipv4:
             node = self._halves.get(number >> 16)
             if node is None:
-                node = self._halves[number >> 16] = self._walk(self._ipv4, number, 32, 16)
+                node = self._halves[number >> 16] = self._walk(self.ipv4, number, 32, 16)
             found = self._walk(node, number, 16, 16)
         elif self._holds_ipv6:
             node = self._quarters.get(number >> 96)
@@ -72,7 +73,15 @@ class SearchTree:
             found = self._walk(node, number, 96, 96)
         else:
             return None
-        return found if found > self._n_nodes else None
+        return found if found > self.n_nodes else None
+
+    def children(self, node: int) -> tuple[int, int]:
+        """Return what follows a node for a bit that is 0, and for one that is 1.
+
+        Raises:
+            struct.error: the tree is corrupt there.
+        """
+        return self._walk(node, 0, 1, 1), self._walk(node, 1, 1, 1)
 
 
 def _walk_28(body: _Body, n_nodes: int) -> _Walk:

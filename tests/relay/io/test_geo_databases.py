@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import maxminddb
@@ -191,6 +192,52 @@ def test_every_kind_is_remembered_for_what_it_says(tmp_path: Path) -> None:
     assert anonymous._facts
     for database in (asn, anonymous):
         database.close()
+
+
+def said_of_all(database: GeoDatabase) -> list[object]:
+    texts = [*(spot.network.split("/")[0] for spot in SPOTS), "9.9.9.9", "255.255.255.255", "2600:6c50:2::1"]
+    addresses = [address for text in texts if (address := read_address(text)) is not None]
+    assert len(addresses) == len(texts)
+    return [database.said(address) for address in addresses]
+
+
+@pytest.mark.parametrize("by_child", [True, False])
+async def test_the_table_says_what_the_tree_says(
+    tmp_path: Path, by_child: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by_child:
+        monkeypatch.setattr(module, "SMALL_NODES", 0)
+    databases = GeoDatabases({CITY: make_city(tmp_path), DatabaseKind.ASN: make_asn(tmp_path)})
+    await asyncio.to_thread(databases.open)
+    opened = [databases.in_use(kind) for kind in databases.files]
+    before = [said_of_all(database) for database in opened if database is not None]
+    await databases.index()
+    assert [said_of_all(database) for database in opened if database is not None] == before
+    assert all(database is not None and database._table is not None for database in opened)
+    databases.close()
+    assert all(said == UNKNOWN for said in said_of_all(opened[0])) if opened[0] else False
+
+
+async def test_without_a_table_it_serves_on(
+    city: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    database = await asyncio.to_thread(open_database, city, CITY)
+    before = said_of_all(database)
+    monkeypatch.setattr(module, "SMALL_NODES", 0)
+    monkeypatch.setattr(module, "_CHILD", (sys.executable, "-c", "pass"))
+    for _ in range(2):
+        await database.index()
+    # It is tried once.
+    assert capsys.readouterr().out.count("place.not_indexed") == 1
+    assert said_of_all(database) == before
+    database.close()
+
+
+async def test_one_that_is_closed_has_no_table(city: Path) -> None:
+    database = await asyncio.to_thread(open_database, city, CITY)
+    database.close()
+    await database.index()
+    assert database._table is None
 
 
 def test_two_searches_must_agree(city: Path, monkeypatch: pytest.MonkeyPatch) -> None:

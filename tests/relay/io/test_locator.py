@@ -234,6 +234,35 @@ async def test_changed_files_are_taken_up_while_it_runs(tmp_path: Path) -> None:
         assert locator.locate("45.16.4.4").city == "Elsewhere"
 
 
+async def test_a_database_that_is_new_has_its_table_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = await asyncio.to_thread(files, tmp_path)
+    locator = Locator(wanted, reload_s=0.01)
+    index, rounds = locator.databases.index, asyncio.Queue[None]()
+
+    async def told() -> None:
+        await index()
+        rounds.put_nowait(None)
+
+    def have_tables() -> bool:
+        found = [locator.databases.in_use(kind) for kind in DatabaseKind]
+        return all(database is not None and database._table is not None for database in found)
+
+    monkeypatch.setattr(locator.databases, "index", told)
+    async with running(locator) as versions:
+        await rounds.get()
+        assert have_tables()
+        rows = [("45.16.4.0/24", {"city": {"names": {"en": "Elsewhere"}}})]
+        fresh = await asyncio.to_thread(
+            write_database, tmp_path / "fresh.mmdb", "GeoLite2-City", rows, built_at=BUILT_AT + 7
+        )
+        await asyncio.to_thread(fresh.replace, wanted.databases[DatabaseKind.CITY])
+        await versions.get()
+        await rounds.get()
+        assert have_tables()
+        assert locator.locate("45.16.4.4").city == "Elsewhere"
+        assert locator.locate("45.16.5.4").city is None
+
+
 async def test_it_looks_when_asked(tmp_path: Path) -> None:
     wanted = await asyncio.to_thread(files, tmp_path)
     locator = Locator(wanted, reload_s=3_600.0)

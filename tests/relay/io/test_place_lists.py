@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kernel.errors import SettingsError
+from relay.io import packed_child
 from relay.io import place_lists as module
 from relay.io.place_lists import PlaceLists
 from relay.place.addresses import Address, read_address
@@ -125,7 +126,7 @@ async def test_a_child_that_dies_changes_nothing(vpn: Path, program: str, monkey
 async def test_a_child_that_hangs_is_ended(vpn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lists = await opened(vpn)
     monkeypatch.setattr(module, "_CHILD", (sys.executable, "-c", "import time; time.sleep(3600)"))
-    monkeypatch.setattr(module, "TIMEOUT_S", 0.01)
+    monkeypatch.setattr(packed_child, "TIMEOUT_S", 0.01)
     await asyncio.to_thread(vpn.write_text, "9.9.9.9\n", "utf-8")
     for _ in range(2):
         assert not await lists.look()
