@@ -29,11 +29,12 @@ class Purpose(StrEnum):
     """What a token is for, its claim `typ`: one that is for one thing is nothing where another is asked for.
 
     RFC 8725, 3.12: kinds of tokens under one key must exclude each other. An entitlement says what was bought and
-    admits to nothing: it is exchanged for a session.
+    admits to nothing: it is exchanged for a session. What players hand back with their events admits to nothing either.
     """
 
     SESSION = "session"
     ENTITLEMENT = "entitlement"
+    PLAYER_EVENT = "player_event"
 
 
 class Reason(StrEnum):
@@ -130,6 +131,8 @@ class Claims(Value, frozen=True, eq=False):
     home: str | None = None
     # What was subscribed to: sessions are counted by it (`relay/sessions/limits.py`).
     plan: str | None = None
+    # How many streams the account has, by entitlement; under an empty name over all (`relay/stream_count/`).
+    streams: tuple[tuple[str, int], ...] = ()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Claims):
@@ -203,7 +206,7 @@ class Keyring:
         net, dev, ent = claims.binding or Binding()
         optional = {
             "pid": claims.purchase, "geo": claims.geo, "fph": claims.fingerprint, "net": net, "dev": dev, "ent": ent,
-            "hzp": claims.home, "pln": claims.plan,
+            "hzp": claims.home, "pln": claims.plan, "stc": [list(one) for one in claims.streams] or None,
         }  # fmt: skip
         return self.sign({**payload, **{name: value for name, value in optional.items() if value is not None}})
 

@@ -94,6 +94,7 @@ class Entitlements:
                 binding=Binding(network, device, entitlement.jti),
                 home=entitlement.home,
                 plan=entitlement.plan,
+                streams=entitlement.streams,
             )
         )
         return token if len(token) <= MAX_TOKEN_CHARS else None

@@ -26,6 +26,7 @@ from kernel.showings import EVENT_ID
 from kernel.strict_json import CLIENT_LIMITS, decode
 from kernel.tokens import MAX_TOKEN_CHARS, Claims, Purpose
 from relay.jwks import ALGORITHMS, IssuerKey
+from relay.stream_count.claims import streams_of
 from relay.token_verifier import MAX_HEADERS, Flaw, Verified, from_base64url
 
 GRANTED = frozenset({Scope.WATCH, Scope.WAGER})
@@ -181,6 +182,7 @@ def claims_faults(said: Mapping[str, Any], names: ClaimNames) -> list[str]:
         "pid": said.get("pid") is None or _is_text(said["pid"]),
         "geo": said.get("geo") is None or _is_text(said["geo"]),
         "hzp": said.get("hzp") is None or _is_text(said["hzp"]),
+        "stream counts": streams_of(said) is not None,
         names.plan: said.get(names.plan) is None or _is_text(said[names.plan]),
     }
     return [name for name, does in fits.items() if not does]
@@ -203,6 +205,7 @@ def _claims(said: Mapping[str, Any], names: ClaimNames, kid: str) -> Claims:
         geo=said.get("geo"),
         home=said.get("hzp"),
         plan=said.get(names.plan),
+        streams=streams_of(said) or (),
         kid=kid,
     )
 

@@ -39,6 +39,10 @@ _ENTRY_BYTES = 700
 """What an entry takes beside its texts: `Claims`, integers, window, set, and its place in the order, measured."""
 
 
+_STREAM_BYTES = 220
+"""What one entitlement with its number takes: a pair, a name of 64 characters, an integer."""
+
+
 class Opener(Protocol):
     """What verifies a token: `TokenVerifier`, or that of another issuer's."""
 
@@ -141,9 +145,10 @@ def _weight(token: str, verified: Verified) -> int:
     """Return what an entry takes, or a little more."""
     claims = verified.claims
     scopes = claims.scopes
+    streams = _STREAM_BYTES * len(claims.streams)
     if verified.is_plain:
         # Every character that a text has stands in the token, as four thirds of one.
-        return _ENTRY_BYTES + 7 * len(token) // 4 + getsizeof(scopes) + _TEXT_BYTES * len(scopes)
+        return _ENTRY_BYTES + 7 * len(token) // 4 + getsizeof(scopes) + _TEXT_BYTES * len(scopes) + streams
     texts = (
         claims.jti,
         claims.account,
@@ -157,4 +162,6 @@ def _weight(token: str, verified: Verified) -> int:
         *(claims.binding or ()),
         *scopes,
     )
-    return _ENTRY_BYTES + getsizeof(token) + getsizeof(scopes) + sum([getsizeof(text) for text in texts if text])
+    return (
+        _ENTRY_BYTES + getsizeof(token) + getsizeof(scopes) + streams + sum([getsizeof(text) for text in texts if text])
+    )

@@ -9,7 +9,8 @@ Of what PyJWT refuses nothing is taken here. Of what PyJWT takes, these are refu
 4. A header whose `kid` is not one of ours, whose `typ` is there and not "JWT", or with `crit` or `b64` whatever they
    say: we understand no extension (RFC 7515, 4.1.11; RFC 7797).
 5. Claims that are missing or of another type; a time that is no integer from 0 to 2**53 - 1 (RFC 7493, 2.2).
-6. Another purpose (`typ` among the claims) than the verifier's.
+6. Claims of the stream count that are not what they should be: as if there were none, they would limit nothing.
+7. Another purpose (`typ` among the claims) than the verifier's.
 
 Unknown claims and header parameters decide nothing: `jku`, `jwk` or `x5u` never lead to a key (RFC 8725, 3.10). Times
 are not judged here but by `Claims.reason_at`: the holder of a valid signature is told the reason.
@@ -26,7 +27,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from enum import StrEnum
 from hmac import compare_digest
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
@@ -34,6 +35,7 @@ from kernel.errors import DecodeError
 from kernel.strict_json import CLIENT_LIMITS, decode
 from kernel.tokens import MAX_TOKEN_CHARS, Binding, Claims, Purpose, checked_keys
 from kernel.value import Value
+from relay.stream_count.claims import ENTITLEMENTS, STREAM_COUNT, Streams, is_streams, streams_of
 
 MAX_HEADERS = 64
 """How many spellings of the header are remembered: an issuer has one per key, and a handful of issuers is many."""
@@ -51,7 +53,7 @@ _LAST = (_ALPHABET, b"", _ALPHABET[::16], _ALPHABET[::4])
 _Time = Annotated[int, msgspec.Meta(ge=0, le=(1 << 53) - 1)]
 
 
-class _Payload(msgspec.Struct, gc=False):
+class _Payload(msgspec.Struct, gc=False, rename={"entitlements": ENTITLEMENTS, "stream_count": STREAM_COUNT}):
     """The claims as they stand in a token."""
 
     typ: str
@@ -71,6 +73,9 @@ class _Payload(msgspec.Struct, gc=False):
     ent: str | None = None
     hzp: str | None = None
     pln: str | None = None
+    stc: tuple[tuple[str, int], ...] | None = None
+    entitlements: Any = None
+    stream_count: Any = None
 
 
 _REQUIRED = 9
@@ -227,7 +232,7 @@ class TokenVerifier:
         try:
             said = _decode_payload(plain)
             known = _REQUIRED + (said.pid is not None) + (said.geo is not None) + (said.fph is not None)
-            known += (said.hzp is not None) + (said.pln is not None)
+            known += (said.hzp is not None) + (said.pln is not None) + (said.stc is not None)
             # Each member of an object has its colon. As many colons as claims: none stands twice, none is unknown, and
             # all have been read. If there are more, it may be a session's binding; else the whole text is looked at.
             binding = None
@@ -240,9 +245,15 @@ class TokenVerifier:
             return Flaw.BAD_CLAIMS
         if said.typ != self._purpose:
             return Flaw.WRONG_PURPOSE
+        streams: Streams = ()
+        if said.stc is not None or said.entitlements is not None or said.stream_count is not None:
+            counted = _streams(said)
+            if counted is None:
+                return Flaw.BAD_CLAIMS
+            streams = counted
         claims = Claims(
             said.jti, said.sub, said.evt, said.nbf, said.exp, said.win, said.sid, said.scp,
-            said.pid, said.geo, said.fph, binding, key.kid, said.hzp, said.pln,
+            said.pid, said.geo, said.fph, binding, key.kid, said.hzp, said.pln, streams,
         )  # fmt: skip
         return Verified(claims, key, plain.isascii() and b"\\" not in plain)
 
@@ -250,6 +261,14 @@ class TokenVerifier:
 def _binding(said: _Payload) -> Binding | None:
     binding = Binding(said.net, said.dev, said.ent)
     return None if binding == (None, None, None) else binding
+
+
+def _streams(said: _Payload) -> Streams | None:
+    """Return how many streams a token speaks of: our own claim, else those of others; None where it is wrong."""
+    if said.stc is not None:
+        return said.stc if is_streams(said.stc) else None
+    others = {ENTITLEMENTS: said.entitlements, STREAM_COUNT: said.stream_count}
+    return streams_of({name: value for name, value in others.items() if value is not None})
 
 
 def from_base64url(text: bytes) -> bytes | None:
@@ -266,8 +285,8 @@ def from_base64url(text: bytes) -> bytes | None:
 def claims_fault(payload: bytes) -> str:
     """Return in words what is wrong with a payload that was refused for its claims, naming no value of it."""
     try:
-        _decode_payload(payload)
+        said = _decode_payload(payload)
         decode(payload, CLIENT_LIMITS)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, DecodeError) as error:
         return str(error)
-    return ""
+    return "" if _streams(said) is not None else f"stc, {ENTITLEMENTS} or {STREAM_COUNT}"

@@ -98,6 +98,7 @@ def test_a_session_grants_what_the_entitlement_grants() -> None:
         fingerprint="f",
         home="US-90012",
         plan="season",
+        streams=(("854", 1),),
         window=(NOW - 10, NOW + 3000),
         jti="e1",
     )
@@ -116,6 +117,7 @@ def test_a_session_grants_what_the_entitlement_grants() -> None:
         geo="us-west",
         home="US-90012",
         plan="season",
+        streams=(("854", 1),),
         fingerprint="f",
         binding=Binding(network, device, "e1"),
     )

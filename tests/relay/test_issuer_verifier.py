@@ -71,6 +71,7 @@ def test_each_algorithm_is_verified(alg: str) -> None:
         ({"typ": "entitlement"}, {}),
         ({"pid": "p", "geo": "us", "hzp": "US-9"}, {"purchase": "p", "geo": "us", "home": "US-9"}),
         ({"pln": "season"}, {"plan": "season"}),
+        ({"https://vimond/streamcount": "4"}, {"streams": (("", 4),)}),
         ({"iat": "whenever", "x": {"y": [1]}}, {}),
         # RFC 8725, 3.10: no claim and no URL leads to a key.
         ({"jku": "https://evil.test/keys"}, {}),
@@ -123,6 +124,7 @@ def test_claims_under_other_names() -> None:
                 "geo": (7, "", "a" * 256),
                 "hzp": (90012, "", "a" * 256),
                 "pln": (7, "", "a" * 256),
+                "https://vimond/streamcount": ("four", -1),
             }.items()
             for value in values
         ],

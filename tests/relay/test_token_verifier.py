@@ -55,6 +55,10 @@ def test_geo_and_fingerprint_are_kept() -> None:
     assert VERIFIER.verify(signed(HEADER, {**PAYLOAD, "geo": None, "fph": None, "pid": None, "hzp": None})) == replace(
         CLAIMS, purchase=None
     )
+    streams = replace(whole, streams=(("854", 1), ("", 4)))
+    assert VERIFIER.verify(RING.issue(streams)) == streams
+    vimond = {"https://vimond/entitlements": [{"svod": "854", "streamcount": "1"}], "https://vimond/streamcount": "4"}
+    assert VERIFIER.verify(signed(HEADER, PAYLOAD | vimond)) == replace(CLAIMS, streams=(("854", 1), ("", 4)))
     text = json.dumps({**PAYLOAD, "pln": "season"}).replace('"pln"', '"pln": "x", "pln"')
     assert VERIFIER.open(signed(HEADER, text.encode())) is Flaw.BAD_CLAIMS
 
@@ -281,6 +285,11 @@ def test_every_claim_must_be_there(name: str) -> None:
         {"geo": 7},
         {"fph": ["x"]},
         {"pln": 7},
+        {"stc": 4},
+        {"stc": [["854", "1"]]},
+        {"stc": [["854", 1], ["854", 2]]},
+        {"https://vimond/streamcount": "many"},
+        {"https://vimond/entitlements": [{"svod": "854", "streamcount": []}]},
         {"hzp": 90012},
         {"jti": 7},
         {"sub": None},
