@@ -91,8 +91,10 @@ class StreamFeed:
                 # Room for as many as there can be, marked or not.
                 first = self.first_timeline + len(playlist.segments)
             self._tracker = TimelineTracker(first, first_free=self.first_timeline)
-        self._ended = playlist.ended
-        return self._follower.observe(playlist, refs, now)
+        found = self._follower.observe(playlist, refs, now)
+        if not self._follower.passed_over:
+            self._ended = playlist.ended
+        return found
 
     def state(self) -> StreamState | None:
         """Return what the other houses must know of the stream as a whole, None before the first playlist."""

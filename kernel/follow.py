@@ -8,6 +8,9 @@ Rules:
   older copy) and is passed over; so is, for a while after a rewind, one from before it. A copy that names other URIs
   under known or lower numbers is a rewind. A URI is the same if its path is, as the playlist writes it: hosts, tokens
   and folders change with every redirect.
+* Who began after a rewind knows nothing of what was before. A copy that runs ahead of the last one by more than can
+  have been made since is from there, too, and is passed over until it alone comes. Where that cannot be told, the
+  origin shows it: it is back at what we took for old when nothing else comes and that grows.
 * At start-up the newest segment that may go out at once comes first, so that everything before it opens with it. Then
   come those behind it, in order, then the older ones, newest first. After that segments come in the order of the list.
 """
@@ -73,7 +76,9 @@ class PlaylistFollower:
         self._former: dict[int, str] = {}
         self._former_offset = 0
         self._former_until: float | None = None
-        self._present_at = float("-inf")
+        self._present_at = self._newest_at = float("-inf")
+        self.passed_over = False
+        """Whether the last copy was from another life of the origin's: what it says of the whole list is void."""
 
     @property
     def last(self) -> SegmentKey | None:
@@ -114,14 +119,19 @@ class PlaylistFollower:
             now: bus time at which the copy arrived.
         """
         listed = playlist.segments
+        self.passed_over = False
         if not listed:
             return []
         if self._last is None:
+            self._present_at = self._newest_at = now
             return self._start(listed, refs, now, hold_s=0.0 if playlist.ended else self._hold_s)
-        if self._former and self._is_former(playlist, refs, now):
+        self.passed_over = (bool(self._former) and self._is_former(playlist, refs, now)) or self._leaps(playlist, now)
+        if self.passed_over:
             return []
         self._present_at = now
-        if self._is_rewound(listed, refs):
+        if self._newest_at == float("-inf"):
+            self._newest_at = now  # what is known comes from before a restart
+        if self._is_rewound(listed, refs) or self._is_back(playlist, now):
             self._retire(until=now + FORMER_S)
             self.generation += 1
             self._offset = self._last + 1 - listed[0].msn
@@ -130,6 +140,8 @@ class PlaylistFollower:
             forced = False
         # Numbers in a list are consecutive (6.2.2): what is new is its end.
         first = max(0, self._last + 1 - self._offset - listed[0].msn)
+        if listed[-1].msn + self._offset >= self._last:
+            self._newest_at = now
         behind = _behind(listed, first)
         found = []
         for index in range(first, len(listed)):
@@ -172,6 +184,23 @@ class PlaylistFollower:
         # we know, with URIs that we have never seen there, comes from an origin that began anew.
         assert self._last is not None
         return not overlap and listed[-1].msn + self._offset <= self._last
+
+    def _leaps(self, playlist: MediaPlaylist, now: float) -> bool:
+        """Return whether a copy runs ahead by more than can have been made since the last one, which is the present."""
+        listed, elapsed_s = playlist.segments, now - self._present_at
+        assert self._last is not None
+        missed = listed[0].msn + self._offset - self._last - 1
+        if missed <= 0 or elapsed_s > PRESENT_TARGET_DURATIONS * playlist.target_duration_s:
+            return False
+        # The last copy may have been as old as caches give.
+        return missed * sum(segment.duration_s for segment in listed) / len(listed) > elapsed_s + FORMER_S
+
+    def _is_back(self, playlist: MediaPlaylist, now: float) -> bool:
+        """Return whether a copy grows among what was never listed to us, before the newest, of which no more comes."""
+        assert self._last is not None
+        end = playlist.segments[-1].msn + self._offset
+        is_silent = now - self._newest_at > PRESENT_TARGET_DURATIONS * playlist.target_duration_s
+        return end < self._last and end not in self._uris and is_silent
 
     def _retire(self, *, until: float | None) -> None:
         """Begin a generation; what was listed before is known as such until bus time `until`, None: yet to be said."""

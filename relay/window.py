@@ -5,6 +5,9 @@ Rules:
 * A segment that nobody marked for `max_hold_s` beyond the hold opens all the same, unsynchronised.
 * Numbers are those that feeds gives, found by the origin's URI. Until feeds has said any, they are our own, by the
   same rules, so that the two agree when it comes back.
+* Numbers rise along the list. What waits before a segment that feeds names, with a number beyond that segment's, feeds
+  has never counted: a copy from before a rewind, of which only feeds knew, or a life of the origin's that only we saw.
+  It never opens.
 """
 
 from __future__ import annotations
@@ -126,7 +129,7 @@ class Window:
         """
         generation = self._follower.generation
         found = sorted(self._follower.observe(playlist, refs, now), key=lambda item: item.key)
-        if found or self.listing.origin is None or playlist.ended:
+        if found or self.listing.origin is None or (playlist.ended and not self._follower.passed_over):
             self.listing.take(playlist)
         for item in found:
             restarted = item.key.generation != generation
@@ -161,19 +164,23 @@ class Window:
             and self._key_of(known) == timing.key
             and is_same_segment(timing.uri, known.ref, known.segment.uri)
         ):
-            return  # as nearly always: where a hundred thousand wait, not all of them are looked at
+            # As nearly always: where a hundred thousand wait, not all of them are looked at.
+            self._drop_uncounted(known)
+            return
         newest: Block | None = None
         path = urlsplit(timing.uri).path
         for block in self._waiting.values():
             # As `is_same_segment` has it, with nothing done anew for each.
             if timing.uri == block.ref or path.endswith(block.tail):
                 if self._key_of(block) == timing.key:
+                    self._drop_uncounted(block)
                     return
                 newest = block if newest is None or block.own > newest.own else newest
         last = self.listing.last
         if newest is not None:
             own = newest.own
             self._shifts[own.generation] = (timing.generation - own.generation, timing.msn - own.msn)
+            self._drop_uncounted(newest)
         elif last is None or timing.key > last.key:
             self._unmatched = [*self._unmatched[1 - MAX_REMEMBERED_TIMINGS :], timing]
 
@@ -233,6 +240,14 @@ class Window:
     def _key_of(self, block: Block) -> SegmentKey:
         generation, msn = self._shifts.get(block.own.generation, (0, 0))
         return SegmentKey(block.own.generation + generation, block.own.msn + msn)
+
+    def _drop_uncounted(self, named: Block) -> None:
+        """Forget what waits before a segment that feeds has named, with a number that is not below its."""
+        if next(iter(self._waiting)).generation == named.own.generation:
+            return  # Of one life of the origin's the numbers rise.
+        key = self._key_of(named)
+        for own in [own for own, block in self._waiting.items() if own < named.own and self._key_of(block) >= key]:
+            del self._waiting[own]
 
     def _covers(self, mark: ReleaseMark) -> bool:
         """Tell whether the segments of a mark are known here, or are out already."""

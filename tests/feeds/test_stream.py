@@ -88,6 +88,20 @@ def test_a_recording_is_not_held() -> None:
     assert mark.at == 100.0
 
 
+def test_an_old_copy_with_an_end_ends_nothing() -> None:
+    """The origin began anew before we came; a cache answers with the list that had its end."""
+    source = Source(StreamFeed(Showing("game", "http://origin.test/live.m3u8")))
+    source.list(0, 3, now=100.0)
+    assert source.list(700, 3, now=101.0, ended=True) == []
+    state = source.feed.state()
+    assert state is not None
+    assert not state.ended
+    assert len(source.list(1, 3, now=102.0, ended=True)) == 1
+    state = source.feed.state()
+    assert state is not None
+    assert state.ended
+
+
 def test_what_follows_goes_on_and_is_marked() -> None:
     source = Source(StreamFeed(Showing("game", "http://origin.test/live.m3u8", hold_s=6.0)))
     for item in source.list(0, 2, now=100.0):

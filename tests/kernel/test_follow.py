@@ -77,7 +77,7 @@ def test_a_copy_from_before_a_rewind_is_passed_over_for_a_while() -> None:
     assert observe(follower, former, first=50, now=2.0) == []
     assert observe(follower, ["y", "z"], first=1, now=now) == [SegmentKey(1, 55)]
     # An origin that names its segments by their numbers gets there again.
-    assert observe(follower, former, first=50, now=1.0 + now + 0.1) != []
+    assert observe(follower, former, first=50, now=now + 94.0) != []
 
 
 def test_after_a_restart_it_still_knows_what_was_before_a_rewind() -> None:
@@ -92,7 +92,7 @@ def test_an_old_copy_may_name_what_was_missed_while_the_present_one_comes_too() 
     """Killed before a rewind and back after it: what a cache still lists was never seen here in full."""
     follower = PlaylistFollower()
     follower.resume(timing(50, "b"), origin_msn=50)
-    assert observe(follower, ["x"], now=10.0) == [SegmentKey(1, 51)]
+    assert observe(follower, ["x"], first=45, now=10.0) == [SegmentKey(1, 51)]
     former = ["a", "b", "c", "d"]
     limit_s = PRESENT_TARGET_DURATIONS * playlist(former).target_duration_s
     assert observe(follower, former, first=49, now=10.0 + limit_s) == []
@@ -119,6 +119,52 @@ def test_after_a_hole_the_numbers_are_the_origins() -> None:
     follower = PlaylistFollower()
     observe(follower, ["a"], first=0)
     assert observe(follower, ["k"], first=10) == [SegmentKey(0, 10)]
+
+
+def test_who_began_after_a_rewind_does_not_run_ahead_with_an_old_copy() -> None:
+    """A cache answers with what was listed before: numbers that no origin can have reached in a second."""
+    follower = PlaylistFollower()
+    observe(follower, ["a", "b", "c"], now=10.0)
+    former = [f"f{msn}" for msn in range(8)]
+    assert observe(follower, former, first=789, now=11.0) == []
+    assert follower.passed_over
+    assert observe(follower, ["a", "b", "c", "d"], now=12.0) == [SegmentKey(0, 3)]
+    assert not follower.passed_over
+    # Nothing else comes: the origin is there.
+    limit_s = PRESENT_TARGET_DURATIONS * 2
+    assert observe(follower, former, first=789, now=12.0 + limit_s) == []
+    assert len(observe(follower, former, first=789, now=12.1 + limit_s)) == 8
+
+
+def test_as_much_as_caches_may_be_old_is_a_hole() -> None:
+    most = int(FORMER_S + 1.0) // 2
+    for missed, is_taken in ((most, True), (most + 1, False)):
+        follower = PlaylistFollower()
+        observe(follower, ["a"], now=10.0)
+        assert bool(observe(follower, ["k"], first=1 + missed, now=11.0)) is is_taken
+
+
+def test_an_origin_that_turns_out_to_be_behind_is_followed_there() -> None:
+    """What was taken for the continuation was old, and could not be told from it: nothing more of it comes."""
+    follower = PlaylistFollower()
+    observe(follower, ["a", "b"], now=10.0)
+    assert observe(follower, ["k", "l"], first=8, now=12.0) == [SegmentKey(0, 8), SegmentKey(0, 9)]
+    limit_s = PRESENT_TARGET_DURATIONS * 2
+    assert observe(follower, ["a", "b", "c"], now=12.0 + limit_s) == []
+    # What does not grow is old, however long it comes alone.
+    assert observe(follower, ["a", "b"], now=12.1 + limit_s) == []
+    assert observe(follower, ["a", "b", "c"], now=12.1 + limit_s) == [SegmentKey(1, msn) for msn in (10, 11, 12)]
+    assert observe(follower, ["k", "l"], first=8, now=13.0 + limit_s) == []
+
+
+def test_after_a_restart_an_old_copy_has_to_come_alone_for_a_while() -> None:
+    follower = PlaylistFollower()
+    for msn, name in ((5, "f"), (9, "j")):
+        follower.resume(timing(msn, name), origin_msn=msn)
+    assert observe(follower, ["f", "g"], first=5, now=100.0) == []
+    limit_s = PRESENT_TARGET_DURATIONS * 2
+    assert observe(follower, ["f", "g"], first=5, now=100.0 + limit_s) == []
+    assert len(observe(follower, ["f", "g"], first=5, now=100.1 + limit_s)) == 2
 
 
 def test_it_goes_on_after_a_restart() -> None:

@@ -233,6 +233,55 @@ def test_a_mark_opens_nothing_that_feeds_calls_otherwise() -> None:
     assert relay.names() == ["2-53.ts"]
 
 
+def test_what_feeds_never_counted_does_not_open() -> None:
+    """Two lives of the origin's: feeds knows only the second, and gives it the numbers that we gave the first."""
+    relay = Relay(max_hold_s=15.0)
+    relay.copy(["a.ts"], first=50)
+    relay.time(50, "a.ts")
+    relay.mark(50)
+    relay.copy(["x.ts", "y.ts"], first=10)
+    relay.copy(["b.ts", "c.ts"], first=0)
+    assert relay.window.n_waiting == 4
+    relay.time(51, "b.ts", generation=1)
+    assert relay.window.n_waiting == 2
+    assert [opened.key for opened in relay.mark(51, generation=1)] == [SegmentKey(1, 51)]
+    assert relay.names() == ["0-50.ts", "1-51.ts"]
+    relay.time(52, "c.ts", generation=1)
+    relay.mark(52, generation=1)
+    assert relay.names() == ["0-50.ts", "1-51.ts", "1-52.ts"]
+    assert relay.window.next_deadline() is None
+
+
+def test_an_old_copy_taken_for_what_comes_next_does_not_hold_up_what_does() -> None:
+    """Begun after a rewind: feeds knows what a cache answers with, we take it for what follows a hole."""
+    relay = Relay(max_hold_s=15.0)
+    relay.copy(["a.ts"], first=0)
+    relay.time(51, "a.ts", generation=1)
+    relay.mark(51, generation=1)
+    relay.copy(["f.ts", "g.ts"], first=9)
+    relay.now = 14.0
+    relay.copy(["b.ts", "c.ts"], first=1)
+    relay.time(52, "b.ts", generation=1)
+    relay.mark(52, generation=1)
+    assert relay.names() == ["1-51.ts", "1-52.ts"]
+    relay.time(53, "c.ts", generation=1)
+    relay.now = 15.0
+    relay.mark(53, generation=1)
+    assert relay.names() == ["1-51.ts", "1-52.ts", "1-53.ts"]
+    assert relay.window.unsynchronised == 0
+
+
+def test_an_old_copy_with_an_end_does_not_end_the_list() -> None:
+    relay = Relay()
+    relay.copy(["x.ts", "y.ts"], first=0)
+    relay.mark(1)
+    relay.copy(["e.ts", "f.ts"], first=700, ended=True)
+    assert not relay.window.ended
+    assert "#EXT-X-ENDLIST" not in (relay.window.text() or "")
+    relay.copy(["x.ts", "y.ts"], first=0, ended=True)
+    assert relay.window.ended
+
+
 def test_a_list_does_not_span_what_was_never_seen() -> None:
     relay = Relay()
     relay.copy(["a.ts", "b.ts"], first=0)
