@@ -20,7 +20,7 @@ def main() -> int:
     parser.add_argument("--seeds", default="0-199", help="a range of seeds, both ends included (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes share the seeds")
     parser.add_argument("--digest", action="store_true", help="print each seed's trace hash")
-    parser.add_argument("--brief", action="store_true", help="say of a failure only its seed and what was violated")
+    parser.add_argument("--brief", action="store_true", help="end at the first failure, and say of it only the least")
     options = parser.parse_args()
     if options.seed is not None:
         result = simulate(options.seed)
@@ -36,8 +36,8 @@ def main() -> int:
 
 
 def in_turn(seeds: range, *, digest: bool, brief: bool) -> int:
-    """Run seeds one after the other, up to the first that does not hold."""
-    deliveries, began, counts = 0, time.process_time(), Counter[str]()
+    """Run seeds one after the other; `brief`: up to the first that does not hold."""
+    deliveries, began, counts, failed = 0, time.process_time(), Counter[str](), list[int]()
     # What has been imported stays: whoever looks for garbage between two seeds need not look at it.
     gc.freeze()
     for seed in seeds:
@@ -48,11 +48,14 @@ def in_turn(seeds: range, *, digest: bool, brief: bool) -> int:
             print(f"{seed} {result.digest}")
         if result.violation is not None:
             report(result, brief=brief)
-            return 1
+            if brief:
+                return 1
+            failed.append(seed)
     took_s = time.process_time() - began
     print(totals(counts))
-    print(f"seeds {seeds[0]}-{seeds[-1]} held: {deliveries} deliveries, {took_s:.1f} s of CPU")
-    return 0
+    outcome = f"NOT all held, {failed} did not" if failed else "all held"
+    print(f"seeds {seeds[0]}-{seeds[-1]}: {outcome}, {deliveries} deliveries, {took_s:.1f} s of CPU")
+    return int(bool(failed))
 
 
 def in_parallel(seeds: range, jobs: int) -> int:
@@ -93,7 +96,7 @@ def report(result: Result, *, brief: bool = False) -> None:
     if not brief:
         print("\n".join(result.tail))
         print(f"again: .venv/bin/python -m tests.sim --seed {result.seed}")
-    print(f"seed {result.seed}: {result.violation or 'held'}")
+    print(f"seed {result.seed}: {result.violation or 'held'}", flush=True)
 
 
 if __name__ == "__main__":

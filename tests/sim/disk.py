@@ -101,8 +101,13 @@ class InLoopCommit(GroupCommit):
 
     def put(self, job: Any) -> None:
         """Take in a piece of work, None for the end."""
+        if self._dead:
+            # Of a process that was killed: whoever asks waits for nothing, and is gone with it.
+            if job is not None:
+                job.future.cancel()
+            return
         self._queue.append(job)
-        if not self._busy and not self._dead:
+        if not self._busy:
             self._busy = True
             self._later(self._turn)
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 PLACING_S = 0.15
 """How much earlier than its picture a fact may be pinned: a frame of 83 ms, and the rounding of dates."""
 
+LISTED_S = 4.5
+"""Within which time whoever asks for the list again and again has seen what is open."""
+
 
 def judge(world: World) -> None:
     """Judge a simulation at its end, when nothing breaks any more."""
@@ -36,6 +39,7 @@ def judge(world: World) -> None:
             _converged(world.judge, record, world.plan.scripts[event_id], world.vendors[event_id].acknowledged)
         if not world.players[event_id].segments:
             world.judge.fail("video", f"{event_id}: not one segment was had")
+        _listed(world, record)
     for viewer in world.viewers.values():
         _served(world, viewer)
 
@@ -103,6 +107,15 @@ def _served(world: World, viewer: Viewer) -> None:
     was_open = record.open_before(world.loop.time() - _slack_s(world, seen, wish))
     if wish["mode"] != "realtime" and not is_recorded and upto < was_open:
         fail("I15", f"{viewer.name} stands at {upto}, long ago {was_open} was open")
+
+
+def _listed(world: World, record: Record) -> None:
+    """I15, of the picture: what was open some time ago is listed."""
+    was_open = record.open_before(world.loop.time() - LISTED_S)
+    key = max((one.key for one, _ in record.timings.values() if (one.timeline, one.end) == was_open), default=None)
+    newest = world.players[record.event_id].newest
+    if key is not None and newest < key:
+        world.judge.fail("I15", f"the list of {record.event_id} ends with {newest}, long ago {key} was open")
 
 
 def _played(world: World, viewer: Viewer) -> Place:

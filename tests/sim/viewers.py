@@ -161,8 +161,9 @@ class Player:
         token = KEYRING.issue(claims(event_id=event_id, jti=name, account=name, session=name))
         self._base = f"/hls/{token}/{event_id}"
         self._have: set[tuple[int, int]] = set()
-        self._last = (-1, -1)
         self.segments = 0
+        self.newest = (-1, -1)
+        """What the list ended with when it was read last."""
 
     async def run(self) -> None:
         """Play for ever."""
@@ -187,6 +188,7 @@ class Player:
             range(listed[0][1], listed[0][1] + len(listed))
         ):
             judge.fail("video", f"the list runs {listed}")
+        self.newest = listed[-1]
         for key in listed[-2:]:
             if key not in self._have:
                 await self._fetch(key)

@@ -318,9 +318,11 @@ class World:
         for task in [script, *self._tasks]:
             task.cancel()
         await asyncio.gather(script, *self._tasks, return_exceptions=True)
-        for _ in range(50):
-            # What was cancelled has its turns.
-            await asyncio.sleep(0)
+        # What killed processes have left behind ends before its loop does: what was shielded, what waits for a lock.
+        while left := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in sorted(left, key=asyncio.Task.get_name):
+                task.cancel()
+            await asyncio.wait(left, timeout=1.0)
 
 
 def simulate(seed: int) -> Result:
