@@ -96,11 +96,6 @@ class Scene:
         self.reader = maxminddb.open_database(self.database, maxminddb.MODE_MMAP_EXT)
         self.tokens = [token.encode() for token in sessions(SESSIONS)]
         self.addresses = self._addresses()
-        self.index = PolicyIndex()
-        text = json.dumps(TERRITORY)
-        record = PolicyRecord("territory", 1, text, float(NOW), "bench")
-        self.index.heard(record)
-        self.index.install(record, compile_policy(text))
         self.fence = shapely.Polygon(FENCE)
         shapely.prepare(self.fence)
 
@@ -121,7 +116,11 @@ class Scene:
         locator = Locator(PlaceFiles({DatabaseKind.CITY: self.database}))
         locator.open()
         asyncio.run(locator.databases.index())
-        whereabouts = Whereabouts(locator, self.index, lambda event_id: "territory", FixBook())
+        index, text = PolicyIndex(), json.dumps(TERRITORY)
+        record = PolicyRecord("territory", 1, text, float(NOW), "bench")
+        index.heard(record)
+        index.install(record, compile_policy(text))
+        whereabouts = Whereabouts(locator, index, lambda event_id: "territory", FixBook())
         mine = set(self.addresses)
         for number, text in enumerate(self._others()):
             if text.encode() not in mine:

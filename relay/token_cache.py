@@ -20,8 +20,7 @@ from sys import getsizeof
 from typing import Protocol
 
 from kernel.tokens import Claims
-from kernel.value import Record
-from relay.token_verifier import Flaw, SigningParty, Verified
+from relay.token_verifier import Flaw, Verified
 
 MAX_ENTRIES = 65_536
 """More viewers than one process can send video to."""
@@ -32,11 +31,13 @@ MAX_BYTES = 96 << 20
 STEPS = 4
 """How far the hand moves for one new token at most, before it takes whatever it points at."""
 
-_TEXT_BYTES = 49
-"""What a text takes beside its characters, where these are ASCII."""
-
 _ENTRY_BYTES = 700
-"""What an entry takes beside its texts: `Claims`, integers, window, set, and its place in the order, measured."""
+"""What an entry takes beside its texts and scopes: `Claims`, integers, window, and its place in the order, measured."""
+
+_FEW_SCOPES = 4
+_USUAL_BYTES = _ENTRY_BYTES + getsizeof("") * 12 + getsizeof(frozenset())
+"""The same of one with few scopes, with what a dozen texts take beside their characters: a set of so few is an empty
+one's size."""
 
 
 _STREAM_BYTES = 220
@@ -49,14 +50,6 @@ class Opener(Protocol):
     def open(self, token: str) -> Verified | Flaw:
         """Return what a token says and under which key, or its flaw."""
         ...
-
-
-class _Entry(Record):
-    claims: Claims
-    ends: int
-    key: SigningParty
-    bytes: int
-    used: bool = False
 
 
 class TokenCache:
@@ -72,7 +65,7 @@ class TokenCache:
         self._verifier = verifier
         self._max_entries = max_entries
         self._max_bytes = max_bytes
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._entries: OrderedDict[str, Verified] = OrderedDict()
         self._get = self._entries.get
         self._bytes = 0
 
@@ -95,7 +88,7 @@ class TokenCache:
             return entry.claims
         return self._cold(token, entry, now)
 
-    def _cold(self, token: str, entry: _Entry | None, now: float) -> Claims | None:
+    def _cold(self, token: str, entry: Verified | None, now: float) -> Claims | None:
         if entry is not None:
             self._drop(token)
         verified = self._verifier.open(token)
@@ -106,23 +99,29 @@ class TokenCache:
         if last < ends:
             ends = last
         if now < ends:
-            n_bytes = _weight(token, verified)
-            self._make_room(n_bytes, now)
-            if n_bytes <= self._max_bytes:
-                self._entries[token] = _Entry(claims, ends, verified.key, n_bytes)
-                self._bytes += n_bytes
+            verified.ends = ends
+            self._keep(token, verified, now)
         return claims
 
-    def _make_room(self, n_bytes: int, now: float) -> None:
-        entries = self._entries
-        if not entries or n_bytes > self._max_bytes:
+    def _keep(self, token: str, verified: Verified, now: float) -> None:
+        entries, claims = self._entries, verified.claims
+        if verified.is_plain and len(claims.scopes) <= _FEW_SCOPES and not claims.streams:
+            # Every character of its texts stands in the token, as four thirds of one.
+            n_bytes = _USUAL_BYTES + 7 * len(token) // 4
+        else:
+            n_bytes = _weight(token, claims)
+        if n_bytes > self._max_bytes:
             return
-        first = entries[next(iter(entries))]
-        # Where the hand points at what stays, it does not move: so it is for most.
-        if first.used or now >= first.ends or not first.key.accepted:
-            self._advance(now)
-        while entries and (len(entries) >= self._max_entries or self._bytes + n_bytes > self._max_bytes):
-            self._drop(next(iter(entries)))
+        if entries:
+            first = entries[next(iter(entries))]
+            # Where the hand points at what stays, it does not move: so it is for most.
+            if first.used or now >= first.ends or not first.key.accepted:
+                self._advance(now)
+            while entries and (len(entries) >= self._max_entries or self._bytes + n_bytes > self._max_bytes):
+                self._drop(next(iter(entries)))
+        verified.n_bytes = n_bytes
+        entries[token] = verified
+        self._bytes += n_bytes
 
     def _advance(self, now: float) -> None:
         """Move the hand: drop what has ended, pass over what was used, stop at what was not."""
@@ -138,17 +137,11 @@ class TokenCache:
                 return
 
     def _drop(self, token: str) -> None:
-        self._bytes -= self._entries.pop(token).bytes
+        self._bytes -= self._entries.pop(token).n_bytes
 
 
-def _weight(token: str, verified: Verified) -> int:
-    """Return what an entry takes, or a little more."""
-    claims = verified.claims
+def _weight(token: str, claims: Claims) -> int:
     scopes = claims.scopes
-    streams = _STREAM_BYTES * len(claims.streams)
-    if verified.is_plain:
-        # Every character that a text has stands in the token, as four thirds of one.
-        return _ENTRY_BYTES + 7 * len(token) // 4 + getsizeof(scopes) + _TEXT_BYTES * len(scopes) + streams
     texts = (
         claims.jti,
         claims.account,
@@ -162,6 +155,7 @@ def _weight(token: str, verified: Verified) -> int:
         *(claims.binding or ()),
         *scopes,
     )
+    streams = _STREAM_BYTES * len(claims.streams)
     return (
         _ENTRY_BYTES + getsizeof(token) + getsizeof(scopes) + streams + sum([getsizeof(text) for text in texts if text])
     )

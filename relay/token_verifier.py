@@ -34,7 +34,7 @@ import msgspec
 from kernel.errors import DecodeError
 from kernel.strict_json import CLIENT_LIMITS, decode
 from kernel.tokens import MAX_TOKEN_CHARS, Binding, Claims, Purpose, checked_keys
-from kernel.value import Value
+from kernel.value import Record
 from relay.stream_count.claims import ENTITLEMENTS, STREAM_COUNT, Streams, is_streams, streams_of
 
 MAX_HEADERS = 64
@@ -128,15 +128,19 @@ class VerifyingKey:
         return compare_digest(expected, signature)
 
 
-class Verified(Value, frozen=True):
+class Verified(Record):
     """A token whose signature holds: its claims, and the key it holds under.
 
-    `is_plain` says that no claim's text takes more bytes than the token spends on it: ASCII, nothing escaped.
+    `is_plain` says that no claim's text takes more bytes than the token spends on it: ASCII, nothing escaped. The rest
+    is what the cache notes on it (`relay/token_cache.py`): one object for each token rather than two.
     """
 
     claims: Claims
     key: SigningParty
     is_plain: bool = False
+    ends: int = 0
+    n_bytes: int = 0
+    used: bool = False
 
 
 class TokenVerifier:

@@ -191,7 +191,7 @@ class Locator:
         country, region, city, postcode, point, accuracy_m, metro, said = facts
         return IpPlace(
             address.text, country, region, city, postcode, point, accuracy_m, metro,
-            said if asn is None else asn, classes,
+            said if asn is None else asn, classes, shared=facts,
         )  # fmt: skip
 
 

@@ -43,7 +43,7 @@ class Point(NamedTuple):
     lat: float
 
 
-class IpPlace(Value, frozen=True):
+class IpPlace(Value, frozen=True, eq=False):
     """What is known of an address. Every part may be unknown (None), and then is nowhere rather than anywhere.
 
     Args:
@@ -58,6 +58,8 @@ class IpPlace(Value, frozen=True):
         asn: the autonomous system's number.
         classes: what it belongs to that hides its user.
         is_public: whether it is an address of the Internet; private, reserved and unreadable ones have no place.
+        shared: the same object only where all from `country` to `metro` is the same; by it verdicts are remembered.
+            None where nobody says so, and of a place that is made of another. Places are equal without it.
     """
 
     address: str
@@ -71,6 +73,15 @@ class IpPlace(Value, frozen=True):
     asn: int | None = None
     classes: frozenset[NetworkClass] = frozenset()
     is_public: bool = True
+    shared: object = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, IpPlace):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in self.__struct_fields__ if name != "shared")
+
+    def __hash__(self) -> int:
+        return hash((self.address, self.country, self.city))
 
 
 @dataclass(frozen=True, slots=True)

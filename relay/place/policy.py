@@ -186,7 +186,7 @@ class Policy:
         self._needs_no_fix = terms.gps.missing is ClassAction.ALLOW
         # What costs the most is where a point lies, and most addresses share theirs with many others.
         self._keeps = self._is_geometric and not any(isinstance(part, InNetworks) for part in conditions)
-        self._kept: dict[tuple[object, ...], PlaceVerdict] = {}
+        self._kept: dict[int, tuple[object, PlaceVerdict]] = {}
 
     def decide(
         self,
@@ -212,7 +212,7 @@ class Policy:
             # Whatever somebody says of it: such an address is nowhere.
             place = IpPlace(place.address, classes=place.classes, is_public=False)
         is_usual = fix is None and self._needs_no_fix and not place.classes
-        if is_usual and self._keeps and place.is_public:
+        if is_usual and self._keeps and place.shared is not None:
             return self._remembered(place)
         position = self._nowhere
         if self._has_positions:
@@ -240,15 +240,17 @@ class Policy:
         return self.terms.gps.flaw_of(fix, previous, now=now) is not Reason.GPS_IMPLAUSIBLE
 
     def _remembered(self, place: IpPlace) -> PlaceVerdict:
-        """Return the same as for any place of which as much is known: nothing else of it is asked."""
-        known = (place.country, place.region, place.city, place.postcode, place.point, place.accuracy_m, place.metro)
-        verdict = self._kept.get(known)
-        if verdict is None:
-            position = Position(self._ground, place, place.point, place.accuracy_m)
-            verdict = self._usual(self._watch.judge(place, position), self._wager.judge(place, position))
-            if len(self._kept) >= MAX_KEPT:
-                self._kept.clear()
-            self._kept[known] = verdict
+        """Return the same as for any place of which the same is known: nothing else of it is asked."""
+        shared = place.shared
+        kept = self._kept.get(id(shared))
+        # It is kept with its verdict, so that no other has its number meanwhile.
+        if kept is not None and kept[0] is shared:
+            return kept[1]
+        position = Position(self._ground, place, place.point, place.accuracy_m)
+        verdict = self._usual(self._watch.judge(place, position), self._wager.judge(place, position))
+        if len(self._kept) >= MAX_KEPT:
+            self._kept.clear()
+        self._kept[id(shared)] = (shared, verdict)
         return verdict
 
     def _usual(self, watch: Outcome, wager: Outcome) -> PlaceVerdict:

@@ -202,4 +202,4 @@ def test_it_never_answers_otherwise_than_the_verifier(steps: list[tuple[int, int
         assert cache.verify(text, now=NOW + at) == expected
         assert len(cache) <= 5
         assert 0 <= cache.n_bytes <= 8_000
-        assert cache.n_bytes == sum(entry.bytes for entry in cache._entries.values())
+        assert cache.n_bytes == sum(entry.n_bytes for entry in cache._entries.values())

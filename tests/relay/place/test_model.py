@@ -18,6 +18,9 @@ def test_what_is_not_known_is_none_and_values_are_values() -> None:
     place = IpPlace("192.0.2.7")
     assert (place.country, place.point, place.classes) == (None, None, frozenset())
     assert place == IpPlace("192.0.2.7")
+    assert IpPlace("192.0.2.7", shared=object()) == place != IpPlace("192.0.2.7", country="US")
+    assert hash(IpPlace("192.0.2.7", shared=object())) == hash(place)
+    assert place != "192.0.2.7"
     assert hash(Fix(Point(-118.2437, 34.0522), 12.0, 1.0)) == hash(Fix(Point(-118.2437, 34.0522), 12.0, 1.0))
     with pytest.raises(AttributeError):
         PlaceVerdict(None, None).watch = Reason.VPN  # type: ignore[misc]
