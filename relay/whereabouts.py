@@ -152,16 +152,12 @@ class Whereabouts:
         fix, previous = self._fixes.of(key)
         # Before they are asked: what changes meanwhile is asked about again.
         revision, version, sessions = self._policies.revision, self._locator.version, self._sessions.revision
-        mismatch = self._sessions.mismatch(claims)
+        mismatch = self._sessions.mismatch(claims) if self._sessions.rules_place else None
         place = self._locator.locate(address)
         geo = claims.geo
-
-        def answer(name: str | None) -> Standing:
-            return self._answer(name, place, fix, previous, version, now, mismatch)
-
-        standing = answer(governing or geo)
-        if governing is not None and geo is not None and geo != governing:
-            standing = _stricter(standing, answer(geo))
+        standing = self._answer(governing or geo, place, fix, previous, version, now, mismatch)
+        if geo is not None and governing is not None and geo != governing:
+            standing = _stricter(standing, self._answer(geo, place, fix, previous, version, now, mismatch))
         if fix is not None and not self._is_trusted((governing, geo), fix, previous, now):
             self._fixes.doubt(key)
         until = now + (KEEP_S if fix is None else KEEP_FIX_S)
