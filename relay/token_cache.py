@@ -26,19 +26,18 @@ MAX_ENTRIES = 65_536
 """More viewers than one process can send video to."""
 
 MAX_BYTES = 96 << 20
-"""As many entries of the usual size (1.4 kB) as MAX_ENTRIES says."""
+"""Nearly as many entries of the usual size (1.5 kB, counted as 1.7) as MAX_ENTRIES says."""
 
 STEPS = 4
 """How far the hand moves for one new token at most, before it takes whatever it points at."""
 
-_ENTRY_BYTES = 700
+_ENTRY_BYTES = 540
 """What an entry takes beside its texts and scopes: `Claims`, integers, window, and its place in the order, measured."""
 
-_FEW_SCOPES = 4
-_USUAL_BYTES = _ENTRY_BYTES + getsizeof("") * 12 + getsizeof(frozenset())
-"""The same of one with few scopes, with what a dozen texts take beside their characters: a set of so few is an empty
-one's size."""
-
+_FEW_SCOPES = 2
+_USUAL_BYTES = _ENTRY_BYTES + getsizeof(frozenset()) + 11 * getsizeof("") - 180
+"""The same of one with few scopes and no binding, with the heads of all texts that it may have; without what a token
+spends at least on names, quotes, header and signature."""
 
 _STREAM_BYTES = 220
 """What one entitlement with its number takes: a pair, a name of 64 characters, an integer."""
@@ -105,7 +104,8 @@ class TokenCache:
 
     def _keep(self, token: str, verified: Verified, now: float) -> None:
         entries, claims = self._entries, verified.claims
-        if verified.is_plain and len(claims.scopes) <= _FEW_SCOPES and not claims.streams:
+        usual = verified.is_plain and claims.binding is None and not claims.streams
+        if usual and len(claims.scopes) <= _FEW_SCOPES:
             # Every character of its texts stands in the token, as four thirds of one.
             n_bytes = _USUAL_BYTES + 7 * len(token) // 4
         else:
@@ -155,7 +155,5 @@ def _weight(token: str, claims: Claims) -> int:
         *(claims.binding or ()),
         *scopes,
     )
-    streams = _STREAM_BYTES * len(claims.streams)
-    return (
-        _ENTRY_BYTES + getsizeof(token) + getsizeof(scopes) + streams + sum([getsizeof(text) for text in texts if text])
-    )
+    more = _STREAM_BYTES * len(claims.streams) + (0 if claims.binding is None else getsizeof(claims.binding))
+    return _ENTRY_BYTES + getsizeof(token) + getsizeof(scopes) + more + sum([getsizeof(text) for text in texts if text])

@@ -10,6 +10,7 @@ from hub.subscriber import EVERYTHING, Filter, Phase, Subscriber
 from kernel.blackouts import Veil, Window, ZoneSet
 from kernel.cues import CueType
 from kernel.decisions import Scope
+from kernel.value import replace as changed
 from tests.hub.makers import at, claims, entry
 
 SETTINGS = HubSettings()
@@ -38,7 +39,7 @@ def test_admission_is_taken_over_and_does_not_undo_a_subscription() -> None:
 def test_its_session_is_that_of_the_video_and_outlives_a_token() -> None:
     one = Subscriber(1, "game", SETTINGS, 0)
     one.admit(claims(session="a"), may_wager=True)
-    one.admit(replace(claims(session="a"), jti="renewed"), may_wager=True)
+    one.admit(changed(claims(session="a"), jti="renewed"), may_wager=True)
     assert list(one.sessions) == ["a"]
     for session in ("b", "", "c", "a", "d"):
         one.admit(claims(session=session), may_wager=True)

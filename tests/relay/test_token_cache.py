@@ -8,7 +8,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.tokens import Claims, Keyring
+from kernel.tokens import Binding, Claims, Keyring
 from relay.token_cache import STEPS, TokenCache
 from relay.token_verifier import Flaw, TokenVerifier, Verified
 from tests.support.tokens import KEYS, NOW, claims, token
@@ -168,6 +168,9 @@ def test_bytes_are_counted_honestly() -> None:
         {"account": "\N{SOCCER BALL}" * 200},
         {"scopes": frozenset(f"s{n}" for n in range(300))},
         {"purchase": "p" * 200, "geo": "g" * 200, "fingerprint": "f" * 200},
+        {"purchase": "p", "geo": "g", "fingerprint": "f", "home": "U", "plan": "x"},
+        {"purchase": "p", "geo": "g", "fingerprint": "f", "binding": Binding("n", "d", "e")},
+        {"account": "\N{BILLIARDS}" + "a" * 800},
     ):
         texts = [token(jti=f"t{n}", expires=NOW + 3600 + n, **change).encode() for n in range(200)]
         cache, _ = made()
