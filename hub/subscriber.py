@@ -93,9 +93,13 @@ def wish_mark(mode: Mode, wanted: Filter) -> str:
 
 
 class Counter(Protocol):
-    """What counts the cues of many at once."""
+    """What counts the cues of many at once, and knows how to write to them."""
 
     cues: int
+
+    def renew(self) -> None:
+        """Look again at how they are written to."""
+        ...
 
 
 class Subscriber:
@@ -116,6 +120,7 @@ class Subscriber:
         "counted_from",
         "ends",
         "event_id",
+        "file",
         "filter",
         "format",
         "frames_at",
@@ -157,6 +162,8 @@ class Subscriber:
         self.event_id = event_id
         self.phase = Phase.GREETED
         self.write: Callable[[bytes], None] = _nowhere
+        # The descriptor that the same bytes may be written to, while nothing waits that they would overtake; else -1.
+        self.file = -1
         # Admission
         self.address = ""
         self.account: str | None = None
@@ -251,9 +258,17 @@ class Subscriber:
         assert self.owed is not None  # only who is behind is handed anything
         self.owed.appendleft(item)
 
+    def write_by(self, write: Callable[[bytes], None], file: int = -1) -> None:
+        """Be written to by `write` from now on, and where many are written the same, straight to `file`."""
+        self.write = write
+        if file != self.file:
+            self.file = file
+            if self.group is not None:
+                self.group.renew()
+
     def hang_up(self) -> None:
         """Write to this socket no more."""
-        self.write = _nowhere
+        self.write_by(_nowhere)
 
     def start_over(self) -> None:
         """Leave the subscription; the connection stays."""

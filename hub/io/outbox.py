@@ -1,8 +1,8 @@
-"""Deliveries and answers into the sockets: the hot loop, and the patient way for who is behind."""
+"""Deliveries and answers into the sockets: the fan-out, and the patient way for who is behind."""
 
 from __future__ import annotations
 
-from operator import length_hint
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Protocol, get_args
 
 import structlog
@@ -11,6 +11,7 @@ from hub.counts import HubCounts
 from hub.fanout import Frames
 from hub.group import Group
 from hub.guard import Guard
+from hub.io.straight import write_straight
 from hub.snapshot import Message
 from hub.subscriber import Format
 
@@ -156,17 +157,14 @@ class Outbox:
 
     def _write(self, data: bytes, cues: int, to: tuple[Subscriber, ...], group: Group | None) -> None:
         """Write the same bytes to many. Whoever cannot be written to has left `to` before (TRAPS 11)."""
-        writes = (group or Group()).count(to, cues)
+        ways = (group or Group()).count(to, cues)
         self.cues_sent += cues * len(to)
         dead = []
-        left = iter(writes)
-        while True:
+        for subscriber, rest in chain(write_straight(ways, data), zip(ways.others, repeat(data))):
             try:
-                for write in left:
-                    write(data)
-                break
+                subscriber.write(rest)
             except RuntimeError:  # uvloop, on a transport that died within this turn (TRAPS 16)
-                dead.append(to[len(to) - length_hint(left) - 1])
+                dead.append(subscriber)
         for subscriber in dead:
             self._sockets.cut(subscriber)
 

@@ -22,6 +22,7 @@ from websockets.server import ServerProtocol
 from hub.close_codes import CloseCode
 from hub.handshake import Refusal, judge
 from hub.io.socket_options import set_options
+from hub.io.straight import file_of
 from kernel.strict_json import encode
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class Socket(asyncio.Protocol):
     desk: ClassVar[Desk]
     transport: asyncio.Transport
     write: Callable[[bytes], None]
-    """How to write to this connection: the transport's own method, except within `upgrade_received`."""
+    """How to write to this connection: the transport's own method, except within `upgrade_received` and while something
+    waits in the transport."""
 
     def __init__(self, *, config: object, server_state: Any, app_state: object, _loop: object = None) -> None:
         self._connections: set[object] = server_state.connections
@@ -92,13 +94,16 @@ class Socket(asyncio.Protocol):
     # What the transport says.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Bound what the kernel and the transport take in of a reader that stands still (TRAPS 13)."""
+        """Bound what the kernel and the transport take in of a reader that stands still (TRAPS 13).
+
+        The transport tells of the first byte that waits in it, and when none does any more; how much is much, we see
+        to ourselves: the fan-out may go past the transport only while nothing waits there.
+        """
         self.transport = cast("asyncio.Transport", transport)
         self.write = self.transport.write
         self._connections.add(self)
-        limit = self.desk.settings.send_buffer_bytes
-        self.transport.set_write_buffer_limits(high=limit)
-        set_options(self.transport, (sockets.SOL_SOCKET, sockets.SO_SNDBUF, limit))
+        self.transport.set_write_buffer_limits(high=0)
+        set_options(self.transport, (sockets.SOL_SOCKET, sockets.SO_SNDBUF, self.desk.settings.send_buffer_bytes))
 
     def upgrade_received(self, method: str, target: str, fields: Iterable[tuple[bytes, bytes]], rest: bytes) -> None:
         """Take the handshake as the front door has parsed it, and the bytes that came behind it.
@@ -137,24 +142,31 @@ class Socket(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """Let the transport close: a WebSocket has no use for half a connection."""
+        if self.subscriber is not None:
+            self.subscriber.hang_up()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the hot set first; nothing is written to a dead transport (TRAPS 16)."""
         self._connections.discard(self)
         if self.subscriber is not None:
             self.desk.lost(self)
+            # The descriptor is closed when this returns, and may be another file's a moment later.
+            self.subscriber.hang_up()
+        # Not `_write_watched`, which holds us.
+        self.write = self.transport.write
         if self._conn is not None:
             # The core and its generator hold each other: apart, they are gone at once, without the collector.
             self._conn.parser.close()
 
     def pause_writing(self) -> None:
-        """Leave the hot set."""
-        if self.subscriber is not None:
-            self.desk.paused(self)
+        """Write past the transport no more: something waits in it. Leave the hot set if it is much."""
+        self._choose_way()
+        self._bound()
 
     def resume_writing(self) -> None:
-        """Catch up, then come back."""
-        if self.subscriber is not None:
+        """Write past the transport again; who has left the hot set catches up, then comes back."""
+        self._choose_way()
+        if self.subscriber is not None and self.subscriber.paused_at is not None:
             self.desk.resumed(self)
 
     def shutdown(self) -> None:
@@ -198,9 +210,32 @@ class Socket(asyncio.Protocol):
         if data and not self.transport.is_closing():
             self.write(data)
 
+    def _choose_way(self) -> None:
+        """Write as may be written now: past the transport where nothing waits in it, else with an eye on how much."""
+        before = self.write
+        if self._held is None:
+            self.write = self._write_watched if self.transport.get_write_buffer_size() else self.transport.write
+        # Who has hung up stays hung up.
+        if self.subscriber is not None and self.subscriber.write is before:
+            self.subscriber.write_by(self.write, -1 if self._held is not None else file_of(self.transport))
+
+    def _write_watched(self, data: bytes) -> None:
+        self.transport.write(data)
+        self._bound()
+
+    def _bound(self) -> None:
+        """Leave the hot set once more waits in the transport than should."""
+        subscriber = self.subscriber
+        if subscriber is None or subscriber.paused_at is not None:
+            return
+        if self.transport.get_write_buffer_size() > self.desk.settings.send_buffer_bytes:
+            self.desk.paused(self)
+
     def _end(self) -> None:
-        """Close the connection once all is written."""
+        """Close the connection once all is written; RFC 6455, 5.5.1: nothing comes behind a Close frame."""
         self._let_go()
+        if self.subscriber is not None:
+            self.subscriber.hang_up()
         self.transport.close()
 
     def _let_go(self) -> None:
@@ -208,11 +243,10 @@ class Socket(asyncio.Protocol):
         held, self._held = self._held, None
         if held is None:
             return
-        write, self.write = self.write, self.transport.write
-        if self.subscriber is not None and self.subscriber.write is write:
-            self.subscriber.write = self.write
         if held and not self.transport.is_closing():
-            self.write(b"".join(held))
+            self.transport.write(b"".join(held))
+        self._choose_way()
+        self._bound()
 
     def _replayed(self, conn: ServerProtocol, request: Request) -> None:
         fields = [(name.lower().encode(), value.encode("latin-1")) for name, value in request.headers.raw_items()]
@@ -222,6 +256,7 @@ class Socket(asyncio.Protocol):
         request.headers.clear()
         conn.state = State.OPEN
         self._handshake(method, target, fields)
+        self._choose_way()
 
     def _handshake(self, method: str, target: str, fields: Iterable[tuple[bytes, bytes]]) -> None:
         verdict = judge(method, target, fields)

@@ -18,7 +18,7 @@ def test_counts_are_the_members_own() -> None:
     group = Group()
     (one, _), (other, _) = someone(1), someone(2)
     group.add(one)
-    assert len(group.count(group.to, 3)) == 1
+    assert group.count(group.to, 3).others == [one]
     group.add(other)
     group.count(group.to, 2)
     assert (one.sent_in_all, other.sent_in_all, len(group)) == (5, 2, 2)
@@ -37,8 +37,8 @@ def test_who_left_between_the_delivery_and_the_writing_is_counted_once() -> None
     assert group.to is to
     group.remove(one)
     group.add(late)
-    for write in group.count(to, 4):
-        write(b"x")
+    for member in group.count(to, 4).others:
+        member.write(b"x")
     assert (one.sent_in_all, other.sent_in_all, late.sent_in_all) == (4, 4, 0)
     assert written == [b"x"]
 
@@ -47,9 +47,31 @@ def test_who_leaves_while_being_written_to_has_been_counted() -> None:
     group = Group()
     one, _ = someone(1)
     group.add(one)
-    writes = group.count(group.to, 4)
+    ways = group.count(group.to, 4)
     group.remove(one)
-    assert (len(writes), one.sent_in_all) == (1, 4)
+    assert (len(ways.others), one.sent_in_all) == (1, 4)
+
+
+def test_the_ways_are_kept_until_one_changes() -> None:
+    group = Group()
+    (one, _), (other, _) = someone(1), someone(2)
+    group.add(one)
+    group.add(other)
+    one.write_by(one.write, 7)
+    ways = group.count(group.to, 1)
+    assert (ways.straight, ways.others) == ([one], [other])
+    one.write_by(one.write, 7)
+    assert group.count(group.to, 1) is ways
+    # Also in the middle of a flush whose receivers are known already.
+    to = group.to
+    one.hang_up()
+    ways = group.count(to, 1)
+    assert (ways.straight, ways.others) == ([], [one, other])
+    other.write_by(other.write, 8)
+    assert group.count(to, 1).straight == [other]
+    group.remove(other)
+    other.write_by(other.write)
+    assert group.count(to, 1).straight == []
 
 
 def of_some(count: int) -> Group:

@@ -33,6 +33,7 @@ class RecordingTransport(asyncio.Transport):
         self.writes = 0
         self.closed = False
         self.high: int | None = None
+        self.waiting = 0
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.closed, "nothing is written to a closed transport"
@@ -47,6 +48,9 @@ class RecordingTransport(asyncio.Transport):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self.high = high
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
 
     def take(self) -> bytes:
         taken, self.written = self.written, b""
@@ -79,9 +83,13 @@ class RecordingDesk:
         socket.close(b"BYE", code)
 
     def paused(self, socket: Socket) -> None:
+        assert socket.subscriber is not None
+        socket.subscriber.paused_at = 0.0
         self.told.append(("paused",))
 
     def resumed(self, socket: Socket) -> None:
+        assert socket.subscriber is not None
+        socket.subscriber.paused_at = None
         self.told.append(("resumed",))
 
     def lost(self, socket: Socket) -> None:
@@ -143,7 +151,8 @@ def test_what_is_relied_on_in_uvicorn() -> None:
 
 def test_it_bounds_the_buffer_and_is_counted_by_the_server() -> None:
     stage = Stage()
-    assert stage.transport.high == 16_384
+    # The transport tells of every byte that waits; how much is much, the socket sees to.
+    assert stage.transport.high == 0
     assert stage.state.connections == {stage.socket}
     assert not hasattr(stage.socket, "__dict__")
     stage.socket.pause_writing()
@@ -342,9 +351,64 @@ def test_pings() -> None:
     assert stage.transport.written == b"\x89\x00"
 
 
+def test_only_much_that_waits_is_a_pause() -> None:
+    stage = upgraded()
+    subscriber = stage.socket.subscriber
+    assert subscriber is not None
+    limit = stage.desk.settings.send_buffer_bytes
+    stage.transport.waiting = 1
+    stage.socket.pause_writing()
+    subscriber.write(b"one")
+    stage.transport.waiting = limit
+    subscriber.write(b"two")
+    assert len(stage.desk.told) == 1
+    stage.transport.waiting = limit + 1
+    subscriber.write(b"three")
+    subscriber.write(b"four")
+    assert stage.desk.told[1:] == [("paused",)]
+    stage.transport.waiting = 0
+    stage.socket.resume_writing()
+    assert stage.desk.told[2:] == [("resumed",)]
+    assert subscriber.write == stage.socket.write == stage.transport.write
+    # A little waited, and nothing came of it.
+    stage.transport.waiting = 1
+    stage.socket.pause_writing()
+    stage.transport.waiting = 0
+    stage.socket.resume_writing()
+    assert len(stage.desk.told) == 3
+    assert stage.transport.take() == b"onetwothreefour"
+
+
+def test_what_waits_of_answers_before_the_handshake_counts() -> None:
+    stage = Stage()
+    stage.transport.waiting = stage.desk.settings.send_buffer_bytes + 1
+    stage.hand_over()
+    assert stage.desk.told == [("arrive", "game", None, None), ("paused",)]
+
+
+@pytest.mark.parametrize("how", ["close", "eof", "loss"])
+def test_nothing_is_written_behind_the_end(how: str) -> None:
+    """RFC 6455, 5.5.1: no data frames behind a Close frame. Whoever is written to past the transport must know it."""
+    stage = upgraded()
+    subscriber = stage.socket.subscriber
+    assert subscriber is not None
+    subscriber.write_by(stage.socket.write, 7)
+    if how == "close":
+        stage.frame(Opcode.CLOSE, b"\x03\xe8")
+    elif how == "eof":
+        stage.socket.eof_received()
+    else:
+        stage.socket.connection_lost(None)
+    stage.transport.take()
+    subscriber.write(b"late")
+    assert (subscriber.file, stage.transport.take()) == (-1, b"")
+
+
 def test_pause_resume_loss_and_shutdown_are_told() -> None:
     stage = upgraded()
+    stage.transport.waiting = 20_000
     stage.socket.pause_writing()
+    stage.transport.waiting = 0
     stage.socket.resume_writing()
     stage.socket.shutdown()
     stage.socket.connection_lost(None)
