@@ -10,7 +10,7 @@ polygons that overlap cost no more than one with as many edges in the cell.
   on average, and wherever it is once MAX_REFERENCES are spent. The form of a cut follows the edges: combs are cut
   across their teeth.
 * Exact: heights are compared, not computed; where a computed crossing is nearer than IN_DOUBT, `left_of` decides.
-* Memory is bounded by MAX_REFERENCES: up to 32 bytes for each edge in each cell, beside some 170 for each edge.
+* Memory is bounded by MAX_REFERENCES: up to 48 bytes for each edge in each cell, beside some 170 for each edge.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MANY = 200
 SHARE = 12
 
 MAX_REFERENCES = 1_500_000
-"""48 MB at the most. Only edges that cross each other's cells by the thousand come near it."""
+"""72 MB at the most. Only edges that cross each other's cells by the thousand come near it."""
 
 _MAX_CUTS = 128
 _LEAST_DEGREES = 1e-4
@@ -47,10 +47,17 @@ MarkedEdge = tuple[float, float, float, float, int, int, float]
 """x, y, x, y upwards; bits of the polygons of which it is an edge an odd number of times, and of all of which it is
 one; how far it goes to the right for each degree upwards."""
 
+_STEEP = 1_000.0
+"""Of an edge that goes farther to the right, a crossing that is computed from the equator would not be as exact."""
+
 Box = tuple[float, float, float, float]
-Leaf = tuple[float, Sequence[float], int, list[int], list[MarkedEdge], list[MarkedEdge]]
+_Through = tuple[Sequence[float], Sequence[float], list[MarkedEdge]]
+"""Where edges, made longer, cross the equator; how far they go to the right for each degree upwards; the edges. Numbers
+lie side by side: an edge that is not crossed is not looked at, and costs no wait for memory."""
+
+Leaf = tuple[float, Sequence[float], int, list[int], _Through, list[MarkedEdge], list[MarkedEdge]]
 """Column; heights at which edges cross it, ascending; every how many of those, as a power of two, the bits below are
-noted; these bits; all edges; those that cross the column, by height."""
+noted; these bits; edges that go from below the cell to above it, all others; those that cross the column, by height."""
 
 _NOTED = 4
 """Bits of 200 polygons are a large number: where many edges cross a column, they are noted below every 16th."""
@@ -137,7 +144,7 @@ def _slope(edge: Edge) -> float:
 
 
 def _in_leaf(leaf: Leaf, lon: float, lat: float) -> int:
-    column, heights, noted, bits, edges, crossing = leaf
+    column, heights, noted, bits, through, edges, crossing = leaf
     at = bisect_right(heights, lat)
     held = bits[at >> noted]
     if noted:
@@ -149,7 +156,9 @@ def _in_leaf(leaf: Leaf, lon: float, lat: float) -> int:
     outside_west, outside_east, inside_west, inside_east = (
         west - IN_DOUBT, east + IN_DOUBT, west + IN_DOUBT, east - IN_DOUBT,
     )  # fmt: skip
-    touched = 0
+    # Where edges cross each other all over, nearly all of them are these: no more is done for one than must be.
+    turned, touched = _crossed_through(through, lon, lat, column) if through[2] else (0, 0)
+    held ^= turned
     for x, y, to_x, to_y, bit, all_of, slope in edges:
         if y <= lat < to_y:
             at_x = x + (lat - y) * slope
@@ -169,14 +178,36 @@ def _in_leaf(leaf: Leaf, lon: float, lat: float) -> int:
     return held | touched
 
 
+def _crossed_through(through: _Through, lon: float, lat: float, column: float) -> tuple[int, int]:
+    """Return the bits that turn between a column and a point, and those of edges that the point is on."""
+    west, east = (lon, column) if lon < column else (column, lon)
+    outside_west, outside_east, inside_west, inside_east = (
+        west - IN_DOUBT, east + IN_DOUBT, west + IN_DOUBT, east - IN_DOUBT,
+    )  # fmt: skip
+    froms, slopes, edges = through
+    turned = touched = 0
+    for n, at_x in enumerate([from_x + lat * slope for from_x, slope in zip(froms, slopes, strict=True)]):
+        if outside_west <= at_x <= outside_east:
+            x, y, to_x, to_y, bit, all_of, _ = edges[n]
+            if inside_west < at_x < inside_east:
+                turned ^= bit
+                continue
+            side = left_of((x, y, to_x, to_y), lon, lat)
+            if side == 0:
+                touched |= all_of
+            if (side > 0) != (left_of((x, y, to_x, to_y), column, lat) > 0):
+                turned ^= bit
+    return turned, touched
+
+
 def _beside(leaf: Leaf, lat: float) -> int:
     """Return the bits on the column where an edge crosses it hardly above or below."""
-    column, heights, noted, bits, _, crossing = leaf
+    column, heights, noted, bits, _, _, crossing = leaf
     first, last = bisect_left(heights, lat - 2 * IN_DOUBT), bisect_right(heights, lat + 2 * IN_DOUBT)
     held = bits[first >> noted]
     for edge in crossing[first >> noted << noted : first]:
         held ^= edge[4]
-    for x, y, to_x, to_y, bit, _, _ in crossing[first:last]:
+    for x, y, to_x, to_y, bit, *_ in crossing[first:last]:
         # A point as high as a corner counts as a little higher, as for the edges that are asked.
         if lat >= y if y == to_y else (left_of((x, y, to_x, to_y), column, lat) > 0) == (to_x > x):
             held ^= bit
@@ -208,7 +239,17 @@ class _Uncut:
 def _leaf(uncut: _Uncut) -> Leaf:
     heights, crossing, bits = _crossed(uncut)
     noted = 0 if len(heights) < 1 << _NOTED else _NOTED
-    return uncut.x, array("d", heights), noted, bits[:: 1 << noted], uncut.edges, crossing
+    low, high = uncut.box[1] - 10 * _MARGIN, uncut.box[3] + 10 * _MARGIN
+    lines: list[MarkedEdge] = []
+    others: list[MarkedEdge] = []
+    for edge in uncut.edges:
+        (lines if edge[1] < low and edge[3] > high and -_STEEP < edge[6] < _STEEP else others).append(edge)
+    through = (
+        array("d", [edge[0] - edge[1] * edge[6] for edge in lines]),
+        array("d", [edge[6] for edge in lines]),
+        lines,
+    )
+    return uncut.x, array("d", heights), noted, bits[:: 1 << noted], through, others, crossing
 
 
 def _crossed(uncut: _Uncut) -> tuple[list[float], list[MarkedEdge], list[int]]:

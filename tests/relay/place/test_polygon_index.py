@@ -185,3 +185,24 @@ def test_points_as_high_as_an_edge_crosses_a_column() -> None:
                     assert index.locate(lon, lat) == expected, (lon, lat)
                     seen += 1
     assert seen > 500
+
+
+@pytest.mark.parametrize("height", [0.0, 79.0, -79.0])
+def test_edges_that_go_far_to_the_right_are_crossed_where_they_are(height: float) -> None:
+    """Their crossings are computed from the equator, hundreds of thousands of degrees away, but no farther."""
+    draw, polygons = random.Random(13), list[Polygon]()
+    for n in range(60):
+        rise = 170 / draw.choice([1, 30, 300, 900, 999, 1_001, 5_000])
+        low = height + draw.uniform(-0.01, 0.01)
+        high = low + rise
+        corners = [Point(-85, low), Point(85, high), Point(85, high + 0.001 + n / 1e4), Point(-85, low)]
+        polygons.append((ring_of(corners),))
+    index = PolygonIndex(polygons)
+    assert any(leaf[4][2] for leaf in leaves(index._root))
+    points = []
+    for _ in range(400):
+        (lon, lat), (to_lon, to_lat) = draw.choice(polygons)[0].frames[0][:2]
+        share = draw.random()
+        on = lon + share * (to_lon - lon), lat + share * (to_lat - lat)
+        points += [on, (on[0] + draw.gauss(0, 1e-9), on[1] + draw.gauss(0, 1e-11))]
+    assert agreed(polygons, index, points) > 200
