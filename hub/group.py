@@ -19,12 +19,12 @@ SOCKETS_AT_ONCE = 400
 
 
 class Ways:
-    """How to write to some: to the descriptors of those in `straight`, to `others` by `write`.
+    """How to write to some: to the descriptors of those in `straight`, to each of `others` by its own of `writes`.
 
     `batch` is what the driver makes of `straight`, and holds as long as this does.
     """
 
-    __slots__ = ("batch", "others", "straight")
+    __slots__ = ("batch", "others", "straight", "writes")
 
     def __init__(self, subscribers: Iterable[Subscriber]) -> None:
         self.batch: object = None
@@ -32,6 +32,7 @@ class Ways:
         self.others: list[Subscriber] = []
         for subscriber in subscribers:
             (self.others if subscriber.file < 0 else self.straight).append(subscriber)
+        self.writes = tuple([one.write for one in self.others])
 
 
 class Group:

@@ -260,11 +260,10 @@ class Subscriber:
 
     def write_by(self, write: Callable[[bytes], None], file: int = -1) -> None:
         """Be written to by `write` from now on, and where many are written the same, straight to `file`."""
-        self.write = write
-        if file != self.file:
-            self.file = file
-            if self.group is not None:
-                self.group.renew()
+        changes = file != self.file or write is not self.write
+        self.write, self.file = write, file
+        if changes and self.group is not None:
+            self.group.renew()
 
     def hang_up(self) -> None:
         """Write to this socket no more."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import chain, repeat
+from operator import length_hint
 from typing import TYPE_CHECKING, Protocol, get_args
 
 import structlog
@@ -160,11 +160,19 @@ class Outbox:
         ways = (group or Group()).count(to, cues)
         self.cues_sent += cues * len(to)
         dead = []
-        for subscriber, rest in chain(write_straight(ways, data), zip(ways.others, repeat(data))):
+        for subscriber, rest in write_straight(ways, data):
             try:
                 subscriber.write(rest)
             except RuntimeError:  # uvloop, on a transport that died within this turn (TRAPS 16)
                 dead.append(subscriber)
+        left = iter(ways.writes)
+        while True:
+            try:
+                for write in left:
+                    write(data)
+                break
+            except RuntimeError:
+                dead.append(ways.others[-length_hint(left) - 1])
         for subscriber in dead:
             self._sockets.cut(subscriber)
 

@@ -28,11 +28,11 @@ FEW = 16
 def file_of(transport: asyncio.Transport) -> int:
     """Return the descriptor by which to write past a transport, -1 where that may not be.
 
-    It may not be while something waits in the transport, once it is closing, and where what goes through the socket is
-    not what was written (TLS) or there is none.
+    It may not be while something waits in the transport, once it is closing, where what goes through the socket is not
+    what was written (TLS) or there is none, and where the system does not offer it.
     """
     raw = transport.get_extra_info("socket")
-    if raw is None or transport.get_extra_info("sslcontext") is not None:
+    if raw is None or at_once() is None or transport.get_extra_info("sslcontext") is not None:
         return -1
     if transport.is_closing() or transport.get_write_buffer_size():
         return -1

@@ -37,8 +37,8 @@ def test_who_left_between_the_delivery_and_the_writing_is_counted_once() -> None
     assert group.to is to
     group.remove(one)
     group.add(late)
-    for member in group.count(to, 4).others:
-        member.write(b"x")
+    for write in group.count(to, 4).writes:
+        write(b"x")
     assert (one.sent_in_all, other.sent_in_all, late.sent_in_all) == (4, 4, 0)
     assert written == [b"x"]
 
@@ -69,6 +69,8 @@ def test_the_ways_are_kept_until_one_changes() -> None:
     assert (ways.straight, ways.others) == ([], [one, other])
     other.write_by(other.write, 8)
     assert group.count(to, 1).straight == [other]
+    one.write_by(print)
+    assert group.count(to, 1).writes == (print,)
     group.remove(other)
     other.write_by(other.write)
     assert group.count(to, 1).straight == []
