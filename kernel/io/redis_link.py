@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from redis.asyncio.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from kernel.errors import BusUnavailable, SettingsError
 from kernel.io.redis_outbox import Command
@@ -151,3 +151,8 @@ def address_of(url: str) -> str:
 def is_refusal(answer: object) -> bool:
     """Tell whether an answer is an error."""
     return isinstance(answer, ResponseError)
+
+
+def is_unknown_script(answer: object) -> bool:
+    """Tell whether an answer says that Redis does not know a script by its SHA-1."""
+    return isinstance(answer, NoScriptError)

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 
 from kernel.errors import BusUnavailable, SettingsError
-from kernel.io.redis_link import RedisLink, address_of, is_refusal
+from kernel.io.redis_link import RedisLink, address_of, is_refusal, is_unknown_script
 from tests.support.ports import HeldPort
 from tests.support.redis_server import redis_server
 
@@ -20,6 +20,10 @@ async def test_commands_go_together_and_answers_come_in_their_order(tmp_path: Pa
         answers = await link.call(("SET", "k", "v"), ("NOSUCH",), ("GET", b"k"))
         assert (answers[0], answers[2]) == (b"OK", b"v")
         assert is_refusal(answers[1])
+        assert not is_unknown_script(answers[1])
+        (unknown,) = await link.call(("EVALSHA", "0" * 40, 0))
+        assert is_refusal(unknown)
+        assert is_unknown_script(unknown)
         await link.aclose()
         await link.aclose()
 

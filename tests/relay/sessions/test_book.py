@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from relay.io.embedded_book import EmbeddedBook
+from relay.io.redis_book import RedisBook
 from relay.sessions.book import SessionBook
 from relay.sessions.memory_book import MemoryBook
 from relay.sessions.model import Evicted, Full, Life, Limit, Order, Seated, Sign, Wish
+from tests.support.redis_server import PATIENCE_S, redis_server
 
 START_S = 1_790_000_000.0
 TWO = Limit("event:final", 2, Order.OLDEST_FIRST, grace_ms=30_000)
@@ -34,14 +37,24 @@ class Clock:
 MakeBook = Callable[[Clock], Awaitable[SessionBook]]
 
 
-@pytest.fixture(params=["memory", "embedded"])
-def make_book(request: pytest.FixtureRequest, tmp_path: Path) -> MakeBook:
-    async def make(clock: Clock) -> SessionBook:
-        if request.param == "memory":
-            return MemoryBook(wall=clock)
-        return await EmbeddedBook.open(tmp_path / "sessions.sqlite", wall=clock)
+@pytest.fixture(params=["memory", "embedded", "redis"])
+async def make_book(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MakeBook]:
+    async with AsyncExitStack() as running:
 
-    return make
+        async def make(clock: Clock) -> SessionBook:
+            book: SessionBook
+            match request.param:
+                case "memory":
+                    book = MemoryBook(wall=clock)
+                case "embedded":
+                    book = await EmbeddedBook.open(tmp_path / "sessions.sqlite", wall=clock)
+                case _:
+                    server = await running.enter_async_context(redis_server(tmp_path))
+                    book = RedisBook(server.url, wall=clock, clock=clock, patience_s=PATIENCE_S)
+            running.push_async_callback(book.aclose)
+            return book
+
+        yield make
 
 
 def wish(session: str, *limits: Limit, account: str = "anna", **other: Any) -> Wish:
@@ -66,7 +79,6 @@ async def test_the_oldest_goes(make_book: MakeBook) -> None:
     clock.now_s += 10
     assert isinstance(await book.admit(wish("a", TWO)), Evicted)
     assert [one.session for one in await book.of("anna")] == ["b", "c"]
-    await book.aclose()
 
 
 async def test_accounts_know_nothing_of_each_other(make_book: MakeBook) -> None:
@@ -81,7 +93,6 @@ async def test_accounts_know_nothing_of_each_other(make_book: MakeBook) -> None:
     assert not await book.release("anna", "s")
     assert await book.accounts("", 9) == ["ben", "cleo"]
     assert await book.of("anna") == []
-    await book.aclose()
 
 
 async def test_sending_away(make_book: MakeBook) -> None:
@@ -94,4 +105,3 @@ async def test_sending_away(make_book: MakeBook) -> None:
     assert dismissed.leaving is not None
     assert (dismissed.leaving.code, dismissed.leaving.by, dismissed.leaving.at_ms) == ("kicked", "op", clock.ms)
     assert isinstance(await book.admit(wish("a")), Evicted)
-    await book.aclose()
