@@ -62,7 +62,10 @@ async def packed(
     assert child.stdout is not None
     try:
         async with asyncio.timeout(limit_s):
-            return await _taken(child.stdout, codes)
+            told = await _taken(child.stdout, codes)
+            # It has said everything and ends by itself: ending it would take its exit from whoever waits for that.
+            await child.wait()
+            return told
     except TimeoutError:
         raise OSError(f"reading it took more than {limit_s:.0f} s") from None
     except (ValueError, KeyError, TypeError, EOFError):
