@@ -300,7 +300,7 @@ def run() -> list[dict[str, Any]]:
             **where,
         },
         {
-            "what": f"a token and a place, neither seen before (cold), random addresses of {NETWORKS:,} networks",
+            "what": f"a token and a place, neither seen before (cold), beside {OTHERS:,} others; {NETWORKS:,} networks",
             "unit": "us",
             "ours": round(us["cold"], 2),
             **beside,
