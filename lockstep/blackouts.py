@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import structlog
 from starlette.routing import Route
@@ -13,12 +14,21 @@ from kernel.io.origin import Fetcher
 from kernel.io.system_time import monotonic, new_id, wall
 from kernel.showings import Showing
 from relay.blackouts import BlackoutIndex
-from relay.io.blackout_desk import BlackoutDesk, fits
+from relay.io.blackout_desk import REFILL_STEP, BlackoutDesk, fits
 from relay.io.blackout_store import BlackoutStore
+from relay.io.cut_keeper import CutKeeper
+from relay.io.cut_store import CutStore
 from relay.io.fit_check import FitCheck
 from relay.io.operator_door import OperatorDoor
 
 log = structlog.get_logger("blackouts")
+
+
+class BlackoutFiles(NamedTuple):
+    """What is on disk of blackouts: themselves, and where they open and close."""
+
+    blackouts: BlackoutStore
+    cuts: CutStore
 
 
 class BlackoutHouse:
@@ -27,23 +37,25 @@ class BlackoutHouse:
     Args:
         bus: who tells everybody.
         index: those that there are.
-        store: what is on disk, None where that is another process's; closed by us.
+        files: what is on disk, None where that is another process's; closed by us.
         door: lets operators in, None likewise.
         showings: those that there are, by event id.
         fetcher: the process's only one; by it origins are held side by side. None: they are not.
     """
 
     def __init__(
-        self, bus: Bus, index: BlackoutIndex, store: BlackoutStore | None, door: OperatorDoor | None,
+        self, bus: Bus, index: BlackoutIndex, files: BlackoutFiles | None, door: OperatorDoor | None,
         showings: Mapping[str, Showing], fetcher: Fetcher | None = None,
     ) -> None:  # fmt: skip
         self._bus = bus
         self._index = index
         self._cancel: Cancel | None = None
+        self._files = files
+        self._keeper = CutKeeper(files.cuts, bus, showings, new_id=new_id) if files is not None else None
         self.desk: BlackoutDesk | None = None
-        if store is not None and door is not None:
+        if files is not None and door is not None:
             self.desk = BlackoutDesk(
-                store, bus, door, showings=showings, wall=wall,
+                files.blackouts, bus, door, showings=showings, wall=wall,
                 unfit=fits if fetcher is None else FitCheck(fetcher, showings, now=monotonic),
                 # Never with a hyphen in front: it is written on command lines.
                 new_id=lambda: f"blk_{new_id(12)}",
@@ -64,6 +76,14 @@ class BlackoutHouse:
             # As with revocations: no record takes the offset of one from an earlier life, and is dropped.
             self._bus.begin(blackouts_topic(), new_id())
             await self.desk.refill()
+        if self._keeper is not None and self._files is not None:
+            # Before the log is told: relays know what was kept before they find any of it.
+            await self._keeper.refill(await _ids(self._files.blackouts))
+
+    def look_again(self) -> None:
+        """Take note that showings have come or gone."""
+        if self._keeper is not None:
+            self._keeper.watch()
 
     async def aclose(self) -> None:
         """Listen no more; finish what was begun, then close the file."""
@@ -72,9 +92,21 @@ class BlackoutHouse:
             self._cancel = None
         if self.desk is not None:
             await self.desk.aclose()
+        if self._keeper is not None:
+            await self._keeper.aclose()
 
     def _heard(self, _: int, record: BlackoutRecord) -> None:
         why = self._index.heard(record)
         if why is not None:
             # From now on its showing is dark for everybody.
             log.error("blackout.not_understood", blackout_id=record.blackout_id, event_id=record.event_id, error=why)
+
+
+async def _ids(store: BlackoutStore) -> set[str]:
+    """Return the ids of all blackouts that somebody may have to know, also of those that fade."""
+    found: set[str] = set()
+    after = -1
+    while kept := await store.all(after, REFILL_STEP):
+        found |= {one.record.blackout_id for one in kept if one.record.text is not None}
+        after = kept[-1].number
+    return found

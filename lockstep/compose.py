@@ -27,7 +27,7 @@ from kernel.tokens import Claims
 from lockstep.admission import Admission
 from lockstep.allowances import Allowances
 from lockstep.answers import AnswerCounts
-from lockstep.blackouts import BlackoutHouse
+from lockstep.blackouts import BlackoutFiles, BlackoutHouse
 from lockstep.disk import Disk
 from lockstep.enforcement import Enforcement, Enforcer
 from lockstep.front_door import below
@@ -136,9 +136,8 @@ class Deployment:
         self._session_policies = SessionPolicyHouse(
             bus, self.session_policies, disk.session_policies if disk else None, self._door
         )
-        self._dark = BlackoutHouse(
-            bus, self.blackouts, disk.blackouts if disk else None, self._door, showings, self._fetcher
-        )
+        files = BlackoutFiles(disk.blackouts, disk.cuts) if disk else None
+        self._dark = BlackoutHouse(bus, self.blackouts, files, self._door, showings, self._fetcher)
         if "relay" in houses:
             self._relay = RelayHouse(
                 showings, gate, fetcher=self._fetcher, bus=bus, parts=parts, now=loop.time, tell=self.answers,
@@ -149,6 +148,7 @@ class Deployment:
         # The hub first: it hears all that feeds says of a showing that is new.
         self._houses = [house for house in (self._hub, self._relay, self._feeds) if house is not None]
         self.lineup = Lineup(bus, showings, self._houses)
+        self.lineup.on_change(self._dark.look_again)
         self._showing_desk = self._make_showing_desk(settings, AllowedOrigins(trusted, by_api.origin_dir))
         self._enforcement = Enforcement(
             bus, self._index, self._enforcers(), judge=self._judge, wall=wall, max_stale_running_s=stale_s

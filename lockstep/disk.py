@@ -10,6 +10,7 @@ from feeds.io.journal import Journal
 from kernel.io.system_time import wall
 from lockstep.showings.store import ShowingStore
 from relay.io.blackout_store import BlackoutStore
+from relay.io.cut_store import CutStore
 from relay.io.policy_store import PolicyStore
 from relay.io.repeats import Repeats
 from relay.io.revocation_store import RevocationStore
@@ -29,6 +30,7 @@ class Disk(NamedTuple):
     policies: PolicyStore
     blackouts: BlackoutStore
     session_policies: SessionPolicyStore
+    cuts: CutStore
 
     @classmethod
     async def open(cls, data_dir: Path) -> Self:
@@ -51,8 +53,10 @@ class Disk(NamedTuple):
             blackouts = await BlackoutStore.open(data_dir / "blackouts.sqlite")
             opened.push_async_callback(blackouts.aclose)
             session_policies = await SessionPolicyStore.open(data_dir / "session-policies.sqlite")
+            opened.push_async_callback(session_policies.aclose)
+            cuts = await CutStore.open(data_dir / "cuts.sqlite")
             opened.pop_all()
-        return cls(journal, revoked, repeats, showings, policies, blackouts, session_policies)
+        return cls(journal, revoked, repeats, showings, policies, blackouts, session_policies, cuts)
 
     def writes(self) -> dict[str, GroupCommit]:
         """Return what commits, by the name of its file."""
@@ -64,10 +68,12 @@ class Disk(NamedTuple):
             "policies": self.policies.writes,
             "blackouts": self.blackouts.writes,
             "session-policies": self.session_policies.writes,
+            "cuts": self.cuts.writes,
         }
 
     async def aclose(self) -> None:
         """Close all of them."""
+        await self.cuts.aclose()
         await self.session_policies.aclose()
         await self.blackouts.aclose()
         await self.policies.aclose()

@@ -45,9 +45,9 @@ class Companion:
         self._axis = PlaylistAxis()
         self._waiting: deque[Waiting] = deque()
         self._shift: float | None = None
-        self._last_at = 0.0
+        self._last_reach = 0.0
         self._spans: dict[SegmentKey, tuple[float, float]] = {}
-        self.listing = Listing()
+        self.listing = Listing(lead.listing)
 
     @property
     def ended(self) -> bool:
@@ -142,21 +142,41 @@ class Companion:
                 return known - waiting.place.at
         return self._lead.axis.end - self._axis.end
 
+    def _earlier(self) -> int:
+        """Return how many discontinuities of ours follow, among what is known, that the lead's list began behind."""
+        lead = self._lead
+        marked = bool(lead.breaks) and lead.breaks[0][0] <= lead.first_at
+        count = 0
+        for one in self._waiting:
+            at = find(lead.axis, one.place, self._shift or 0.0)
+            # The one with which the lead's list begins, if it does, is nearest to its own segment here.
+            before = (
+                at + one.place.duration_s / 2 < lead.first_at - SLACK_S if marked else at <= lead.first_at + SLACK_S
+            )
+            if not before:
+                break
+            count += one.segment.discontinuity
+        return count
+
     def _list(self, waiting: Waiting, at: float) -> None:
         before = self.listing.last
         discontinuity, broken = waiting.segment.discontinuity, False
-        # A discontinuity of the lead's belongs to the segment that begins nearest to it.
+        # A discontinuity of the lead's belongs to the segment that begins nearest to it; where that is a toss-up, to
+        # the one that the origin has marked.
         middle = at + waiting.place.duration_s / 2
-        passed = [sequence for start, sequence in self._lead.breaks if start <= middle]
+        reach = middle + SLACK_S if discontinuity else middle - SLACK_S
+        passed = [sequence for start, sequence in self._lead.breaks if start <= reach]
         if before is None:
-            sequence = passed[-1] if passed else self._lead.first_sequence
+            sequence = passed[-1] if passed else self._lead.first_sequence - self._earlier()
         else:
             broken = waiting.key.msn != before.key.msn + 1 or loses_map(before.segment, waiting.segment)
-            inserted = any(self._last_at < start <= middle for start, _ in self._lead.breaks)
+            inserted = any(self._last_reach < start <= reach for start, _ in self._lead.breaks)
+            # What the origin has marked on the segment before is not marked again.
+            inserted = inserted and passed[-1] > before.discontinuity_sequence
             fresh = waiting.key.generation != before.key.generation
             discontinuity = discontinuity or broken or inserted or fresh
             sequence = before.discontinuity_sequence + discontinuity
-        self._last_at = middle
+        self._last_reach = reach
         self._spans[waiting.key] = (at, at + waiting.place.duration_s)
         self.listing.append(
             listed(

@@ -1,14 +1,14 @@
 """The cuts of one showing, added up from records: which blackout opens or closes at which segment, what stands where.
 
-A record is a plain list, fit for a disk or a bus. Today each process makes its own and keeps them in memory: one that
-restarts makes them anew.
+A record is a plain list, fit for a disk or a bus. Each relay finds them by itself, and all share what was found first
+(`relay/cut_ledger.py`).
 
 * `["edge", generation, msn, blackout_id, opens, late]`: from this segment of the lead on it is in force, or no longer;
   `late`: because it was heard of when some of what it hides was out.
 * `["lead", generation, msn, stream, number]`: at this cut the lead of a redirect stream stands at that number.
 * `["place", generation, msn, stream, rendition, up, number, before, own]`: so does a rendition (`relay/splice.py`).
 
-They are few, and stay as long as the process: two edges for each blackout, and a place for each rendition. What was
+They are few, and stay as long as the blackout: two edges for each blackout, and a place for each rendition. What was
 said first counts, for it has been shown to somebody; only a beginning that lies in the past may turn out to be earlier.
 """
 
@@ -68,6 +68,26 @@ class Cuts:
             self.revision += 1
             self._all = None
         return fresh
+
+    def holds(self, record: Record) -> bool:
+        """Tell whether a record, of those that `add` can read, is one of those that it all comes from."""
+        kind, generation, msn, *rest = record
+        key = SegmentKey(int(generation), int(msn))
+        if kind == "edge":
+            blackout_id, opens, late = rest
+            return Edge(key, bool(opens), bool(late)) in self._edges.get(str(blackout_id), ())
+        if kind == "lead":
+            return self.lead(key, str(rest[0])) == int(rest[1])
+        stream, rendition, up, *place = rest
+        return self.place(key, str(stream), str(rendition), up=bool(up)) == tuple(place)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.revision += 1
+        self._all = None
+        self._edges.clear()
+        self._leads.clear()
+        self._places.clear()
 
     def _taken(self, kind: object, key: SegmentKey, rest: Record) -> bool:
         if kind == "edge":

@@ -5,6 +5,7 @@ Numbers and the discontinuity sequence never fall; what left the list stays avai
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from kernel.playlist import MediaPlaylist
@@ -14,11 +15,22 @@ from relay.playlist import Asset, Head, Listed, head_of, head_text, item_text
 MIN_WINDOW_TARGETS = 3
 """RFC 8216, 6.2.2: a live list holds at least three target durations."""
 
+STEADY_COPIES = 16
+"""The longest of so many of the origin's last lists counts: where segments are not of one length, they breathe."""
+
+ROUNDING_S = 0.01
+"""What the sum of a list's EXTINF may lack of what was meant."""
+
 
 class Listing:
-    """Hold the released segments of one rendition."""
+    """Hold the released segments of one rendition.
 
-    def __init__(self) -> None:
+    Args:
+        lead: the leading rendition's, None for that one itself: they go by its length.
+    """
+
+    def __init__(self, lead: Listing | None = None) -> None:
+        self._lead = lead
         self.prefix = ""
         """Stands before names in the playlist: empty, or a folder with its slash; set before anything is listed."""
         self._items: list[Listed] = []
@@ -31,7 +43,7 @@ class Listing:
         self._head: Head | None = None
         self._text: str | None = None
         self._ended = False
-        self._origin_s = 0.0
+        self._origin_s: deque[float] = deque(maxlen=STEADY_COPIES)
         self._n_shown: int | None = None
         self._held = False
         self._told: str | None = None
@@ -73,11 +85,26 @@ class Listing:
         """Return the newest listed segment, None before the first."""
         return self._items[-1] if self._items else None
 
+    @property
+    def length_s(self) -> float:
+        """Return how much the list shows at least, in seconds: whole target durations of what the origin does.
+
+        It depends on as little as can be, so that lists of relays that saw other copies begin alike.
+        """
+        if self._head is None or not self._origin_s:
+            return 0.0
+        target_s, longest_s = self._head.target_s, max(self._origin_s)
+        length_s = (longest_s + ROUNDING_S) // target_s * target_s
+        if self._lead is not None and self._lead.length_s:
+            # What lies beside the lead's window, whichever segments of ours begin and end in it.
+            length_s = min(length_s, self._lead.length_s - target_s)
+        return max(MIN_WINDOW_TARGETS * target_s, length_s)
+
     def take(self, origin: MediaPlaylist) -> None:
         """Take in a copy of the origin's playlist; its playlist-level tags count at first sight (RFC 8216, 6.2.1)."""
         self._origin = origin
         self.revision += 1
-        self._origin_s = sum([segment.duration_s for segment in origin.segments])
+        self._origin_s.append(sum([segment.duration_s for segment in origin.segments]))
         self._n_shown = None
         if self._head is None:
             self._head = head_of(origin)
@@ -163,7 +190,7 @@ class Listing:
         if self._n_shown is not None:
             return self._n_shown
         assert self._head is not None
-        wanted_s = max(MIN_WINDOW_TARGETS * self._head.target_s, self._origin_s)
+        wanted_s = self.length_s
         count, length_s = 0, 0.0
         for item in reversed(self._items):
             enough = length_s >= wanted_s and not self._head.whole

@@ -89,7 +89,9 @@ class Window:
         self._msns: list[int] = []
         self._begins: list[float] = []
         self.first_sequence = 0
-        """The discontinuity sequence number with which the list began."""
+        """The discontinuity sequence number before which the list began, the first segment's own tag not counted."""
+        self.first_at = 0.0
+        """Where on the axis the list began."""
         self.breaks: list[tuple[float, int]] = []
         """Where on the axis a listed segment with a discontinuity begins, and its discontinuity sequence number."""
 
@@ -304,8 +306,8 @@ class Window:
             discontinuity = discontinuity or broken or jumped or key.generation != before.key.generation
             sequence = before.discontinuity_sequence + discontinuity
         if before is None:
-            self.first_sequence = sequence
-        elif discontinuity:
+            self.first_sequence, self.first_at = sequence - discontinuity, block.place.at
+        if discontinuity:
             self.breaks = [*self.breaks[1 - MAX_REMEMBERED_BREAKS :], (block.place.at, sequence)]
         if len(self._msns) >= MAX_MIDDLES:
             del self._middles[: MAX_MIDDLES // 10]

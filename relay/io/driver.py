@@ -16,7 +16,15 @@ from typing import TypeVar
 import structlog
 
 from kernel.blackouts import Window, ZoneSet, veil_over
-from kernel.bus import Bus, Cancel, epoch_signal, marks_topic, opened_signal, served_signal, timings_topic
+from kernel.bus import (
+    Bus,
+    Cancel,
+    epoch_signal,
+    marks_topic,
+    opened_signal,
+    served_signal,
+    timings_topic,
+)
 from kernel.io.aside import MANY, aside
 from kernel.io.origin import Fetcher
 from kernel.io.playlists import TOP_REFRESH_S, OriginReader, PlaylistReader
@@ -24,6 +32,8 @@ from kernel.marks import Opened, ReleaseMark, Served
 from kernel.showings import Showing
 from kernel.timeline import SegmentKey, SegmentTiming
 from kernel.variables import Variables
+from relay.cut_ledger import CutLedger, cut_found_signal, cuts_topic
+from relay.cuts import Record
 from relay.playlist import Asset, Listed
 from relay.presentation import Presentation
 from relay.served import Tally, Whose
@@ -62,6 +72,7 @@ class StreamRelay:
         self.showing = showing
         self._others = others if others is not None else {}
         self._splicer = Splicer(showing.event_id, self._known)
+        self._ledger = CutLedger(self._splicer.cuts)
         self._redirects: dict[str, Cancel] = {}
         self.presentation = Presentation(showing)
         self._window = self.presentation.window
@@ -133,12 +144,13 @@ class StreamRelay:
         """
         if self._later(partial(self.on_blackouts, windows, streams)):
             return
-        self._splicer.cutter.on_windows(windows, streams)
+        self._ledger.found(self._splicer.cutter.on_windows(windows, streams))
         for stream in self._redirects.keys() - streams:
             self._redirects.pop(stream)()
         for stream in streams - self._redirects.keys() - {self.showing.event_id}:
             self._redirects[stream] = self._bus.subscribe(marks_topic(stream), partial(self._on_other_mark, stream))
-        self._splicer.after_opening(self._last_key(), now=self._bus.now())
+        self._ledger.found(self._splicer.after_opening(self._last_key(), now=self._bus.now()))
+        self._say()
         self._poke.set()
 
     async def run(self) -> None:
@@ -151,6 +163,8 @@ class StreamRelay:
                 # Names depend on what the top playlist is: it comes before anything opens.
                 await self._follow(group)
                 cancels.append(self._bus.listen(epoch_signal(stream), self._on_epoch))
+                # Before what they are found by: what was said of them once stays.
+                cancels.append(self._bus.subscribe(cuts_topic(stream), self._on_cuts))
                 cancels.append(self._bus.subscribe(timings_topic(stream), self._on_timing))
                 cancels.append(self._bus.subscribe(marks_topic(stream), self._on_mark))
                 while True:
@@ -253,7 +267,22 @@ class StreamRelay:
             self._window.begin_epoch()
             self._timings.clear()
             self._splicer.cutter.begin_epoch(self.showing.event_id)
+            self._ledger.begin_epoch()
         self._epoch = epoch
+        self._say()
+
+    def _on_cuts(self, number: int, records: list[Record]) -> None:
+        if self._later(partial(self._on_cuts, number, records)):
+            return
+        why = self._ledger.confirm(records)
+        if why is not None:
+            log.error("cuts.not_understood", event_id=self.showing.event_id, error=why)
+        self._poke.set()
+
+    def _say(self) -> None:
+        """Say what was found of the cuts and is not kept: in which epoch, for numbers may be others in the next."""
+        if self._epoch is not None and (records := self._ledger.due(now=self._bus.now())):
+            self._bus.signal(cut_found_signal(self.showing.event_id), [self._epoch, records])
 
     def _on_timing(self, number: int, timing: SegmentTiming) -> None:
         if self._later(partial(self._on_timing, number, timing)):
@@ -262,7 +291,8 @@ class StreamRelay:
         self._timings[timing.msn] = timing
         if len(self._timings) > MAX_TIMINGS:
             del self._timings[next(iter(self._timings))]
-        self._splicer.cutter.on_timing(timing)
+        self._ledger.found(self._splicer.cutter.on_timing(timing))
+        self._say()
         if self._window.wants_playlist:
             # Feeds has seen a newer copy than ours: it lies in the fetcher's cache.
             self._seen_at = min(self._seen_at, self._bus.now() - MIN_REFRESH_S)
@@ -300,11 +330,12 @@ class StreamRelay:
         opened = self._window.handle_timer(now=self._bus.now())
         if opened:
             self.presentation.open_companions()
-        self._splicer.after_opening(self._last_key(), now=self._bus.now())
+        self._ledger.found(self._splicer.after_opening(self._last_key(), now=self._bus.now()))
         return first, opened
 
     def _tell(self, what: tuple[bool, list[Opened]]) -> None:
         first, opened = what
+        self._say()
         for one in opened:
             if first and self._window.listing.last is not None:
                 first = False

@@ -36,9 +36,9 @@ async def origins(stage: Stage) -> Path:
     return config
 
 
-async def serve(stage: Stage) -> tuple[Server, str]:
-    """Serve both."""
-    config = await origins(stage)
+async def serve(stage: Stage, config: Path | None = None) -> tuple[Server, str]:
+    """Serve both; by the same settings again, if there are some."""
+    config = config or await origins(stage)
     command = await stage.start(
         "serve", "--data-dir", str(stage.data_dir), "--port", str(stage.port()), "--config", str(config)
     )

@@ -6,12 +6,14 @@ from pathlib import Path
 from structlog.testing import capture_logs
 
 from kernel.blackouts import BlackoutRecord
-from kernel.bus import blackouts_topic
+from kernel.bus import blackouts_topic, epoch_signal
 from kernel.io.memory_bus import MemoryBus
 from kernel.showings import Showing
-from lockstep.blackouts import BlackoutHouse
+from lockstep.blackouts import BlackoutFiles, BlackoutHouse
 from relay.blackouts import BlackoutIndex
+from relay.cut_ledger import cuts_topic
 from relay.io.blackout_store import BlackoutStore
+from relay.io.cut_store import CutStore
 from tests.support.doors import open_door
 
 SHOWINGS = {"game": Showing("game", "http://127.0.0.1:9/index.m3u8")}
@@ -21,11 +23,19 @@ TEXT = json.dumps({"event_id": "game", "blackout_zones": [{"type": "all", "actio
 async def test_what_is_on_disk_is_known_before_anybody_is_admitted(tmp_path: Path) -> None:
     store, door = await BlackoutStore.open(tmp_path / "blackouts.sqlite"), await open_door(tmp_path)
     await store.make(BlackoutRecord("blk_1", "game", TEXT, 1.0, "ops"))
+    cuts = await CutStore.open(tmp_path / "cuts.sqlite")
+    for name in ("blk_1", "blk_0"):
+        await cuts.keep("game", "e1", [["edge", 0, 10, name, True, False]])
     bus, index = MemoryBus(lambda: 0.0), BlackoutIndex()
-    house = BlackoutHouse(bus, index, store, door, SHOWINGS)
+    house = BlackoutHouse(bus, index, BlackoutFiles(store, cuts), door, SHOWINGS)
     await house.refill()
     assert [one.record.blackout_id for one in index.of("game")] == ["blk_1"]
     assert len(house.routes()) == 4
+    # So is where it opened and closed; of one that is gone nobody needs to know.
+    kept: list[object] = []
+    bus.signal(epoch_signal("game"), "e1")
+    bus.subscribe(cuts_topic("game"), lambda _, records: kept.extend(records))
+    assert kept == [["edge", 0, 10, "blk_1", True, False]]
     # Where the disk is another process's, by the bus.
     elsewhere = BlackoutIndex()
     other = BlackoutHouse(bus, elsewhere, None, None, SHOWINGS)

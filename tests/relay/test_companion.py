@@ -202,3 +202,20 @@ def test_what_has_left_the_list_for_long_shows_nothing() -> None:
         pair.open(first + 2)
     assert pair.other.shown_in(SegmentKey(0, 0)) is None
     assert pair.other.shown_in(SegmentKey(0, 59)) is not None
+
+
+def test_one_that_begins_before_a_discontinuity_counts_it_as_those_do_that_saw_it_come() -> None:
+    saw, tag_left, tag_stands = Pair(), Pair(), Pair()
+    saw.show(copy_of([2, 2, 2, 2], start_s=10, breaks={2: 1}, sequence=4))
+    saw.accompany(copy_of([2, 2, 2, 2], start_s=10, breaks={2: 1}, sequence=4))
+    # Relays that begin later: the lead's list begins behind the discontinuity, or with it, the sound's before it.
+    tag_left.show(copy_of([2], first=3, start_s=16, sequence=5))
+    tag_stands.show(copy_of([2, 2], first=2, start_s=14, breaks={0: 1}, sequence=4))
+    for late in (tag_left, tag_stands):
+        late.accompany(copy_of([2, 2, 2], first=1, start_s=12, breaks={1: 1}, sequence=4))
+    counts = []
+    for pair in (saw, tag_left, tag_stands):
+        pair.open(3)
+        listed = {item.key.msn: item.discontinuity_sequence for item in pair.other.listing.items}
+        counts.append([listed[msn] for msn in (1, 2, 3)])
+    assert counts == [[4, 5, 5]] * 3

@@ -81,3 +81,19 @@ def test_there_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     cuts = filled(["lead", 0, 10, "local", 100])
     with pytest.raises(DecodeError, match="no more are taken"):
         cuts.add(["lead", 0, 11, "local", 100])
+
+
+def test_it_tells_what_it_holds_and_forgets_everything() -> None:
+    records: list[Record] = [
+        ["edge", 0, 10, "a", True, False],
+        ["lead", 0, 10, "local", 100],
+        ["place", 0, 10, "local", "v0", True, 100, 3, 4],
+    ]
+    cuts = filled(*records)
+    assert all(cuts.holds(record) for record in records)
+    assert not any(cuts.holds(record) for record in ([*record[:2], 11, *record[3:]] for record in records))
+    assert not cuts.holds(["edge", 0, 10, "a", True, True])
+    assert not cuts.holds(["place", 0, 10, "local", "v0", True, 100, 3, 5])
+    cuts.clear()
+    assert (cuts.all(), cuts.edges("a"), cuts.revision) == ((), (), 4)
+    assert cuts.add(records[1])

@@ -50,6 +50,34 @@ def test_the_target_duration_stays_unless_a_segment_is_longer() -> None:
     assert "#EXT-X-TARGETDURATION:6\n" in (listing.text(ended=False) or "")
 
 
+def test_lists_of_relays_that_saw_other_copies_begin_alike() -> None:
+    names = [f"{n}.ts" for n in range(40)]
+    early, late = Listing(), Listing()
+    for upto in range(7, 40):
+        # The origin's list breathes: it has six or seven segments.
+        copy = playlist(names[upto - 5 - upto % 2 : upto + 1], first=upto - 5 - upto % 2)
+        grow(early, copy, upto)
+        if upto > 20:
+            grow(late, copy, upto)
+        if upto > 24:
+            assert early.text(ended=False) == late.text(ended=False)
+    assert early.length_s == 14.0
+
+
+def test_a_companion_goes_by_the_length_of_the_lead() -> None:
+    lead = Listing()
+    other = Listing(lead)
+    copy = playlist([f"{n}.ts" for n in range(8)])
+    grow(other, copy, 0)
+    assert other.length_s == 16.0
+    grow(lead, copy, 0)
+    # What lies beside the lead's, whichever segments begin and end in it.
+    assert (lead.length_s, other.length_s) == (16.0, 14.0)
+    short = Listing(lead)
+    grow(short, playlist(["a.ts", "b.ts"]), 0)
+    assert short.length_s == 6.0
+
+
 def test_an_end_is_an_end() -> None:
     listing = Listing()
     grow(listing, playlist(["a.ts", "b.ts"]), upto=0)

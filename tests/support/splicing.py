@@ -14,7 +14,8 @@ from kernel.playlist import parse_media_playlist
 from kernel.pts import TICKS_PER_S, Ticks
 from kernel.showings import Showing
 from kernel.timeline import SegmentTiming
-from relay.cuts import Record
+from relay.cut_ledger import CutLedger
+from relay.cuts import Cuts, Record
 from relay.presentation import Presentation
 from relay.spliced import Splicer
 from tests.support.reading import read_playlist
@@ -56,6 +57,7 @@ class Origin:
     audio: list[Made] = field(default_factory=list)
     timeline: int = 0
     marked: bool = False
+    marked_at: float = float("-inf")
     state: tuple[str, ...] = ()
     end: float = 0.0
     audio_end: float = 0.0
@@ -63,6 +65,10 @@ class Origin:
     def make(self, duration_s: float) -> SegmentTiming:
         """Make a segment, and return what feeds measures of it."""
         msn = len(self.made)
+        # Two of them within one segment of sound leave one there: no origin can number that.
+        if self.marked and self.audio_s is not None and self.end < self.marked_at + 2 * self.audio_s:
+            self.marked = False
+        self.marked_at = self.end if self.marked else self.marked_at
         self.timeline += self.marked
         self.made.append(Made(f"{msn}.ts", duration_s, self.end, self.marked, self.timeline, self.state))
         start = Ticks(round(self.end * TICKS_PER_S))
@@ -113,9 +119,8 @@ def iso(at: float) -> str:
 class Node:
     """One process with a relay in it: it follows the origins, and writes what viewers see."""
 
-    def __init__(self, origins: list[Origin], windows: dict[str, Window], *, decides: bool) -> None:
+    def __init__(self, origins: list[Origin], windows: dict[str, Window]) -> None:
         self._origins = {origin.stream: origin for origin in origins}
-        self.decides = decides
         self.presentations = {}
         for origin in origins:
             showing = Showing(origin.stream, BASE.format(origin.stream) + "x.m3u8")
@@ -124,18 +129,17 @@ class Node:
                 presentation.observe_top(parse_multivariant(TOP), partial(urljoin, BASE.format(origin.stream)))
         self.stream = origins[0].stream
         self.splicer = Splicer(self.stream, self.presentations.get)
+        self.ledger = CutLedger(self.splicer.cuts)
         self.windows = windows
         self.texts: dict[tuple[str | None, ZoneSet], str] = {}
-        self.records: list[Record] = []
 
     def hear(self, records: list[Record]) -> None:
-        """Take in what the process of feeds says of cuts."""
-        for record in records:
-            self.splicer.cuts.add(record)
+        """Take in what is kept of cuts."""
+        assert self.ledger.confirm(records) is None
 
     def believe(self, windows: dict[str, Window], streams: frozenset[str]) -> None:
         """Take in what blackouts there are."""
-        self._say(self.splicer.cutter.on_windows(windows, streams))
+        self.ledger.found(self.splicer.cutter.on_windows(windows, streams))
 
     def observe(self, stream: str, *, now: float) -> None:
         """Read the origin's lists."""
@@ -156,7 +160,7 @@ class Node:
         """Take in what feeds says of a segment."""
         self.presentations[timing.stream].window.on_timing(timing)
         if timing.stream == self.stream:
-            self._say(self.splicer.cutter.on_timing(timing))
+            self.ledger.found(self.splicer.cutter.on_timing(timing))
 
     def on_mark(self, mark: ReleaseMark) -> None:
         """Take in when a segment may go out."""
@@ -169,11 +173,7 @@ class Node:
             presentation.window.handle_timer(now=now)
             presentation.open_companions()
         last = self.presentations[self.stream].window.listing.last
-        self._say(self.splicer.after_opening(last.key if last else None, now=now))
-
-    def _say(self, records: list[Record]) -> None:
-        if self.decides:
-            self.records += records
+        self.ledger.found(self.splicer.after_opening(last.key if last else None, now=now))
 
 
 class Judge:
@@ -222,11 +222,12 @@ class Evening:
         self.streams = frozenset(origin.stream for origin in origins[1:])
         self.timings: list[SegmentTiming] = []
         self.marks: list[ReleaseMark] = []
+        self.kept = Cuts()
         self.records: list[Record] = []
-        self.nodes = [self._node(decides=True), self._node(decides=False)]
+        self.nodes = [self._node(), self._node()]
 
-    def _node(self, *, decides: bool) -> Node:
-        return Node(self.origins, self.windows, decides=decides)
+    def _node(self) -> Node:
+        return Node(self.origins, self.windows)
 
     def believe(self, windows: dict[str, Window]) -> None:
         """Change what blackouts there are."""
@@ -237,7 +238,7 @@ class Evening:
 
     def restart(self, index: int) -> None:
         """End a node, and begin another one with what is retained."""
-        node = self._node(decides=self.nodes[index].decides)
+        node = self._node()
         self.nodes[index] = node
         node.hear(self.records)
         node.believe(self.windows, self.streams)
@@ -277,8 +278,12 @@ class Evening:
         for _ in range(2):
             for node in self.nodes:
                 node.turn(now=self.now)
-                if node.decides and node.records:
-                    self.records += node.records
-                    for other in self.nodes:
-                        other.hear(node.records)
-                    node.records = []
+            self._keep()
+
+    def _keep(self) -> None:
+        """Keep what the nodes have found, in the order in which they say it, and tell both."""
+        said = [record for node in self.nodes for record in node.ledger.due(now=self.now)]
+        fresh = [record for record in said if self.kept.add(record)]
+        self.records += fresh
+        for node in self.nodes:
+            node.hear(fresh)
