@@ -126,6 +126,8 @@ class Arrears:
             advance()
             if not self._backlog.covers(subscriber.behind):
                 self.recall(subscriber, cohort, "slow")
+            elif cohort.hides(subscriber.behind.upto):
+                self.recall(subscriber, cohort, "blackout")
             elif subscriber.behind.upto >= cohort.cursor.upto and subscriber.behind.seen >= cohort.cursor.seen:
                 return None
             else:

@@ -137,6 +137,18 @@ class Cohort:
         """Return whether the stream is hidden from the members at bus time `now`; nothing is taken note of."""
         return self.curtain is not None and self.curtain.look(self.clock.frontier(now))[0] is not None
 
+    def comes_past_dark(self, now: float) -> bool:
+        """Return whether it is dark anywhere on the way to the frontier at bus time `now`; nothing is taken note of."""
+        if self.curtain is None:
+            return False
+        frontier = self.clock.frontier(now)
+        _, begins = self.curtain.look(frontier)
+        return self.curtain.hides(self.cursor.upto, frontier if begins is None else begins)
+
+    def hides(self, since: MediaTime) -> bool:
+        """Return whether it is dark anywhere between a frontier and where the members stand."""
+        return self.curtain is not None and self.curtain.hides(since, self.cursor.upto)
+
     def add(self, subscriber: Subscriber) -> None:
         """Make somebody a member who has been sent what this cohort has, and perhaps more where it was before."""
         known = subscriber.known

@@ -209,14 +209,16 @@ class Cohorts:
         """Bring a cohort to its frontier, which may have moved within this instant, or at `since`."""
         cohort.moved_at = now
         was = cohort.veil
-        if was is not None and not cohort.is_veiled(now):
+        # A reported playhead may come past the dark in one step: what it was shown meanwhile was another stream.
+        comes_out = cohort.comes_past_dark(now) or (was is not None and not cohort.is_veiled(now))
+        if comes_out:
             # What was dark meanwhile is no cue for them any more: a snapshot will tell what came of it.
             cohort.release()
         instant = self._agenda.at(cohort.number)
         if instant is not None and instant < (now if since is None else since):
             since = instant  # The timer was about to say so.
         self._deliveries.extend(cohort.advance(now, now if since is None else since))
-        if cohort.veil is not was:
+        if cohort.veil is not was or comes_out:
             self._drawn.append(cohort)
         self.schedule(cohort)
 

@@ -79,6 +79,11 @@ class Curtain:
         ahead = self._light[1]
         return self._timings[ahead].begins if ahead < len(self._timings) else None
 
+    def hides(self, since: MediaTime, until: MediaTime) -> bool:
+        """Tell whether it is dark anywhere between two frontiers: what is due there is not for who comes past it."""
+        first, stop = self._last_before(since) + 1, self._last_before(until) + 1
+        return any(veil is not None for veil in self._veils[first:stop])
+
     def _last_before(self, frontier: MediaTime) -> int:
         return bisect_left(self._timings, frontier, key=_begins) - 1
 

@@ -72,6 +72,11 @@ class Path:
         index = bisect_right(self._keys, key)
         return self._spans[index - 1] if index else None
 
+    def after(self, key: SegmentKey) -> Span | None:
+        """Return the first span behind `key`, None if none is known."""
+        index = bisect_right(self._keys, key)
+        return self._spans[index] if index < len(self._spans) else None
+
     def find(self, msn: int) -> Span | None:
         """Return the segment with a media sequence number, None if it is not known."""
         span = self.last_before(msn)

@@ -7,7 +7,8 @@ Rule 2: a client tells us where it is; how far it may see is ours to say. Whatev
     claimed position lies or which lies before it.
 Rule 3: where nothing is known to have been served at or before the claimed position (another server delivers the
     video, or this hub has just started), a report can only delay: the frontier is no further than without reports.
-Rule 4: it never goes back. After a seek backwards the client shows its own log again.
+Rule 4: a player that shows something else in place of what is dark is where that begins, until it says otherwise.
+Rule 5: it never goes back. After a seek backwards the client shows its own log again.
 """
 
 from __future__ import annotations
@@ -47,7 +48,8 @@ class Report:
     """What a client says of its player: the picture on show, how fast it plays (0: paused), whether it waits for data.
 
     Of `timeline` and `msn` one is given. With a timeline `pts` is unwrapped; with the number of a segment, which is
-    what a browser knows, it may also be reduced modulo 2**33.
+    what a browser knows, it may also be reduced modulo 2**33. `away`: since the end of that segment another showing is
+    on show, in place of what is dark.
     """
 
     pts: int
@@ -55,6 +57,7 @@ class Report:
     stalled: bool = False
     timeline: int | None = None
     msn: int | None = None
+    away: bool = False
 
 
 class Playhead:
@@ -94,7 +97,7 @@ class Playhead:
     @property
     def _ticks_per_s(self) -> float:
         report = self.report
-        return 0.0 if report is None or report.stalled else report.rate * TICKS_PER_S
+        return 0.0 if report is None or report.stalled or report.away else report.rate * TICKS_PER_S
 
 
 class ReportedClock:
@@ -140,6 +143,8 @@ class ReportedClock:
     def position(self, now: float) -> int | None:
         """Return where on the path the player is at `now`, None while that is unknown."""
         place, end = self._place(), self._edge.end_x
+        if self.away:
+            return None  # It plays something else.
         return min(place[0] + self._playhead.played(now), end) if place is not None and end is not None else None
 
     def frontier(self, now: float) -> MediaTime:
@@ -178,6 +183,12 @@ class ReportedClock:
         return max(instant, honest) if honest is not None else None
 
     @property
+    def away(self) -> bool:
+        """Return whether the player shows something else in place of what is dark."""
+        report = self._playhead.report
+        return report is not None and report.away
+
+    @property
     def waits_for_opening(self) -> bool:
         """Return whether an opening may let this frontier move: else it takes time, a report, or a segment served.
 
@@ -197,6 +208,13 @@ class ReportedClock:
         return self._known_place
 
     def _find(self, report: Report) -> tuple[int, Span] | None:
+        found = self._found(report)
+        if found is None or not report.away:
+            return found
+        span = self._path.after(found[1].key)
+        return (found[1].end_x, found[1]) if span is None else (span.x, span)
+
+    def _found(self, report: Report) -> tuple[int, Span] | None:
         if report.timeline is not None:
             return self._path.locate(MediaTime(report.timeline, Ticks(report.pts)))
         span = self._path.find(report.msn if report.msn is not None else -1)

@@ -42,7 +42,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
     "sub": _WISHES | {"cur"},
     "update": _WISHES,
     "unsub": frozenset(),
-    "pos": frozenset({"tl", "msn", "pts", "rate", "stalled"}),
+    "pos": frozenset({"tl", "msn", "pts", "rate", "stalled", "away"}),
     "ping": frozenset({"t"}),
 }
 """What each op takes, `op` aside."""
@@ -190,10 +190,12 @@ def _pos(message: Mapping[str, Any], _: HubSettings) -> Pos:
     rate, stalled = message.get("rate"), message.get("stalled", False)
     if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate <= MAX_RATE:
         raise _Refused("bad_field", f"rate: a number from 0 (paused) to {MAX_RATE:g}")
-    if not isinstance(stalled, bool):
-        raise _Refused("bad_field", "stalled: true or false")
+    away = message.get("away", False)
+    for name, value in (("stalled", stalled), ("away", away)):
+        if not isinstance(value, bool):
+            raise _Refused("bad_field", f"{name}: true or false")
     timeline, msn = (place, None) if places[0] == "tl" else (None, place)
-    return Pos(Report(pts, float(rate), stalled, timeline, msn))
+    return Pos(Report(pts, float(rate), stalled, timeline, msn, away))
 
 
 def _sub(message: Mapping[str, Any], settings: HubSettings) -> Sub:

@@ -110,6 +110,10 @@ _CLIENT_FIELDS: Schema = {
     },
     "rate": {"type": "number", "minimum": 0, "maximum": MAX_RATE, "description": "How fast it plays; 0: paused."},
     "stalled": {"type": "boolean", "description": "It waits for data."},
+    "away": {
+        "type": "boolean",
+        "description": "Behind that segment another showing is on show, in place of a blackout; `pts` is ignored.",
+    },
 }
 _NEEDED = frozenset({"token", "pts", "rate"})
 

@@ -190,8 +190,8 @@ class Stream:
             honest = kept.clock
             self._cohorts.advance(kept, now)
             self._move_apart(subscriber, self._reporters.clock(subscriber, honest, kept.cursor.upto), now)
-            # From now on it is judged by itself, not with the others.
-            self._judged[subscriber.number] = subscriber
+        # From now on it is judged by itself, not with the others.
+        self._judged[subscriber.number] = subscriber
         self._judge_lag(subscriber, now)
 
     def renew(self, subscriber: Subscriber) -> None:
@@ -339,7 +339,7 @@ class Stream:
         """Return whether this subscriber may bet now."""
         cohort = self._cohorts.get(subscriber.cohort)
         if cohort is not None and isinstance(cohort.clock, ReportedClock):
-            lagging = cohort.clock.lagging
+            lagging = cohort.clock.lagging or cohort.clock.away
         else:
             lagging = self._wagering.lagging and subscriber.mode == "viewer"
         is_dark = cohort is not None and cohort.veil is not None

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub import curtain
+from hub.cursor import cursor_text
 from hub.curtain import Curtain, Curtains
 from hub.playhead import Playhead, Report
 from hub.stream import Stream
 from hub.subscriber import Subscriber
 from kernel.blackouts import Veil, Window, ZoneSet
+from kernel.marks import Served
 from kernel.timeline import END, MediaTime, SegmentTiming
 from tests.hub.makers import SHOWING, at, entry, on_show, opened, state, timing
 from tests.hub.test_stream import SETTINGS, Stage
@@ -101,7 +103,7 @@ class DarkStream(Stream):
     coming: ZoneSet = ()
 
     def join(self, subscriber: Subscriber, now: float, cur: str | None = None) -> str | None:
-        subscriber.may_wager, subscriber.inside = True, self.coming
+        subscriber.may_wager, subscriber.inside, subscriber.sessions = True, self.coming, ("j",)
         self.coming = ()
         return super().join(subscriber, now, cur)
 
@@ -323,3 +325,88 @@ def test_whatever_happens_nothing_dark_goes_out_before_it_is_over(data: st.DataO
         stage.at(now)
     assert dark_from is not None
     assert all(dues[o] < dark_from for o in stage.got[one.number])
+
+
+def test_what_is_dark_between_two_frontiers() -> None:
+    _, one = known(*range(9))
+    assert not one.hides(at(0), at(10))
+    assert one.hides(at(0), on_show(10))
+    assert one.hides(at(10), at(16))
+    assert not one.hides(at(14), at(18))
+
+
+def reporter(stage: Dark, *zones: Veil) -> Subscriber:
+    """Let somebody in whose player has shown nine seconds, and all of whose segments were served."""
+    for msn in range(4, 9):
+        stage.open(msn, (msn - 3) * 2)
+    one = stage.inside(*zones, now=9.0)
+    one.playhead = Playhead()
+    report(stage, one, Report(at(9.5).pts, 1.0, timeline=0), 10.0)
+    return one
+
+
+def report(stage: Dark, one: Subscriber, what: Report, now: float) -> None:
+    assert one.playhead is not None
+    one.playhead.take(what, now)
+    stage.stream.report(one, now)
+    stage.catch_up(one, now)
+    stage.settle(now)
+
+
+def served(stage: Dark, first: int, last: int, now: float) -> None:
+    stage.stream.serve(Served("game", "j", first, last), now)
+    stage.settle(now)
+
+
+def test_a_player_that_is_away_is_nowhere_in_the_dark_and_comes_back_by_a_snapshot() -> None:
+    stage = dark()
+    one = reporter(stage, REDIRECT)
+    served(stage, 0, 4, 10.0)
+    for number, due in enumerate((at(9.2), at(11.0), at(14.5), at(15.5))):
+        stage.add(entry(number, due), now=10.0)
+    assert stage.got[one.number] == [0]
+    # What it plays instead is not ours: no byte of the showing was served meanwhile.
+    report(stage, one, Report(0, 1.0, msn=4, away=True), 10.5)
+    assert (stage.at(11.0), stage.got[one.number]) == ([False], [0])
+    served(stage, 7, 8, 12.0)
+    for msn in (9, 10):
+        stage.open(msn, (msn - 3) * 2)
+    assert (stage.at(13.0), stage.got[one.number]) == ([False], [0])
+    report(stage, one, Report(at(14.6).pts, 1.0, msn=7), 14.0)
+    assert stage.told(one)[-2:] == ["resync", "snap"]
+    assert stage.at(14.1) == [True]
+    assert stage.at(15.2) == [True]
+    # What lies in the dark has been told by the snapshot, as has what was due before it.
+    assert stage.got[one.number] == [0, 3]
+
+
+def test_a_player_that_does_not_say_that_it_was_away_is_told_nothing_of_the_dark_either() -> None:
+    stage = dark()
+    one = reporter(stage, REDIRECT)
+    served(stage, 0, 4, 10.0)
+    stage.add(entry(0, at(11.0)), now=10.0)
+    served(stage, 7, 8, 12.0)
+    report(stage, one, Report(at(14.6).pts, 1.0, msn=7), 14.0)
+    assert stage.got[one.number] == []
+    assert stage.told(one)[-2:] == ["resync", "snap"]
+
+
+def test_who_comes_back_from_before_the_dark_is_told_nothing_of_it() -> None:
+    stage = dark()
+    one = stage.inside(REDIRECT, now=6.0)
+    stage.add(entry(0, at(1)), now=6.0)
+    cursor = stage.stream.cursor_of(one)
+    assert cursor is not None
+    stage.stream.set_epoch("e1")
+    cur = cursor_text("e1", cursor, one.wish)
+    stage.stream.leave(one)
+    stage.add(entry(1, at(11.0)), now=7.0)
+    for msn in range(4, 9):
+        stage.open(msn, (msn - 3) * 2)
+    stage.at(22.0)
+    assert isinstance(stage.stream, DarkStream)
+    stage.stream.coming = (REDIRECT,)
+    back = stage.join(22.0, "viewer", cur=cur)
+    assert stage.why is None
+    assert stage.got[back.number] == []
+    assert stage.told(back) == ["resync", "snap"]

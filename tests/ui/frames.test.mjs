@@ -38,6 +38,23 @@ test("a frame is the picture that its segment's base makes it", () => {
   assert.deepEqual(frames.at(99), { msn: 8, cc: 1, pts: 599 * S });
 });
 
+test("what another showing's segments show is none of ours, and lies behind the last of ours", () => {
+  const frames = new Frames();
+  frames.addOther(4);
+  assert.deepEqual(frames.at(5), { msn: null, cc: 0, pts: 0, away: true });
+  assert.equal(frames.reached({ msn: 3, pts: 0 }, frames.at(5)), false);
+  frames.add({ msn: 7, start: 10, cc: 2, base: WRAP - 11 * S });
+  for (const start of [14, 12, 14]) frames.addOther(start);
+  frames.add({ msn: 11, start: 16, cc: 4, base: 500 * S });
+  assert.deepEqual(frames.at(11), { msn: 7, cc: 2, pts: 0 });
+  const place = { msn: 7, cc: 2, pts: S, away: true };
+  for (const mediaTime of [12, 13.9, 15.9]) assert.deepEqual(frames.at(mediaTime), place);
+  assert.deepEqual(frames.at(16), { msn: 11, cc: 4, pts: 516 * S });
+  assert.deepEqual([6, 7, 8, 11].map((msn) => frames.reached({ msn, pts: 0 }, place)), [true, true, false, false]);
+  frames.clear();
+  assert.equal(frames.at(13), null);
+});
+
 test("a segment may come again, earlier ones later, and only so many are kept", () => {
   const frames = new Frames();
   frames.add({ msn: 9, start: 14, cc: 0, base: 0 });

@@ -14,8 +14,8 @@ class Hls extends EventEmitter {
     this.emit("i", "i", { id, frag: { cc }, initPTS, timescale });
   }
 
-  buffered(sn, start, cc = 0, type = "main") {
-    this.emit("b", "b", { frag: { type, sn, start, cc, url: `https://a.example/hls/t/game/main/0-${sn}.ts` } });
+  buffered(sn, start, cc = 0, type = "main", tag = "") {
+    this.emit("b", "b", { frag: { type, sn, start, cc, url: `https://a.example/hls/t/game/main/${tag}0-${sn}.ts` } });
   }
 }
 
@@ -144,4 +144,24 @@ test("nothing is told behind its close", () => {
   hls.buffered(4, 2);
   assert.deepEqual(seen, []);
   assert.equal(player.frames.segments.length, 1);
+});
+
+test("another showing's segments are told of as such, when they come and when they go", (t) => {
+  const { hls, video, player, changes } = playing();
+  t.after(() => player.close());
+  for (const cc of [0, 1, 2]) hls.found(cc, 0);
+  hls.buffered(5, 0);
+  hls.buffered(40, 2, 1, "audio", "0123abcd-");
+  hls.buffered(41, 2, 1, "main", "0123abcd-");
+  hls.buffered(7, 4, 2);
+  video.show(1.96);
+  assert.deepEqual(player.place, { msn: 5, cc: 0, pts: 176_400 });
+  const before = changes.length;
+  video.show(2);
+  video.show(2.04);
+  assert.deepEqual(player.place, { msn: 5, cc: 0, pts: 180_000, away: true });
+  assert.equal(changes.length, before + 1);
+  video.show(4);
+  assert.deepEqual(player.place, { msn: 7, cc: 2, pts: 360_000 });
+  assert.equal(changes.length, before + 2);
 });

@@ -48,3 +48,15 @@ test("at the end all is told; what will come again is forgotten", () => {
   queue.clear();
   assert.deepEqual(told(queue.take(null)), []);
 });
+
+test("what comes while another showing is on show waits until it is over", () => {
+  const { frames, queue } = playing();
+  frames.addOther(2);
+  queue.push(cue(1, 1.5));
+  assert.deepEqual(told(queue.take(frames.at(2.5))), [1]);
+  queue.push({ kind: "cue", value: { o: 2, msn: 8, pts: 0 } });
+  queue.push(state(6));
+  assert.deepEqual(told(queue.take(frames.at(3))), []);
+  frames.add({ msn: 8, start: 6, cc: 2, base: 0 });
+  assert.deepEqual(told(queue.take(frames.at(6))), [2, "state"]);
+});

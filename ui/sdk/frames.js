@@ -25,9 +25,12 @@ const MAX_SEGMENTS = 3_600;
 
 /**
  * @typedef {object} Place Which picture is on show: the segment, its discontinuity, and the counter, 0 to 2^33 - 1.
- * @property {number} msn
+ *   With `away` it is another showing's, in place of a blackout: then it is the end of the last segment of ours before
+ *   it, and `msn` is null if there is none.
+ * @property {number | null} msn
  * @property {number} cc
  * @property {number} pts
+ * @property {boolean} [away]
  */
 
 /**
@@ -48,11 +51,35 @@ export function msnOf(url) {
   return match ? Number(match[1]) : null;
 }
 
+/**
+ * Return the last of some that holds, undefined if none does.
+ * @template T
+ * @param {T[]} all
+ * @param {(one: T) => boolean} holds
+ * @returns {T | undefined}
+ */
+function last(all, holds) {
+  for (let index = all.length - 1; index >= 0; index -= 1) if (holds(all[index])) return all[index];
+  return undefined;
+}
+
+/**
+ * Return the counter in the stream at a moment of the player's clock.
+ * @param {number} mediaTime in seconds
+ * @param {number} base in ticks
+ */
+function ticksAt(mediaTime, base) {
+  const pts = Math.round(mediaTime * TICKS_PER_S + base);
+  return ((pts % WRAP) + WRAP) % WRAP;
+}
+
 /** The segments that a player has, and what its frames show. */
 export class Frames {
   constructor() {
     /** @type {Segment[]} In the order of their starts. */
     this.segments = [];
+    /** @type {number[]} Where segments of other showings begin, in order. */
+    this.others = [];
     /** @type {Map<number, Segment>} */
     this.byMsn = new Map();
   }
@@ -60,6 +87,7 @@ export class Frames {
   /** Forget everything: another stream is loaded. */
   clear() {
     this.segments = [];
+    this.others = [];
     this.byMsn.clear();
   }
 
@@ -78,19 +106,27 @@ export class Frames {
   }
 
   /**
+   * Take in a segment that the player has of another showing, which stands in for what is dark.
+   * @param {number} start where it lies on the player's clock, in seconds
+   */
+  addOther(start) {
+    this.others = [...this.others.filter((known) => known !== start), start].sort((a, b) => a - b).slice(-MAX_SEGMENTS);
+  }
+
+  /**
    * Return which picture a presented frame is; null if its segment is not known.
    * @param {number} mediaTime in seconds
    * @returns {Place | null}
    */
   at(mediaTime) {
-    for (let index = this.segments.length - 1; index >= 0; index -= 1) {
-      const { msn, cc, start, base } = this.segments[index];
-      if (start <= mediaTime + SLACK_S) {
-        const pts = Math.round(mediaTime * TICKS_PER_S + base);
-        return { msn, cc, pts: ((pts % WRAP) + WRAP) % WRAP };
-      }
+    const own = last(this.segments, ({ start }) => start <= mediaTime + SLACK_S);
+    const other = last(this.others, (start) => start <= mediaTime + SLACK_S);
+    if (other !== undefined && (!own || own.start < other)) {
+      if (!own) return { msn: null, cc: 0, pts: 0, away: true };
+      const since = this.others.find((start) => start > own.start) ?? other;
+      return { msn: own.msn, cc: own.cc, pts: ticksAt(since, own.base), away: true };
     }
-    return null;
+    return own ? { msn: own.msn, cc: own.cc, pts: ticksAt(mediaTime, own.base) } : null;
   }
 
   /**
@@ -100,6 +136,9 @@ export class Frames {
    */
   reached(cue, place) {
     if (cue.msn == null || cue.pts == null) return true;
+    if (place.msn === null) return false;
+    // All of that segment has been shown, and nothing behind it.
+    if (place.away) return cue.msn <= place.msn;
     const segment = this.byMsn.get(cue.msn);
     if (segment && segment.cc === place.cc) return ticksFrom(cue.pts, place.pts) >= -SLACK_TICKS;
     // Of another discontinuity, or never loaded: numbers only rise.

@@ -85,6 +85,9 @@ export class HlsPlayer {
         frames.add({ msn, start: frag.start, cc: frag.cc, base: bases[frag.cc] });
         // A first frame may be on show before its segment is known, and the last one while it is paused.
         if (this.place === null && this.mediaTime !== null) this.#show(this.mediaTime);
+      } else if (frag.type === "main" && typeof frag.sn === "number" && msn === null) {
+        frames.addOther(frag.start);
+        if (this.place === null && this.mediaTime !== null) this.#show(this.mediaTime);
       }
     });
     onVideo("seeking", () => {
@@ -127,7 +130,7 @@ export class HlsPlayer {
     this.mediaTime = mediaTime;
     const place = this.frames.at(mediaTime);
     if (place === null) return;
-    const isNews = this.place === null || !this.fresh;
+    const isNews = this.place === null || !this.fresh || !this.place.away !== !place.away;
     this.fresh ||= Math.abs(mediaTime - this.video.currentTime) < NEAR_S;
     this.place = place;
     if (isNews) this.onchange();

@@ -145,8 +145,11 @@ export class Lockstep {
   #sendPlace() {
     const player = this.player;
     if (!player?.place) return false;
-    const { msn, pts } = player.place;
-    this.#send({ op: "pos", msn, pts, rate: player.rate, stalled: player.stalled });
+    const { msn, pts, away } = player.place;
+    // Who has seen nothing but what stands in for a blackout goes by the newest picture: that is dark as well.
+    if (msn === null) return true;
+    const elsewhere = away ? { away: true } : {};
+    this.#send({ op: "pos", msn, pts, rate: player.rate, stalled: player.stalled, ...elsewhere });
     return true;
   }
 

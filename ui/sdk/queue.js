@@ -61,6 +61,8 @@ export class Queue {
     if (item.kind === "cue") return this.frames.reached(item.value, place);
     const asOf = item.value.asOf;
     if (!asOf) return true;
+    // What comes while another showing is on show is for when it is over.
+    if (place.away) return false;
     // As of the tick before which all is told: the last picture in it is a tick earlier.
     const ahead = ticksFrom(place.pts, asOf.pts - 1);
     return ahead <= 0 || ahead > MAX_LEAD_TICKS;
