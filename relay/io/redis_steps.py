@@ -73,6 +73,8 @@ local function find(list, id)
 end
 
 local function remember(evicted, gone)
+  -- Whoever went before its time is cut at once, for its room is free from now on.
+  for _, one in ipairs(gone) do one[2][AT] = math.min(one[2][AT], now) end
   table.sort(gone, function(a, b)
     if a[2][AT] ~= b[2][AT] then return a[2][AT] < b[2][AT] end
     return text_before(a[1], b[1])

@@ -114,7 +114,7 @@ class Account(Record, gc=False):
             return False
         self.sessions = tuple(one for one in self.sessions if one is not known)
         if known.leaving is not None:
-            self._remember([Gone(session, known.leaving)])
+            self._remember([_gone(session, known.leaving, now_ms)])
         self.changed = True
         return True
 
@@ -140,7 +140,7 @@ class Account(Record, gc=False):
         if over:
             self.sessions = tuple(one for one in self.sessions if one not in over)
             # Whoever had to go and went before its time may not come back, either.
-            self._remember([Gone(one.session, one.leaving) for one in over if one.leaving is not None])
+            self._remember([_gone(one.session, one.leaving, now_ms) for one in over if one.leaving is not None])
             self.changed = True
         if self.evicted and any(one.leaving.until_ms <= now_ms for one in self.evicted):
             self.evicted = tuple(one for one in self.evicted if one.leaving.until_ms > now_ms)
@@ -213,6 +213,11 @@ class Account(Record, gc=False):
                 self._put(replace(one, leaving=one.leaving._replace(at_ms=now_ms)))
                 hurried.append(session)
         return hurried
+
+
+def _gone(session: str, leaving: Leaving, now_ms: int) -> Gone:
+    """Return what is remembered: whoever went before its time is cut at once, for its room is free from now on."""
+    return Gone(session, leaving if leaving.at_ms <= now_ms else leaving._replace(at_ms=now_ms))
 
 
 def _place(session: Session) -> tuple[int, str]:

@@ -154,6 +154,9 @@ def test_leaving_by_itself_makes_room_but_is_no_way_out_of_an_eviction() -> None
     assert account.release("b", now_ms=NOW + 4)
     assert account.release("a", now_ms=NOW + 4)
     assert not account.release("a", now_ms=NOW + 4)
+    # Its room is free from now on, so it is cut now, wherever it is still served.
+    assert account.saw("a", seen_ms=NOW, now_ms=NOW + 4).leaving == account.evicted[0].leaving
+    assert account.evicted[0].leaving.at_ms == NOW + 4
     assert isinstance(account.admit(wish("a", TWO), now_ms=NOW + 5), Evicted)
     assert isinstance(account.admit(wish("b", TWO), now_ms=NOW + 6), Seated)
     # One that died while it was leaving may not come back, either.
