@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from relay.sessions.model import Session
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS accounts (account TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID
+CREATE TABLE IF NOT EXISTS accounts (account BLOB PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID
 """
+# Names are bytes there: SQLite takes no text that is no Unicode, and one such name is not to keep all others off the
+# disk.
 
 
 class Snapshot(NamedTuple):
@@ -42,9 +44,11 @@ class SessionStore(CommittedFile):
         def work(db: sqlite3.Connection) -> None:
             # Writing them out is done here too, beside the loop.
             kept = [
-                (one.account, to_text(one.sessions, one.evicted)) for one in snapshots if one.sessions or one.evicted
+                (_bytes(one.account), to_text(one.sessions, one.evicted))
+                for one in snapshots
+                if one.sessions or one.evicted
             ]
-            gone = [(one.account,) for one in snapshots if not (one.sessions or one.evicted)]
+            gone = [(_bytes(one.account),) for one in snapshots if not (one.sessions or one.evicted)]
             db.executemany("INSERT OR REPLACE INTO accounts VALUES (?, ?)", kept)
             db.executemany("DELETE FROM accounts WHERE account = ?", gone)
 
@@ -58,10 +62,15 @@ class SessionStore(CommittedFile):
         """
 
         def work(db: sqlite3.Connection) -> list[tuple[str, str]]:
-            if after is None:
-                return db.execute("SELECT account, state FROM accounts ORDER BY account LIMIT ?", (count,)).fetchall()
-            return db.execute(
-                "SELECT account, state FROM accounts WHERE account > ? ORDER BY account LIMIT ?", (after, count)
-            ).fetchall()
+            beyond = ("WHERE account > ?", (_bytes(after),)) if after is not None else ("", ())
+            rows = db.execute(
+                f"SELECT account, state FROM accounts {beyond[0]} ORDER BY account LIMIT ?",  # noqa: S608
+                (*beyond[1], count),
+            )
+            return [(account.decode("utf-8", "surrogatepass"), state) for account, state in rows]
 
         return await self._commits.run(work)
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogatepass")

@@ -15,9 +15,10 @@ What every implementation guarantees:
      by one limit is not counted by the next. They are cut after the limit's grace.
   5. Of those that bear the key and are not cut yet there are then never more than `most` + 1: if there would be, those
      whose time is up first are cut at once. So during a grace there is one too many, never two.
-* **A session that is leaving goes.** Nothing makes it stay; it counts no more, and is served until it is cut, which is
-  now if it leaves by itself or shows no sign of life before. From then on its id is refused for as long as it is remembered, also by a later life of the process. Of one account the last
-  `MAX_EVICTED` are; whoever is forgotten by that is a new session, and judged like one.
+* **A session that is leaving goes.** Nothing makes it stay; it counts no more, and is served until it is cut. If it
+  leaves by itself, or shows no sign of life, it is cut then. From then on its id is refused for as long as it is
+  remembered, also by a later life of the process. Of one account the last `MAX_EVICTED` are; whoever is forgotten by
+  that is a new session, and judged like one.
 * **What is answered is kept.** The process may die right behind the answer: evictions and who was there are known to
   the next one (the embedded book: on its disk; the book in Redis: in Redis). Signs of life are not, and a session that
   was there is taken to be alive at that moment. Where the disk takes nothing more, sessions go on in memory.

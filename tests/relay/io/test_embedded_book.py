@@ -170,7 +170,7 @@ async def test_those_who_died_meanwhile_are_not_there_in_the_next_life(tmp_path:
 
 async def test_a_file_that_says_nothing_is_refused_by_its_name(tmp_path: Path) -> None:
     book = await EmbeddedBook.open(tmp_path / "s", wall=Clock())
-    await book.writes.run(lambda db: db.execute("INSERT INTO accounts VALUES ('x', 'nonsense')"))
+    await book.writes.run(lambda db: db.execute("INSERT INTO accounts VALUES (x'78', 'nonsense')"))
     await book.aclose()
     for _ in range(2):
         with pytest.raises(JournalError, match=f"{tmp_path}/s.*restore it"):

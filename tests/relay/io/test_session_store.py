@@ -20,14 +20,15 @@ def snapshot(name: str, *sessions: str) -> Snapshot:
 async def test_what_is_put_is_there_in_pages_and_what_is_empty_goes(tmp_path: Path) -> None:
     store = await SessionStore.open(tmp_path / "sessions.sqlite")
     assert await store.page(None, 9) == []
-    first = [snapshot("c", "1"), snapshot("", "2"), snapshot("b", "3"), snapshot("d")]
+    first = [snapshot("c", "1"), snapshot("", "2"), snapshot("b", "3"), snapshot("d"), snapshot("\ud800", "5")]
     await store.put(first)
     await store.put([snapshot("c", "1", "4"), snapshot("b")])
     await store.aclose()
     store = await SessionStore.open(tmp_path / "sessions.sqlite")
-    rows = [(one.account, to_text(one.sessions, one.evicted)) for one in (first[1], snapshot("c", "1", "4"))]
+    rows = [(one.account, to_text(one.sessions, one.evicted)) for one in (first[1], snapshot("c", "1", "4"), first[4])]
     assert await store.page(None, 9) == rows
     assert await store.page(None, 1) == rows[:1]
     assert await store.page("", 9) == rows[1:]
-    assert await store.page("c", 9) == []
+    assert await store.page("c", 9) == rows[2:]
+    assert await store.page("\ud800", 9) == []
     await store.aclose()
