@@ -40,7 +40,7 @@ class Admission:
         if claims is None:
             return Bye(CloseCode.UNAUTHORIZED)
         if not decision.admitted:
-            return Bye(code_of(decision.reason), str(decision.reason) if decision.reason is not None else None)
+            return _bye(decision)
         if subscriber.event_id not in self._showings:
             return Bye(CloseCode.UNAUTHORIZED, "unknown_event")
         if subscriber.account is not None and subscriber.account != claims.account:
@@ -48,6 +48,7 @@ class Admission:
         if subscriber.origin_refused:
             return Bye(CloseCode.ORIGIN_REFUSED)
         subscriber.admit(claims, may_wager=decision.may_wager, inside=decision.zones)
+        subscriber.ending = decision.ending
         self.grants.add(subscriber.number, claims)
         return None
 
@@ -60,7 +61,7 @@ class Admission:
         whence = Whence(subscriber.address, None)
         decision = _first(lambda scope: judge(claims, whence, scope))
         if not decision.admitted:
-            return Bye(code_of(decision.reason), str(decision.reason))
+            return _bye(decision)
         subscriber.may_wager, subscriber.inside = decision.may_wager, decision.zones
         return None
 
@@ -87,6 +88,12 @@ def _first(decide: Callable[[Scope], Decision]) -> Decision:
         if first.reason is Reason.SCOPE_MISSING:
             first = decision
     return first
+
+
+def _bye(decision: Decision) -> Bye:
+    """Return the farewell to the holder of a genuine token; a session that had to go is told what for."""
+    why = str(decision.reason) if decision.ending is None else decision.ending.code
+    return Bye(code_of(decision.reason), why)
 
 
 def _is_of_place(reason: Reason | None) -> bool:

@@ -22,6 +22,7 @@ _WHAT = {
     "cue": "A fact at its picture.",
     "hb": "Silence is provable.",
     "feed": "A source's health has changed.",
+    "session": "The session has to go: the socket is closed together with the video.",
     "resync": "What was owed cannot be given: a snapshot follows.",
     "pong": "The answer to `ping`.",
     "error": "A message was understood and not done; the socket goes on.",

@@ -42,6 +42,8 @@ class Session:
         self.mismatches = 0
         self.repeats = 0
         """Cues that came again and were kept from the application."""
+        self.leaving: Mapping[str, Any] | None = None
+        """What was said last of the session's having to go: `ends` and `code`; None: it may stay."""
         self._epoch: str | None = None
         self._seen: dict[int, None] = {}
         self._heard_at: float | None = None
@@ -76,6 +78,8 @@ class Session:
             self._subscribed(frame)
         elif op == "resync":
             self._begin_anew()
+        elif op == "session":
+            self.leaving = frame
         elif op == "bye":
             self.cur = frame.get("cur", self.cur)
         return True

@@ -11,7 +11,7 @@ import structlog
 from hub.admission import Admission
 from hub.close_codes import Bye, CloseCode
 from hub.cursor import cursor_text
-from hub.messages import VERSION
+from hub.messages import VERSION, session_map
 from hub.playhead import MAX_INTERVAL_S, MAX_LEAD_MS, MIN_INTERVAL_S, Playhead, Report
 from hub.requests import Auth, Fault, Ping, Pos, Sub, Unsub, Update, Wish, default_wish, parse, revised
 from hub.subscriber import Filter, Phase, Subscriber
@@ -95,7 +95,7 @@ class Dialogue:
             "resume_s": int(settings.backlog_s),
             "limits": self._limits,
         }
-        return [hello]
+        return [hello, *_warning(subscriber)]
 
     def receive(self, subscriber: Subscriber, data: bytes, *, now: float, wall: float) -> list[Reply]:
         """Answer one message."""
@@ -184,7 +184,7 @@ class Dialogue:
         if refusal is not None:
             return [refusal]
         if subscriber.phase is not Phase.SUBSCRIBED:
-            return []
+            return _warning(subscriber)
         self._streams[subscriber.event_id].renew(subscriber)
         self._streams[subscriber.event_id].change_zones(subscriber, now)
         if subscriber.mode in _MODE_SCOPES and _MODE_SCOPES[subscriber.mode] not in subscriber.scopes:
@@ -307,6 +307,11 @@ class Dialogue:
 def feed_map(state: FeedState) -> dict[str, Any]:
     """Return what is told of a source whose health has changed."""
     return {"op": "feed", "source": state.source, "state": state.state.value, "why": state.why}
+
+
+def _warning(subscriber: Subscriber) -> list[Reply]:
+    """Say to somebody who comes in that its session has to go; who is in has been told."""
+    return [] if subscriber.ending is None else [session_map(subscriber.ending)]
 
 
 def _cur(stream: Stream, subscriber: Subscriber) -> str | None:

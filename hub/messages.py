@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from hub.subscriber import Format
     from kernel.cues import Entry
+    from kernel.decisions import Ending
 
 VERSION = 1
 SUBPROTOCOLS: Mapping[str, Format] = {"lockstep.v1.json": "json", "lockstep.v1.msgpack": "msgpack"}
@@ -58,6 +59,12 @@ def cue_map(entry: Entry) -> dict[str, Any]:
     if cue.before is not None:
         message["before"] = dict(cue.before)
     return message
+
+
+def session_map(ending: Ending) -> dict[str, Any]:
+    """Return what is told to a session that has to go."""
+    message = {"op": "session", "state": "leaving", "ends": ending.at_ms, "code": ending.code}
+    return {**message, "by": ending.by} if ending.by else message
 
 
 def frame(message: Mapping[str, Any], format_: Format = "json") -> bytes:

@@ -214,6 +214,15 @@ SERVER: dict[str, Schema] = {
         optional={"hash": _HASH},
     ),
     "feed": _object("feed", {"source": _TEXT, "state": _enum(Health), "why": _TEXT}),
+    "session": _object(
+        "session",
+        {
+            "state": _enum(["leaving"]),
+            "ends": {"type": "integer", "description": "When it is cut, in Unix milliseconds."},
+            "code": {"type": "string", "description": "Why: a limit's code, such as session_limit, or dismissed."},
+        },
+        optional={"by": {"type": "string", "description": "The session that takes its place."}},
+    ),
     "resync": _object("resync", {"why": _enum(["slow", "lag", "blackout"])}),
     "pong": _object("pong", {"t": {"type": ["number", "string", "null"]}, "now": _UNIX_MS}),
     "error": _object("error", {"code": _TEXT, "reason": _TEXT}, optional={"retry_ms": _COUNT}),

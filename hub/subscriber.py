@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hub.settings import HubSettings
     from hub.snapshot import Batch, Message
     from kernel.blackouts import ZoneSet
+    from kernel.decisions import Ending
     from kernel.timeline import MediaTime
     from kernel.tokens import Claims
 
@@ -118,6 +119,7 @@ class Subscriber:
         "cohort",
         "conflate_ms",
         "counted_from",
+        "ending",
         "ends",
         "event_id",
         "file",
@@ -171,6 +173,7 @@ class Subscriber:
         self.scopes: frozenset[str] = frozenset()
         self.may_wager = False
         self.ends = 0
+        self.ending: Ending | None = None
         # The blackouts that it is inside of, and those by which it has its cues.
         self.inside: ZoneSet = ()
         self.zones: ZoneSet = ()

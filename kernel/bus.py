@@ -178,10 +178,11 @@ def fixes_signal() -> Signal[list[Any]]:
 
 
 def sessions_signal() -> Signal[list[Any]]:
-    """Return the signal by which it is told that a session has to go, or was not let in.
+    """Return the signal by which it is told that a session has to go, has left, or was not let in.
 
     A record is `[kind, account, session, event_id, at_ms, code, key, by, until_ms]`. `kind` is `leaving`: it is cut at
-    `at_ms`, Unix milliseconds, and its id refused until `until_ms`; or `refused`, which only concerns who looks on.
+    `at_ms`, Unix milliseconds, and its id refused until `until_ms`; `released`: it has left by itself; or `refused`,
+    which only concerns who looks on.
     """
     return Signal("sessions")
 

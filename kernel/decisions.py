@@ -44,13 +44,28 @@ class Whence(NamedTuple):
 NOWHERE = Whence()
 
 
+class Ending(NamedTuple):
+    """The session has to go.
+
+    Args:
+        at_ms: when it is cut, in Unix milliseconds.
+        code: why.
+        by: the session that takes its place; empty where there is none.
+    """
+
+    at_ms: int
+    code: str
+    by: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The answer of the gates to one request.
 
     `reason` is None when admitted. `claims` are those of a token whose signature holds, also when it is refused
     for another reason: only then may the reason be told. `zones` are the blackouts that apply to the bearer, in force
-    by now or not: of a segment that one of them covers nothing may be served, and no cue sent.
+    by now or not: of a segment that one of them covers nothing may be served, and no cue sent. `ending` is there where
+    the session has to go: until then it is warned (`Reason.EVICTED`), from then on refused.
     """
 
     verdict: Verdict
@@ -59,6 +74,7 @@ class Decision:
     may_wager: bool
     claims: Claims | None
     zones: ZoneSet = ()
+    ending: Ending | None = None
 
     @property
     def admitted(self) -> bool:

@@ -68,6 +68,11 @@ class Grants(Generic[H]):
                 candidates = self.all()
         return [holder for holder in candidates if subject.concerns(self._claims[holder])]
 
+    def of_session(self, session: str) -> list[H]:
+        """Return all of a session; a token that says none is a session by itself, under its own id."""
+        alone = [holder for holder in self._tokens.get(session) if not self._claims[holder].session]
+        return [*self._sessions.get(session), *alone] if session else []
+
     def all(self) -> list[H]:
         """Return everybody."""
         return list(self._claims)

@@ -50,11 +50,14 @@ from lockstep.measures.process import (
     policy_readings,
 )
 from lockstep.measures.relay import relay_readings
+from lockstep.measures.sessions import session_readings
 from lockstep.metrics import metrics_route
 from lockstep.openapi import openapi_route
 from lockstep.parts import Parts, Run
 from lockstep.place_rules import ANYWHERE
+from lockstep.seating import Seating
 from lockstep.session_policies import SessionPolicyHouse
+from lockstep.sessions import open_book
 from lockstep.settings import Settings
 from lockstep.showings.desk import ShowingDesk
 from lockstep.showings.lineup import Lineup
@@ -68,10 +71,12 @@ from relay.io.at_once import PlaylistsAtOnce
 from relay.io.audit_store import FOLDER, AuditStore
 from relay.io.locator import Locator, PlaceFiles
 from relay.io.operator_door import OperatorDoor, allow_together
+from relay.io.session_keeper import Ends
 from relay.io.viewer_desk import ViewerDesk
 from relay.operators import Operator, Operators
 from relay.policies import PolicyIndex
 from relay.quota import Quota
+from relay.sessions.book import SessionBook
 from relay.sessions.policies import SessionPolicies
 from relay.whereabouts import Whereabouts
 
@@ -93,7 +98,7 @@ class Deployment:
     def __init__(
         self, settings: Settings, showings: dict[str, Showing], keys: Keys, *, houses: tuple[House, ...],
         bus: MemoryBus | RedisBus, disk: Disk | None, admission: Admission, locator: Locator,
-        records: AuditStore | None = None,
+        records: AuditStore | None = None, book: SessionBook | None = None,
     ) -> None:  # fmt: skip
         loop = asyncio.get_running_loop()
         apart = isinstance(bus, RedisBus)
@@ -114,7 +119,8 @@ class Deployment:
         self.audit = Auditor(records.put if records is not None else lambda _: None)
         self.locator = locator
         fixes, self.blackouts = FixBook(), BlackoutIndex()
-        self.session_policies = SessionPolicies()
+        self.session_policies = SessionPolicies(*settings.sessions.to_policies())
+        self._seating = _seating(settings, book, bus, self.session_policies)
         whereabouts = Whereabouts(
             locator, self.policies, self._governing, fixes, sessions=self.session_policies, anywhere=ANYWHERE
         )  # fmt: skip
@@ -142,9 +148,10 @@ class Deployment:
             self._relay = RelayHouse(
                 showings, gate, fetcher=self._fetcher, bus=bus, parts=parts, now=loop.time, tell=self.answers,
                 entitlements=self._admission.entitlements, blackouts=self.blackouts,
+                sessions=self._seating.keeper if self._seating else None,
             )  # fmt: skip
         if "hub" in houses:
-            self._hub = HubHouse(settings, showings, gate, bus=bus)
+            self._hub = HubHouse(settings, showings, self._seating.looking(gate) if self._seating else gate, bus=bus)
         # The hub first: it hears all that feeds says of a showing that is new.
         self._houses = [house for house in (self._hub, self._relay, self._feeds) if house is not None]
         self.lineup = Lineup(bus, showings, self._houses)
@@ -162,6 +169,7 @@ class Deployment:
             self._admission.tokens, self._index, entitlements=self._admission.entitlements, lag_s=self.bus.lag_s,
             limits=limits, clock=monotonic, whereabouts=whereabouts, notes=self.audit,
             blackouts=Blackouts(self.locator, self.blackouts, fixes),
+            endings=self._seating.keeper.endings if self._seating is not None else None,
         )  # fmt: skip
 
     def _make_showing_desk(self, settings: Settings, origins: AllowedOrigins) -> ShowingDesk | None:
@@ -228,6 +236,8 @@ class Deployment:
             yield from relay_readings(self._relay.relays, self._relay.hls.flights)
         if self._hub is not None:
             yield from hub_readings(self._hub.hub)
+        if self._seating is not None:
+            yield from session_readings(self._seating.keeper)
 
     @property
     def at_once(self) -> PlaylistsAtOnce | None:
@@ -265,9 +275,11 @@ class Deployment:
         locator = Locator(settings.place.to_files() if admits else PlaceFiles(), reload_s=settings.place.reload_s)
         bus = _redis_bus(bus_url, settings.bus.prefix) if bus_url else MemoryBus(loop.time)
         disk = await Disk.open(settings.data_dir) if "feeds" in houses else None
-        records = None
+        records = book = None
         try:
             records = await _open_records(settings, houses)
+            if admits:
+                book = await open_book(settings, bus_url)
             if isinstance(bus, RedisBus) and disk is not None:
                 await bus.open(FeedsHouse.topics(showings), journal=await disk.journal.name(new_id))
             elif isinstance(bus, RedisBus):
@@ -275,7 +287,7 @@ class Deployment:
             await asyncio.to_thread(locator.open)
             deployment = cls(
                 settings, showings, keys, houses=houses, bus=bus, disk=disk, admission=admission, locator=locator,
-                records=records,
+                records=records, book=book,
             )  # fmt: skip
             await deployment._begin()
         except BaseException:
@@ -286,12 +298,15 @@ class Deployment:
                 await disk.aclose()
             if records is not None:
                 await records.aclose()
+            if book is not None:
+                await book.aclose()
             raise
         return deployment
 
     async def _begin(self) -> None:
         # Nobody is admitted before it is known who is not to be.
         self._enforcement.start()
+        self._start_seating()
         parts: dict[str, Run] = {
             "keys": self._key_watch.run,
             "enforcement": self._enforcement.run,
@@ -300,6 +315,8 @@ class Deployment:
             "showings": self.lineup.run,
         }
         parts |= self._admission.parts()
+        if self._seating is not None:
+            parts["sessions"] = self._seating.keeper.run
         if self._desk is not None:
             await self._desk.refill()
             parts["revocations"] = self._desk.desk.run
@@ -332,6 +349,15 @@ class Deployment:
         # What was made by API before the last process ended is there before anybody asks for it.
         await self.lineup.settle()
 
+    def _start_seating(self) -> None:
+        if self._seating is None:
+            return
+        ends: list[Ends] = [self._relay.hls.flights] if self._relay else []
+        ends += [self._hub.ends] if self._hub else []
+        if self._relay is not None:
+            self._seating.relays = self._relay.relays
+        self._seating.start(ends)
+
     def reread_keys(self) -> None:
         """Take up changed signing keys at once, without waiting for the next look at the file."""
         self._key_watch.look()
@@ -344,7 +370,10 @@ class Deployment:
         return self._relay.hls.flights.sessions(account, event_id) if self._relay else set()
 
     def _judge(self, claims: Claims, whence: Whence, scope: Scope) -> Decision:
-        return self._gate.decide(claims, claims.event_id, scope, now=wall(), whence=whence)
+        decision = self._gate.decide(claims, claims.event_id, scope, now=wall(), whence=whence)
+        if self._seating is not None:
+            self._seating.look(decision)
+        return decision
 
     def _take_operators(self, operators: Sequence[Operator]) -> None:
         self._operators.replace(operators)
@@ -370,6 +399,8 @@ class Deployment:
         if self._viewers is not None:
             self._viewers.stop()
         self._enforcement.stop()
+        if self._seating is not None:
+            await self._seating.aclose()
         if self._door is not None:
             await self._door.aclose()
         if self._desk is not None:
@@ -426,6 +457,17 @@ async def _open_records(settings: Settings, houses: tuple[House, ...]) -> AuditS
     name = "serve" if houses == ALL_HOUSES else "-".join(houses)
     folder = settings.data_dir / FOLDER
     return await AuditStore.open(folder, name, retention_days=settings.audit.retention_days, wall=wall)
+
+
+def _seating(
+    settings: Settings, book: SessionBook | None, bus: MemoryBus | RedisBus, policies: SessionPolicies
+) -> Seating | None:
+    if book is None:
+        return None
+    return Seating(
+        book, bus, policies, now=asyncio.get_running_loop().time, dead_after_s=settings.sessions.dead_after_s,
+        max_stale_running_s=settings.max_stale_running_s,
+    )  # fmt: skip
 
 
 def _fetcher(settings: Settings, showings: Mapping[str, Showing], trusted: Sequence[str]) -> Fetcher:

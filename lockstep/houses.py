@@ -19,6 +19,7 @@ from feeds.standard_webhooks import parse_secret
 from feeds.steady_wall import SteadyWall
 from feeds.vendors.contract import ReceivedMessage
 from hub.io.driver import Hub
+from hub.io.session_ends import SessionEnds
 from hub.settings import HubSettings
 from kernel.bus import (
     Bus,
@@ -30,6 +31,7 @@ from kernel.bus import (
     safety_topic,
     timings_topic,
 )
+from kernel.decisions import Admit
 from kernel.io.http import TellAnswered
 from kernel.io.origin import Fetcher
 from kernel.io.system_time import monotonic, new_id, wall
@@ -53,6 +55,7 @@ from relay.io.policy_store import PolicyStore
 from relay.io.policy_watch import PolicyWatch
 from relay.io.revocation_desk import RevocationDesk
 from relay.io.revocation_store import RevocationStore
+from relay.io.session_keeper import SessionKeeper
 from relay.policies import PolicyIndex
 
 
@@ -326,6 +329,7 @@ class RelayHouse:
         tell: is told of answers out of memory.
         entitlements: begins sessions by tokens that the gate knows for entitlements.
         blackouts: what is dark, and when; None: nothing ever is.
+        sessions: gives those who watch their seats; None: nobody is counted.
     """
 
     def __init__(
@@ -340,6 +344,7 @@ class RelayHouse:
         tell: TellAnswered = log_answered,
         entitlements: Entitlements | None = None,
         blackouts: BlackoutIndex | None = None,
+        sessions: SessionKeeper | None = None,
     ) -> None:
         self._blackouts = blackouts
         if blackouts is not None:
@@ -351,8 +356,13 @@ class RelayHouse:
         self.relays: dict[str, StreamRelay] = {}
         for event_id, showing in showings.items():
             self.relays[event_id] = StreamRelay(showing, fetcher=fetcher, bus=bus, others=self.relays)
-        self.at_once = PlaylistsAtOnce(self.relays, admit=gate, wall=wall, now=now, tell=tell)
-        self.hls = Hls(self.relays, gate=gate, fetcher=fetcher, wall=wall, entitlements=entitlements)
+        self.at_once = PlaylistsAtOnce(
+            self.relays, admit=gate, wall=wall, now=now, tell=tell,
+            is_seated=None if sessions is None else sessions.is_seated,
+        )  # fmt: skip
+        self.hls = Hls(
+            self.relays, gate=gate, fetcher=fetcher, wall=wall, entitlements=entitlements, sessions=sessions
+        )  # fmt: skip
 
     def routes(self) -> list[Route]:
         """Return none: all that lies below /hls/ is the application `hls`."""
@@ -412,14 +422,15 @@ class HubHouse:
     Args:
         settings: everything that is set.
         showings: by event id.
-        gate: who may come in.
+        admit: who may come in.
         bus: what the houses share.
     """
 
-    def __init__(self, settings: Settings, showings: Mapping[str, Showing], gate: Gate, *, bus: Bus) -> None:
+    def __init__(self, settings: Settings, showings: Mapping[str, Showing], admit: Admit, *, bus: Bus) -> None:
         limits = HubSettings(heartbeat_ms=settings.heartbeat_ms, max_subscribers=settings.max_subscribers)
         self._awaited = frozenset(showings)
-        self.hub = Hub(bus, showings, gate, limits, wall=wall, new_id=new_id)
+        self.hub = Hub(bus, showings, admit, limits, wall=wall, new_id=new_id)
+        self.ends = SessionEnds(self.hub)
 
     def routes(self) -> list[Route]:
         """Return the answer to whoever asks for the socket without an upgrade."""

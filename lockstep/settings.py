@@ -26,6 +26,8 @@ from relay.io.locator import RELOAD_S, PlaceFiles
 from relay.issuer_verifier import ClaimNames, Issuer
 from relay.place.model import NetworkClass
 from relay.quota import QuotaLimits
+from relay.sessions.model import MAX_SESSIONS, Order
+from relay.sessions.policy_text import DEFAULT_GRACE_S, MAX_GRACE_S, PLAN_SESSIONS, PPV_SESSIONS, SessionPolicy
 
 _FETCH = FetchLimits()
 _ADDRESS = AddressLimits()
@@ -290,6 +292,31 @@ class PlaceSettings(BaseModel):
         return PlaceFiles({kind: path for kind, path in paths.items() if path is not None}, self.lists)
 
 
+class SessionsSettings(BaseModel):
+    """How many may watch at a time where no session policy says so."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ppv_max: int = Field(
+        default=PPV_SESSIONS, ge=1, le=MAX_SESSIONS, description="Sessions of an account at an event that was bought."
+    )
+    plan_max: int = Field(default=PLAN_SESSIONS, ge=1, le=MAX_SESSIONS, description="Sessions of an account by a plan.")
+    order: Order = Field(default=Order.OLDEST_FIRST, description="Who has to go where one more comes.")
+    grace_s: int = Field(
+        default=DEFAULT_GRACE_S, ge=0, le=MAX_GRACE_S, description="Seconds from the warning to the cut."
+    )
+    dead_after_s: float = Field(
+        default=30.0, ge=5, le=3_600, description="Seconds without a request for a segment after which nobody watches."
+    )
+
+    def to_policies(self) -> tuple[SessionPolicy, SessionPolicy]:
+        """Return what counts at an event that was bought, and by a plan."""
+        event, plan = (
+            SessionPolicy(most, self.order, 1_000 * self.grace_s) for most in (self.ppv_max, self.plan_max)
+        )  # fmt: skip
+        return event, plan
+
+
 class BusSettings(BaseModel):
     """What the houses share when they run apart."""
 
@@ -345,6 +372,9 @@ class Settings(BaseSettings):
     per_operator: OperatorSettings = Field(default_factory=OperatorSettings, description="What one operator may ask.")
     issuer: IssuerSettings = Field(default_factory=IssuerSettings, description="Who else issues entitlement tokens.")
     audit: AuditSettings = Field(default_factory=AuditSettings, description="The record of decisions.")
+    sessions: SessionsSettings = Field(
+        default_factory=SessionsSettings, description="How many may watch at a time where no session policy says so."
+    )
     place: PlaceSettings = Field(default_factory=PlaceSettings, description="What says where addresses are.")
     showings_api: ShowingsApiSettings = Field(
         default_factory=ShowingsApiSettings, description="What showings may be that are made by API."

@@ -1,4 +1,6 @@
-"""Admission to the video and the socket: token, window, revocation, binding, place, blackouts. In order of their cost.
+"""Admission to the video and the socket: token, window, revocation, binding, place, blackouts, who has to go.
+
+In order of their cost.
 
 The gate answers with a `Decision` and knows nothing of HTTP or WebSockets; both turn the same decision into
 their own refusals.
@@ -6,12 +8,12 @@ their own refusals.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from kernel.blackouts import ZoneSet
-from kernel.decisions import NOWHERE, Decision, Scope, Verdict, Whence
+from kernel.decisions import NOWHERE, Decision, Ending, Scope, Verdict, Whence
 from kernel.histogram import Histogram
 from kernel.revocation import RevocationIndex
 from kernel.tokens import Claims, Purpose, Reason
@@ -67,6 +69,7 @@ class Gate:
         whereabouts: what place says of sessions; None: it is not asked.
         notes: keeps the record; None: there is none.
         blackouts: who is inside of which; None: there are none.
+        endings: the sessions that have to go, or had to, looked into each time.
     """
 
     def __init__(
@@ -81,7 +84,9 @@ class Gate:
         whereabouts: Whereabouts | None = None,
         notes: Notes | None = None,
         blackouts: Blackouts | None = None,
+        endings: Mapping[str, Ending] | None = None,
     ) -> None:
+        self._endings = endings if endings is not None else {}
         self._whereabouts = whereabouts
         self._blackouts = blackouts
         self._notes = notes
@@ -159,6 +164,11 @@ class Gate:
             concern = self._blackouts.concern(claims, whence.address, now=now)
             if concern.at_once and refuses(concern.zones, now):
                 reason = Reason.BLACKOUT
+        if reason is None and self._endings:
+            ending = self._endings.get(claims.session or claims.jti)
+            if ending is not None:
+                decision = _ended(claims, ending, standing, concern, now)
+                return self._noted(decision, claims, scope, standing, now, whence)
         if reason is not None:
             return self._noted(_refused(reason, claims, concern.zones), claims, scope, standing, now, whence)
         ready = self._ready.get(claims.jti)
@@ -189,15 +199,7 @@ class Gate:
         self, claims: Claims, standing: Standing, scope: Scope, concern: Concern
     ) -> tuple[Claims, Standing, Scope, Concern, Decision]:
         """Keep a decision that admits: it is asked for again and again, and making one takes a microsecond."""
-        warning = standing.warning or concern.warning
-        decision = Decision(
-            Verdict.ADMIT if warning is None else Verdict.WARN,
-            warning,
-            may_watch=Scope.WATCH in claims.scopes and standing.watch is None,
-            may_wager=Scope.WAGER in claims.scopes and standing.wager is None,
-            claims=claims,
-            zones=concern.zones,
-        )
+        decision = _admitted(claims, standing, concern)
         if len(self._ready) >= MAX_READY:
             self._ready.clear()
         ready = self._ready[claims.jti] = (claims, standing, scope, concern, decision)
@@ -218,6 +220,26 @@ class Gate:
             self._running.note(claims.session, now)
             return False
         return lag_s > self._limits.running_s or claims.session not in self._running
+
+
+def _admitted(claims: Claims, standing: Standing, concern: Concern) -> Decision:
+    warning = standing.warning or concern.warning
+    return Decision(
+        Verdict.ADMIT if warning is None else Verdict.WARN,
+        warning,
+        may_watch=Scope.WATCH in claims.scopes and standing.watch is None,
+        may_wager=Scope.WAGER in claims.scopes and standing.wager is None,
+        claims=claims,
+        zones=concern.zones,
+    )
+
+
+def _ended(claims: Claims, ending: Ending, standing: Standing, concern: Concern, now: float) -> Decision:
+    """Warn a session that has to go until its time has come, then refuse it. It is not kept: it changes by itself."""
+    decision = _admitted(claims, standing, concern)
+    if ending.at_ms > 1_000 * now:
+        return replace(decision, verdict=Verdict.WARN, reason=Reason.EVICTED, ending=ending)
+    return replace(_refused(Reason.EVICTED, claims, concern.zones), ending=ending)
 
 
 def _refused(reason: Reason, claims: Claims | None, zones: ZoneSet = ()) -> Decision:

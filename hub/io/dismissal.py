@@ -22,7 +22,8 @@ STEP = 200
 """How many sockets are dismissed in one turn of the loop: some 5 ms."""
 
 CUT: frozenset[CloseCode] = frozenset({
-    CloseCode.REVOKED, CloseCode.GEO_BLOCKED, CloseCode.VPN_BLOCKED, CloseCode.BLACKOUT,
+    CloseCode.REVOKED, CloseCode.GEO_BLOCKED, CloseCode.VPN_BLOCKED, CloseCode.BLACKOUT, CloseCode.EVICTED,
+    CloseCode.SESSION_LIMIT,
 })  # fmt: skip
 """Who goes for one of these has nothing more to get: what it does not take at once is dropped."""
 

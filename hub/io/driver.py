@@ -80,6 +80,7 @@ class Hub:
         self.sockets: dict[int, Socket] = {}
         self._outbox = Outbox(self._streams, settings, self, now=bus.now, soon=self.soon)
         self._dialogue = Dialogue(self._streams, admit, settings, new_id(), is_full=self._is_full)
+        self.grants = self._dialogue.grants
         self._pacemaker = Pacemaker(
             self._streams, settings.wheel_tick_s, now=bus.now, settle=self.settle, beat=self._beat
         )
@@ -195,18 +196,18 @@ class Hub:
 
     def revoke(self, subject: Subject) -> None:
         """Say goodbye, now, to all whom a revocation concerns; who does not take it at once is cut."""
-        dismiss(self, self._dialogue.grants.find(subject), Bye(CloseCode.REVOKED))
+        dismiss(self, self.grants.find(subject), Bye(CloseCode.REVOKED))
 
     def end_all(self) -> None:
         """Send everybody away: it is not known any more who may stay. They may come back."""
-        dismiss(self, self._dialogue.grants.all(), Bye(CloseCode.OVERLOADED, "stale"))
+        dismiss(self, self.grants.all(), Bye(CloseCode.OVERLOADED, "stale"))
 
     def review(self, judge: Judge) -> Iterator[None]:
         """Ask again about everybody who is here: who must go is told why, who may wager no more, or again, that.
 
         Pauses between slices, so that the others get their cues.
         """
-        for count, number in enumerate(self._dialogue.grants.all(), 1):
+        for count, number in enumerate(self.grants.all(), 1):
             # Gone since the review began.
             if (socket := self.sockets.get(number)) is not None:
                 self._review(socket, judge)
@@ -463,7 +464,7 @@ class Hub:
             transport.abort()
 
     def _leave(self, subscriber: Subscriber) -> None:
-        self._dialogue.grants.remove(subscriber.number)
+        self.grants.remove(subscriber.number)
         self._outbox.drop(subscriber)
         stream = self._streams.get(subscriber.event_id)
         if stream is not None:

@@ -92,6 +92,8 @@ async def listen(wish: Wish, show: Callable[[str], None], wall: Callable[[], flo
                     show(jsonlib.dumps({**frame, "received": received}, ensure_ascii=False, separators=(",", ":")))
                 elif frame.get("op") == "cue":
                     show(readable(frame))
+                elif frame.get("op") == "session":
+                    print(_leaving(frame, received), file=sys.stderr)  # noqa: T201
                 if frame.get("op") == "error":
                     return _failed(f"{frame.get('code')}: {frame.get('reason')}")
                 if left is not None and frame.get("op") == "cue":
@@ -103,6 +105,12 @@ async def listen(wish: Wish, show: Callable[[str], None], wall: Callable[[], flo
         except GaveUp as lost:
             return _ended(lost.bye) if lost.bye else _failed(str(lost))
     return 1  # the frames end by an exception only
+
+
+def _leaving(frame: Mapping[str, Any], now_ms: int) -> str:
+    ends = frame.get("ends")
+    left_s = max(0, round((ends - now_ms) / 1_000)) if isinstance(ends, int) else "?"
+    return f"this session has to go in {left_s} s: {frame.get('code')}"
 
 
 def _ended(bye: Mapping[str, Any]) -> int:

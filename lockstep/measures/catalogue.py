@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from lockstep.measures import feeds, hub, place, process, relay
+from lockstep.measures import feeds, hub, place, process, relay, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +17,7 @@ ALL: Mapping[str, tuple[Measure, ...]] = {
     "Feeds: `serve`, `ingest`": feeds.MEASURES,
     "Relay: `serve`, `relay`": relay.MEASURES,
     "Hub: `serve`, `hub`": hub.MEASURES,
+    "Sessions: `serve`, `relay`, `hub`": sessions.MEASURES,
 }
 """By where they are printed."""
 

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from kernel.blackouts import ZoneSet
 from kernel.decisions import Admit, Scope, Verdict, Whence
 from kernel.io.http import TellAnswered, bearer_token, redact_path, tell_answered
+from kernel.tokens import Claims
 from relay.io.driver import StreamRelay
 from relay.io.headers import head_fields, playlist_response
 from relay.request import HlsRequest, parse_path
@@ -35,6 +36,7 @@ class PlaylistsAtOnce:
         wall: the time of day in Unix seconds.
         now: seconds that never step back.
         tell: logs an answer.
+        is_seated: whether somebody has a seat; None: nobody is counted.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class PlaylistsAtOnce:
         wall: Callable[[], float],
         now: Callable[[], float],
         tell: TellAnswered = tell_answered,
+        is_seated: Callable[[Claims], bool] | None = None,
     ) -> None:
+        self._is_seated = is_seated
         self._relays = relays
         self._admit = admit
         self._wall = wall
@@ -71,6 +75,8 @@ class PlaylistsAtOnce:
         whence = Whence(peer, said.get(b"user-agent", b"").decode("latin-1"))
         decision = self._admit(token, named.event_id, Scope.WATCH, now=self._wall(), whence=whence)
         if decision.verdict is not Verdict.ADMIT:
+            return None
+        if self._is_seated is not None and decision.claims is not None and not self._is_seated(decision.claims):
             return None
         text = relay.text(named.rendition, decision.zones)
         if text is None:

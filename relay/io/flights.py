@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from kernel.blackouts import ZoneSet
-from kernel.decisions import NOWHERE, Judge, Scope, Whence
+from kernel.decisions import NOWHERE, Ending, Judge, Scope, Whence
 from kernel.grants import Grants
 from kernel.revocation import Subject, SubjectKind
+from kernel.tokens import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +59,13 @@ class Flights:
     def revoke(self, subject: Subject) -> None:
         """Cut, now, whatever goes out to whom a revocation concerns."""
         self._cut(self._grants.find(subject), "revoked")
+
+    def warn_session(self, session: str, ending: Ending) -> None:
+        """Do nothing: a player is told with what it asks for next."""
+
+    def end_session(self, session: str, reason: Reason, code: str) -> None:
+        """Cut, now, whatever goes out to a session."""
+        self._cut(self._grants.of_session(session), str(reason))
 
     def end_all(self) -> None:
         """Cut everything: it is not known any more who may go on."""

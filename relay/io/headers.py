@@ -50,7 +50,7 @@ class _Cors(NamedTuple):
 _VIDEO = _Cors(
     "GET, HEAD, OPTIONS",
     "Authorization, Range, If-None-Match, If-Range",
-    "Accept-Ranges, Content-Length, Content-Range, ETag, Lockstep-Warning, Retry-After",
+    "Accept-Ranges, Content-Length, Content-Range, ETag, Lockstep-Session-Ends, Lockstep-Warning, Retry-After",
 )
 _API = _Cors("GET, POST, OPTIONS", "Authorization, Content-Type", "Retry-After")
 

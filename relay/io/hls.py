@@ -27,13 +27,14 @@ from kernel.io.http import bearer_token, peer_address, problem
 from kernel.io.origin import Fetcher
 from kernel.strict_json import VENDOR_LIMITS, decode, encode
 from kernel.timeline import SegmentKey
-from kernel.tokens import Reason
+from kernel.tokens import Claims, Reason
 from relay.entitlements import Entitlements
 from relay.gate import Gate
 from relay.io.body import GrantedBody
 from relay.io.driver import StreamRelay
 from relay.io.flights import Flights
 from relay.io.headers import head_fields, playlist_response
+from relay.io.session_keeper import Denial, SessionKeeper
 from relay.io.turns import Turns
 from relay.playlist import Asset, Listed, extension
 from relay.ranges import ByteRange, Unsatisfiable, parse_range
@@ -59,7 +60,10 @@ STALE_RETRY_S = 2
 """When who is refused because revocations may have been missed should come again: the bus is asked every second."""
 
 WARNING = "Lockstep-Warning"
-"""The field that says why somebody who is let in might not have been."""
+"""The field that says why somebody who is let in might not have been: a reason, or `leaving`."""
+
+ENDS = "Lockstep-Session-Ends"
+"""The field that says when a session that is `leaving` is cut, in Unix milliseconds."""
 
 SEGMENT_MAX_AGE_S = 3_600
 """How long the viewer's own cache may keep a segment: it never changes. No shared cache may, for it was gated."""
@@ -74,6 +78,7 @@ class Hls:
         fetcher: the process's only one.
         wall: the time of day in Unix seconds.
         entitlements: begins sessions for those that the gate knows; None: it knows none.
+        sessions: gives those who watch their seats; None: nobody is counted.
 
     `flights` are the connections with what is on its way: revocations end them.
     """
@@ -86,8 +91,10 @@ class Hls:
         fetcher: Fetcher,
         wall: Callable[[], float],
         entitlements: Entitlements | None = None,
+        sessions: SessionKeeper | None = None,
     ) -> None:
         self._relays = relays
+        self._sessions = sessions
         self._entitlements = entitlements
         self.flights = Flights()
         self._gate = gate
@@ -130,15 +137,40 @@ class Hls:
         token = named.token or bearer_token(request.headers) or request.cookies.get(COOKIE)
         whence = Whence(peer_address(request.scope), request.headers.get("user-agent", ""))
         decision = self._gate(token, named.event_id, Purpose.WATCH, now=self._wall(), whence=whence)
+        if self._sessions is not None and decision.admitted and not self._is_seated(named, decision):
+            assert decision.claims is not None
+            denial = await self._sessions.seat(decision.claims, whence, media=named.kind != "playlist")
+            if denial is not None:
+                return _denied(denial)
+            # It waited, and may have to go already.
+            decision = self._gate.decide(
+                decision.claims, named.event_id, Purpose.WATCH, now=self._wall(), whence=whence
+            )  # fmt: skip
         self._bind(request, decision, whence)
         if not decision.admitted:
             if decision.verdict is Verdict.REDIRECT and named.kind == "playlist" and named.rendition is None:
                 return self._begun(decision, whence)
             return _refusal(decision)
         response = await self._admitted(request, named, decision, whence)
-        if decision.verdict is Verdict.WARN:
+        if decision.ending is not None:
+            response.headers[WARNING], response.headers[ENDS] = "leaving", str(decision.ending.at_ms)
+        elif decision.verdict is Verdict.WARN:
             response.headers[WARNING] = str(decision.reason)
         return response
+
+    def _is_seated(self, named: HlsRequest, decision: Decision) -> bool:
+        """Tell whether somebody who is let in needs no seat, or has one; what is asked for is a sign of life."""
+        assert self._sessions is not None
+        assert decision.claims is not None
+        if named.event_id not in self._relays:
+            return True  # there is nothing to be had
+        if named.kind == "playlist":
+            return self._sessions.is_seated(decision.claims)
+        return self._sessions.touch(decision.claims)
+
+    def _goes_on(self, claims: Claims) -> None:
+        if self._sessions is not None:
+            self._sessions.touch(claims)
 
     async def _admitted(self, request: Request, named: HlsRequest, decision: Decision, whence: Whence) -> Response:
         assert decision.claims is not None
@@ -152,6 +184,7 @@ class Hls:
         def granted() -> bool:
             if named.event_id not in self._relays:
                 return False  # the showing has ended
+            self._goes_on(claims)
             again = self._gate.decide(claims, named.event_id, Purpose.WATCH, now=self._wall(), whence=whence)
             return again.admitted and not (again.zones and dark(again.zones))
 
@@ -188,6 +221,7 @@ class Hls:
         def granted() -> bool:
             if named.event_id not in self._relays:
                 return False  # the showing has ended
+            self._goes_on(claims)
             again = self._gate.decide(claims, named.event_id, Purpose.WATCH, now=self._wall(), whence=whence)
             return again.admitted and relay.redirected(rendition, tag, key, again.zones) is not None
 
@@ -317,11 +351,22 @@ def _refusal(decision: Decision) -> Response:
         return problem(401, "Unauthorized", headers={"WWW-Authenticate": "Bearer"})
     if decision.reason is Reason.STALE:
         # No fault of the token's: we do not know what has been revoked meanwhile.
-        return problem(
-            503,
-            "Service Unavailable",
-            reason=decision.reason,
-            detail="nobody new is admitted at the moment",
-            headers={"Retry-After": str(STALE_RETRY_S)},
-        )
+        return _stale("nobody new is admitted at the moment")
+    if decision.ending is not None:
+        return _denied(Denial(Reason.EVICTED, decision.ending.code))
     return problem(403, "Forbidden", reason=decision.reason, detail=f"this token does not admit: {decision.reason}")
+
+
+def _denied(denial: Denial) -> Response:
+    """Answer the holder of a genuine token that has no seat."""
+    if denial.reason is Reason.STALE:
+        return _stale("it is not known at the moment who watches")
+    headers = {} if denial.retry_s is None else {"Retry-After": str(denial.retry_s)}
+    what = "this session had to go" if denial.reason is Reason.EVICTED else "as many watch on this account as may"
+    return problem(403, "Forbidden", reason=denial.reason, detail=f"{what}: {denial.code}", headers=headers)
+
+
+def _stale(detail: str) -> Response:
+    return problem(
+        503, "Service Unavailable", reason=Reason.STALE, detail=detail, headers={"Retry-After": str(STALE_RETRY_S)}
+    )

@@ -34,11 +34,16 @@ class Governing(NamedTuple):
 class SessionPolicies:
     """Know the session policies.
 
+    Args:
+        for_event: what counts where something was bought, and no policy says more.
+        for_plan: the same by a plan.
+
     `revision` rises whenever `governing` could answer otherwise than before. `rules_place` says whether any of them
     has something to say of place: whoever asks for each request looks there first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, for_event: SessionPolicy = FOR_EVENT, for_plan: SessionPolicy = FOR_PLAN) -> None:
+        self._for_event, self._for_plan = for_event, for_plan
         self.revision = 0
         self.rules_place = False
         self._texts: dict[str, str] = {}
@@ -84,9 +89,9 @@ class SessionPolicies:
         if found is None and plan is not None:
             found = self._known.get(subject_of("plan", plan))
             if found is None:
-                return Governing(subject_of("plan", plan)[:MAX_SUBJECT_CHARS], FOR_PLAN)
+                return Governing(subject_of("plan", plan)[:MAX_SUBJECT_CHARS], self._for_plan)
         if found is None and claims.purchase is not None:
-            return Governing(event, FOR_EVENT)
+            return Governing(event, self._for_event)
         return found
 
     def mismatch(self, claims: Claims) -> ClassAction | None:

@@ -12,9 +12,10 @@ HOUSES = ("kernel", "feeds", "hub", "relay", "lockstep")
 SOURCES = [path for house in HOUSES for path in sorted((ROOT / house).rglob("*.py"))]
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 70
-MAX_KERNEL_LINES = 4_200
+MAX_KERNEL_LINES = 4_250
 """3,000, 1,000 for the bus between processes (contract, clock, codecs, transport, and who may write by it), 50 for what
-operators say by it, 150 for what gates in several processes share of place, policies and showings."""
+operators say by it, 150 for what gates in several processes share of place, policies and showings, 50 for sessions that
+have to go, in video and socket alike."""
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -25,6 +25,7 @@ def test_a_source_file_has_its_twin(source: Path) -> None:
 
 BEYOND_ONE_FILE = {
     "tests/feeds/test_utc_simulated.py",
+    "tests/relay/io/test_hls_seats.py",
     "tests/relay/sessions/test_interleavings.py",
     "tests/relay/test_random_origins.py",
 }

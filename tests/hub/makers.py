@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from kernel.cues import Cue, CueClass, CueType, Entry, Op
-from kernel.decisions import NOWHERE, Decision, Scope, Verdict, Whence
+from kernel.decisions import NOWHERE, Decision, Ending, Scope, Verdict, Whence
 from kernel.marks import Opened
 from kernel.pts import TICKS_PER_S, Ticks
 from kernel.showings import Showing, Source
@@ -117,6 +118,7 @@ class Gate:
 
     def __init__(self, **tokens: Claims) -> None:
         self.tokens = tokens
+        self.ending: Ending | None = None
 
     def __call__(
         self, token: str | None, event_id: str, scope: Scope, *, now: float, whence: Whence = NOWHERE
@@ -129,4 +131,7 @@ class Gate:
         if reason is not None:
             return Decision(Verdict.REFUSE, reason, may_watch=False, may_wager=False, claims=known)
         wager = Scope.WAGER in known.scopes
-        return Decision(Verdict.ADMIT, None, may_watch=True, may_wager=wager, claims=known)
+        admitted = Decision(Verdict.ADMIT, None, may_watch=True, may_wager=wager, claims=known)
+        if self.ending is None:
+            return admitted
+        return replace(admitted, verdict=Verdict.WARN, reason=Reason.EVICTED, ending=self.ending)

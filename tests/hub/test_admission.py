@@ -8,7 +8,7 @@ from hub.admission import Admission
 from hub.close_codes import Bye, CloseCode
 from hub.settings import HubSettings
 from hub.subscriber import Phase, Subscriber
-from kernel.decisions import NOWHERE, Decision, Scope, Verdict, Whence
+from kernel.decisions import NOWHERE, Decision, Ending, Scope, Verdict, Whence
 from kernel.tokens import Claims, Reason
 from kernel.value import replace
 from tests.hub.makers import STREAM, Gate, claims
@@ -138,3 +138,20 @@ def test_a_token_for_bets_alone_is_asked_about_bets_and_a_servers_about_no_place
     assert asked("dover", Scope.SERVER) is None
     assert asked("dover", Scope.WATCH, Scope.SERVER) is None
     assert asked("dover") == Bye(CloseCode.UNAUTHORIZED, "scope_missing")
+
+
+def ending(verdict: Verdict) -> Decision:
+    return Decision(verdict, Reason.EVICTED, True, True, claims(), ending=Ending(5_000, "CATEGORY_ERROR", "s2"))
+
+
+def test_a_session_that_has_to_go_is_let_in_with_a_warning_and_then_told_why() -> None:
+    one = someone()
+
+    def admit(*_: object, **__: object) -> Decision:
+        return ending(Verdict.WARN)
+
+    admission = Admission({STREAM}, admit)
+    assert admission.refusal(one, "ann", 100) is None
+    assert one.ending == Ending(5_000, "CATEGORY_ERROR", "s2")
+    told = admission.review(one, lambda *_: ending(Verdict.REFUSE))
+    assert told == Bye(CloseCode.EVICTED, "CATEGORY_ERROR")

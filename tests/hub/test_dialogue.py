@@ -11,7 +11,7 @@ from hub.dialogue import Dialogue, Reply
 from hub.settings import HubSettings
 from hub.stream import Stream
 from hub.subscriber import Phase, Subscriber
-from kernel.decisions import Scope
+from kernel.decisions import Ending, Scope
 from kernel.value import replace as changed
 from tests.hub.makers import SHOWING, STREAM, Gate, at, claims, on_show, opened, state, timing
 
@@ -332,3 +332,20 @@ def test_a_heartbeat_ahead_of_cues_claims_none_of_them() -> None:
     ahead = stage.dialogue.heartbeat(stage.one, now=1, wall=100, hashed=True, ahead=True)
     assert told["cur"] is not None
     assert ahead == {**{name: value for name, value in told.items() if name != "hash"}, "cur": None}
+
+
+def test_who_comes_in_with_a_session_that_has_to_go_is_told_so() -> None:
+    warning = {"op": "session", "state": "leaving", "ends": 5_000, "code": "session_limit"}
+    # A server is told with the greeting, a browser once it has said who it is; who is in already has been told.
+    stage = Stage()
+    stage.gate.ending = Ending(5_000, "session_limit")
+    hello, told = stage.greet("watch")
+    assert not isinstance(hello, Bye)
+    assert (hello["op"], told) == ("hello", warning)
+    stage = Stage()
+    stage.greet()
+    stage.gate.ending = Ending(5_000, "session_limit", "s2")
+    assert stage.say(op="auth", token="watch") == [{**warning, "by": "s2"}]
+    stage.open()
+    stage.say(op="sub")
+    assert stage.say(op="auth", token="watch") == []

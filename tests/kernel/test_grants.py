@@ -42,6 +42,13 @@ def test_holders_are_found_in_the_order_in_which_they_came() -> None:
     assert grants.of(1) is None
 
 
+def test_those_of_a_session_are_found_also_where_their_token_says_none() -> None:
+    grants: Grants[int] = Grants()
+    for number, (jti, session) in enumerate((("a", "s"), ("b", "s"), ("c", ""), ("d", ""), ("s", "other"))):
+        grants.add(number, claims(jti=jti, session=session))
+    assert [grants.of_session(name) for name in ("s", "c", "d", "a", "other", "")] == [[0, 1], [2], [3], [], [4], []]
+
+
 def test_new_claims_replace_the_old() -> None:
     grants: Grants[str] = Grants()
     grants.add("c", claims(jti="old"))

@@ -16,7 +16,7 @@ from lockstep.measures.measure import Measure
 from tests.lockstep.scraped import deployed, families, samples, scrape
 from tests.support.redis_server import redis_server
 
-EVERYWHERE, FEEDS, RELAY, HUB = ALL.values()
+EVERYWHERE, FEEDS, RELAY, HUB, SESSIONS = ALL.values()
 
 
 def is_monotone(family: Metric) -> bool:
@@ -53,7 +53,9 @@ async def test_one_process_prints_all_there_is(tmp_path: Path) -> None:
     assert "process_open_fds" in found
 
 
-@pytest.mark.parametrize(("house", "own"), [("feeds", FEEDS), ("relay", RELAY), ("hub", HUB)])
+@pytest.mark.parametrize(
+    ("house", "own"), [("feeds", FEEDS), ("relay", (*RELAY, *SESSIONS)), ("hub", (*HUB, *SESSIONS))]
+)
 async def test_a_house_alone_prints_its_own(tmp_path: Path, house: House, own: tuple[Measure, ...]) -> None:
     async with (
         redis_server(tmp_path) as redis,

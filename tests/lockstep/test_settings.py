@@ -15,6 +15,8 @@ from relay.io.geo_databases import DatabaseKind
 from relay.io.locator import PlaceFiles
 from relay.issuer_verifier import ClaimNames, Issuer
 from relay.place.model import NetworkClass
+from relay.sessions.model import Order
+from relay.sessions.policy_text import FOR_EVENT, FOR_PLAN, SessionPolicy
 from tests.support.origins import write_list
 
 CONFIG = """
@@ -284,3 +286,15 @@ def test_a_showing_names_its_policy_of_place(tmp_path: Path) -> None:
     assert showing["game"].place_policy == "west"
     with pytest.raises(SettingsError, match="place_policy"):
         load_settings(None, {"showings": {"game": {"origin": str(tmp_path), "place_policy": "a b"}}})
+
+
+def test_how_many_may_watch_where_no_policy_says_so(tmp_path: Path) -> None:
+    assert load_settings(None).sessions.to_policies() == (FOR_EVENT, FOR_PLAN)
+    config = tmp_path / "lockstep.toml"
+    config.write_text('[sessions]\nppv_max = 2\nplan_max = 5\norder = "reject"\ngrace_s = 2\n', "utf-8")
+    event, plan = load_settings(config).sessions.to_policies()
+    assert event == SessionPolicy(2, Order.REJECT, 2_000)
+    assert plan == SessionPolicy(5, Order.REJECT, 2_000)
+    config.write_text("[sessions]\nppv_max = 0\n", "utf-8")
+    with pytest.raises(SettingsError, match="ppv_max"):
+        load_settings(config)

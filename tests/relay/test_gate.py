@@ -7,7 +7,7 @@ import pytest
 
 from kernel.blackouts import BlackoutRecord
 from kernel.dates import parse_date
-from kernel.decisions import Decision, Scope, Verdict, Whence
+from kernel.decisions import Decision, Ending, Scope, Verdict, Whence
 from kernel.policies import PolicyRecord
 from kernel.revocation import Reinstatement, Revocation, RevocationIndex, Subject, SubjectKind
 from kernel.tokens import Claims, Keyring, Purpose, Reason
@@ -459,3 +459,33 @@ def test_a_blackout_may_warn_of_networks() -> None:
     dark.make("redirect", vpn_policy="warn")
     decision = dark.asks()
     assert (decision.verdict, decision.reason) == (Verdict.WARN, Reason.TOR)
+
+
+def test_a_session_that_has_to_go_is_warned_until_its_time_and_refused_from_then_on() -> None:
+    endings: dict[str, Ending] = {}
+    notes: list[Note] = []
+    gate = Gate(cache(), RevocationIndex(), endings=endings, notes=Auditor(notes.append))
+    before = gate(token(), "game", Scope.WATCH, now=NOW)
+    endings["session-1"] = Ending(1_000 * NOW + 2_500, "session_limit", "session-2")
+    for scope in (Scope.WATCH, Scope.WAGER):
+        decision = gate(token(), "game", scope, now=NOW + 2.4)
+        assert (decision.verdict, decision.reason) == (Verdict.WARN, Reason.EVICTED)
+        assert (decision.admitted, decision.may_watch, decision.may_wager) == (True, True, True)
+        assert decision.ending == endings["session-1"]
+        decision = gate(token(), "game", scope, now=NOW + 2.5)
+        assert (decision.verdict, decision.reason, decision.may_watch) == (Verdict.REFUSE, Reason.EVICTED, False)
+        assert decision.ending == endings["session-1"]
+    # It is nobody else's, and a weightier reason is told first.
+    assert gate(token(session="session-2"), "game", Scope.WATCH, now=NOW + 3).verdict is Verdict.ADMIT
+    assert gate(token(), "other", Scope.WATCH, now=NOW + 3).reason is Reason.WRONG_EVENT
+    endings.clear()
+    assert gate(token(), "game", Scope.WATCH, now=NOW + 3) == before
+    assert [note.reason for note in notes if note.session == "session-1" and note.scope is Scope.WATCH] == [
+        None, Reason.EVICTED, Reason.EVICTED, Reason.WRONG_EVENT, None,
+    ]  # fmt: skip
+
+
+def test_a_token_without_a_session_goes_by_its_own_id() -> None:
+    gate = Gate(cache(), RevocationIndex(), endings={"token-1": Ending(0, "dismissed")})
+    assert gate(token(session=""), "game", Scope.WATCH, now=NOW).reason is Reason.EVICTED
+    assert gate(token(), "game", Scope.WATCH, now=NOW).admitted

@@ -24,7 +24,7 @@ const PATH = "/api/v1/wagering/subscribe";
 
 const JSON_CODEC = { subprotocol: "lockstep.v1.json", encode: JSON.stringify, decode: JSON.parse };
 
-/** Events: `cue`, `state`, `stale`, `frame` (any other frame of the server's), `bye`. */
+/** Events: `cue`, `state`, `stale`, `session`, `frame` (any other frame of the server's), `bye`. */
 export class Lockstep {
   /** @param {Options} options */
   constructor(options) {
@@ -60,7 +60,7 @@ export class Lockstep {
 
   /**
    * Call `listener` at each event of a name. Returns this, for more of them.
-   * @param {"cue" | "state" | "stale" | "frame" | "bye"} name
+   * @param {"cue" | "state" | "stale" | "session" | "frame" | "bye"} name
    * @param {(detail: any) => void} listener
    */
   on(name, listener) {
@@ -173,7 +173,8 @@ export class Lockstep {
       else this.queue.push(told);
       if (this.player?.place) this.#release(this.player.place);
     } else if (frame.op !== "cue" && frame.op !== "snap" && frame.op !== "bye") {
-      this.#emit("frame", frame);
+      // `session`: it has to go, and this is when.
+      this.#emit(frame.op === "session" ? "session" : "frame", frame);
     }
     this.#judge();
   }

@@ -9,7 +9,7 @@ import uvicorn
 from structlog.testing import capture_logs
 
 from kernel.blackouts import Veil, Window, ZoneSet
-from kernel.decisions import Decision, Scope, Verdict, Whence
+from kernel.decisions import Decision, Ending, Scope, Verdict, Whence
 from kernel.io.cut import Connection, connection_of
 from kernel.revocation import Subject, SubjectKind
 from kernel.tokens import Claims, Reason
@@ -200,3 +200,18 @@ async def test_the_last_bytes_of_a_body_are_cut_too() -> None:
     assert (count > STEP_BYTES + 1_000, reset) == (True, False)
     count, reset = await received(revoked=True)
     assert (count < STEP_BYTES, reset) == (True, True)
+
+
+def test_a_session_is_cut_and_nobody_else() -> None:
+    flights, first, second, other, alone = Flights(), Line(), Line(), Line(), Line()
+    flights.bind(first, claims())
+    flights.bind(second, claims(jti="renewed"))
+    flights.bind(other, claims(session="session-2"))
+    flights.bind(alone, claims(jti="token-3", session=""))
+    flights.warn_session("session-1", Ending(5_000, "session_limit"))
+    with capture_logs() as logs:
+        flights.end_session("session-1", Reason.EVICTED, "session_limit")
+    assert [line.cuts for line in (first, second, other, alone)] == [1, 1, 0, 0]
+    assert [(line["event"], line["why"]) for line in logs] == [("connections.cut", "evicted")]
+    flights.end_session("token-3", Reason.SESSION_LIMIT, "session_limit")
+    assert alone.cuts == 1

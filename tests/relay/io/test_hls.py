@@ -33,6 +33,7 @@ from relay.io.at_once import PlaylistsAtOnce
 from relay.io.driver import StreamRelay
 from relay.io.headers import PLAYLIST_TYPE
 from relay.io.hls import Hls
+from relay.io.session_keeper import SessionKeeper
 from relay.place.model import Fix, IpPlace, PlaceVerdict
 from relay.policies import PolicyIndex
 from relay.spliced import tag_of
@@ -57,6 +58,7 @@ class Site:
         allowed_origins: tuple[str, ...] = (),
         whereabouts: Whereabouts | None = None,
         blackouts: Blackouts | None = None,
+        sessions: SessionKeeper | None = None,
     ) -> None:
         path = write_list(folder, ["a.ts", "b.ts"])
         bus = MemoryBus(asyncio.get_running_loop().time)
@@ -73,7 +75,7 @@ class Site:
         self.entitlements = Entitlements(KEYS, verifier(), new_id=lambda: f"id-{next(numbers)}")
         self.gate = Gate(
             cache(), self.revocations, entitlements=self.entitlements, lag_s=lambda: self.lag_s,
-            whereabouts=whereabouts, blackouts=blackouts,
+            whereabouts=whereabouts, blackouts=blackouts, endings=sessions.endings if sessions is not None else None,
         )  # fmt: skip
         self.hls = Hls(
             {"game": self.relay},
@@ -81,6 +83,7 @@ class Site:
             fetcher=self.fetcher,
             wall=lambda: self.wall,
             entitlements=self.entitlements,
+            sessions=sessions,
         )
         self.app = Starlette(routes=self.hls.routes(), exception_handlers=exception_handlers)
         self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=self.app), base_url="http://relay.test")

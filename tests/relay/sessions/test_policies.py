@@ -70,3 +70,10 @@ def test_place_is_asked_only_where_one_has_something_to_say_of_it() -> None:
     assert policies.mismatch(claims(event_id="other")) is None
     policies.heard("plan:season", None)
     assert not policies.rules_place
+
+
+def test_what_is_usual_may_be_set() -> None:
+    event, plan = SessionPolicy(2), SessionPolicy(7)
+    policies = SessionPolicies(event, plan)
+    assert policies.governing(claims(purchase="p")) == Governing("event:game", event)
+    assert policies.governing(claims(plan="season")) == Governing("plan:season", plan)
