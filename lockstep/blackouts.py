@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import structlog
 from starlette.routing import Route
 
-from kernel.blackouts import BlackoutRecord
-from kernel.bus import Bus, Cancel, blackouts_topic
+from kernel.bus import Bus, blackouts_topic
 from kernel.io.origin import Fetcher
 from kernel.io.system_time import monotonic, new_id, wall
 from kernel.showings import Showing
 from relay.blackouts import BlackoutIndex
 from relay.io.blackout_desk import REFILL_STEP, BlackoutDesk, fits
 from relay.io.blackout_store import BlackoutStore
+from relay.io.blackout_watch import BlackoutWatch
 from relay.io.cut_keeper import CutKeeper
 from relay.io.cut_store import CutStore
 from relay.io.fit_check import FitCheck
 from relay.io.operator_door import OperatorDoor
-
-log = structlog.get_logger("blackouts")
 
 
 class BlackoutFiles(NamedTuple):
@@ -48,8 +45,7 @@ class BlackoutHouse:
         showings: Mapping[str, Showing], fetcher: Fetcher | None = None,
     ) -> None:  # fmt: skip
         self._bus = bus
-        self._index = index
-        self._cancel: Cancel | None = None
+        self.watch = BlackoutWatch(bus, index)
         self._files = files
         self._keeper = CutKeeper(files.cuts, bus, showings, new_id=new_id) if files is not None else None
         self.desk: BlackoutDesk | None = None
@@ -59,6 +55,7 @@ class BlackoutHouse:
                 unfit=fits if fetcher is None else FitCheck(fetcher, showings, now=monotonic),
                 # Never with a hyphen in front: it is written on command lines.
                 new_id=lambda: f"blk_{new_id(12)}",
+                settle=self.watch.settle,
             )  # fmt: skip
 
     def routes(self) -> list[Route]:
@@ -71,7 +68,7 @@ class BlackoutHouse:
         Raises:
             JournalError: the file cannot be read.
         """
-        self._cancel = self._bus.subscribe(blackouts_topic(), self._heard)
+        self.watch.start()
         if self.desk is not None:
             # As with revocations: no record takes the offset of one from an earlier life, and is dropped.
             self._bus.begin(blackouts_topic(), new_id())
@@ -87,19 +84,11 @@ class BlackoutHouse:
 
     async def aclose(self) -> None:
         """Listen no more; finish what was begun, then close the file."""
-        if self._cancel is not None:
-            self._cancel()
-            self._cancel = None
+        self.watch.stop()
         if self.desk is not None:
             await self.desk.aclose()
         if self._keeper is not None:
             await self._keeper.aclose()
-
-    def _heard(self, _: int, record: BlackoutRecord) -> None:
-        why = self._index.heard(record)
-        if why is not None:
-            # From now on its showing is dark for everybody.
-            log.error("blackout.not_understood", blackout_id=record.blackout_id, event_id=record.event_id, error=why)
 
 
 async def _ids(store: BlackoutStore) -> set[str]:

@@ -330,6 +330,7 @@ class Deployment:
         await self._dark.refill()
         await self._session_policies.refill()
         parts["policies"] = self._policies.watch.run
+        parts["blackouts"] = self._dark.watch.run
         # The hub listens before the journal refills the bus, and hears all of it.
         if self._hub is not None:
             self._hub.hub.start()
@@ -342,6 +343,7 @@ class Deployment:
             # Nobody may come in before what the bus retains is known here.
             await self.bus.caught_up()
         await self._policies.watch.settle()
+        await self._dark.watch.settle()
         if self._relay is not None:
             parts |= self._relay.parts()
         self._watch = LoopWatch(asyncio.get_running_loop())

@@ -105,14 +105,28 @@ class Blackout:
         return ClassAction.BLOCK if ClassAction.BLOCK in actions else ClassAction.ALLOW
 
 
+def compiled(record: BlackoutRecord) -> tuple[Blackout, str | None]:
+    """Return what a record says, and why it is not understood, None if it is. Its text is there.
+
+    It takes some 20 ms for the largest.
+    """
+    assert record.text is not None
+    try:
+        return Blackout(record, read_blackout(record.text)), None
+    except DecodeError as error:
+        # A newer Lockstep wrote it. Whom it concerns is not known: so it is everybody.
+        return Blackout(record, None), str(error)
+
+
 class BlackoutIndex:
-    """Know the blackouts, kept by what the bus says.
+    """Know the blackouts, kept by what the bus says. What is heard of is in force once it has been compiled.
 
     `revision` rises whenever `of` could answer otherwise than before.
     """
 
     def __init__(self) -> None:
         self.revision = 0
+        self._waiting: dict[str, BlackoutRecord] = {}
         self._known: dict[str, Blackout] = {}
         self._by_event: dict[str, tuple[Blackout, ...]] = {}
         self._listeners: list[Callable[[], None]] = []
@@ -137,24 +151,37 @@ class BlackoutIndex:
         """Return the event ids of all showings that a showing's blackouts lead to."""
         return frozenset().union(*(one.redirects for one in self.of(event_id)))
 
-    def heard(self, record: BlackoutRecord) -> str | None:
-        """Take note of what the bus says; return why it is not understood, None if it is."""
-        known, why = self._known.get(record.blackout_id), None
+    def hear(self, record: BlackoutRecord) -> bool:
+        """Take note of what the bus says; return whether it is to be compiled. Until then what was before holds."""
+        name, known = record.blackout_id, self._known.get(record.blackout_id)
         if record.text is None:
-            if known is None:
-                return None
-            del self._known[record.blackout_id]
-        elif known is not None and known.record.text == record.text:
+            self._waiting.pop(name, None)
+            if self._known.pop(name, None) is not None:
+                self._arrange(record.event_id)
+            return False
+        newest = self._waiting.get(name) or (known.record if known is not None else None)
+        if newest is not None and newest.text == record.text:
+            return False
+        self._waiting[name] = record
+        return True
+
+    def waiting(self) -> list[BlackoutRecord]:
+        """Return what is to be compiled, in the order in which it was heard of first."""
+        return list(self._waiting.values())
+
+    def install(self, record: BlackoutRecord, blackout: Blackout) -> None:
+        """Put what a record was compiled to in force, unless something newer has been heard of meanwhile."""
+        if self._waiting.get(record.blackout_id) is record:
+            del self._waiting[record.blackout_id]
+            self._known[record.blackout_id] = blackout
+            self._arrange(record.event_id)
+
+    def heard(self, record: BlackoutRecord) -> str | None:
+        """Take note of what the bus says, compiled at once; return why it is not understood, None if it is."""
+        if not self.hear(record):
             return None
-        else:
-            terms = None
-            try:
-                terms = read_blackout(record.text)
-            except DecodeError as error:
-                # A newer Lockstep wrote it. Whom it concerns is not known: so it is everybody.
-                why = str(error)
-            self._known[record.blackout_id] = Blackout(record, terms)
-        self._arrange(record.event_id)
+        blackout, why = compiled(record)
+        self.install(record, blackout)
         return why
 
     def broken(self) -> list[str]:

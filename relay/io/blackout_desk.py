@@ -52,6 +52,10 @@ async def fits(event_id: str, redirect: str) -> None:
     """Have nothing against a showing in another one's place."""
 
 
+async def at_once() -> None:
+    """Have nothing to wait for."""
+
+
 class BlackoutDesk:
     """Make, end and list blackouts.
 
@@ -63,6 +67,7 @@ class BlackoutDesk:
         wall: the time of day in Unix seconds.
         new_id: makes the names of blackouts.
         unfit: tells why a showing (the second) cannot stand in another one's place, None if it can.
+        settle: waits until what this process has heard of by the bus is in force in it.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class BlackoutDesk:
         wall: Callable[[], float],
         new_id: Callable[[], str],
         unfit: Unfit = fits,
+        settle: Callable[[], Awaitable[None]] = at_once,
     ) -> None:
         self._store = store
         self._bus = bus
@@ -83,6 +89,7 @@ class BlackoutDesk:
         self._wall = wall
         self._new_id = new_id
         self._unfit = unfit
+        self._settle = settle
         # Records must reach the bus in the order of the disk.
         self._order = asyncio.Lock()
         self._writes: set[asyncio.Task[Any]] = set()
@@ -126,6 +133,7 @@ class BlackoutDesk:
         record = BlackoutRecord(self._new_id(), terms.event_id, text, self._wall(), call.operator.name)
         if not await self._lasting(self._write(record)):
             return problem(507, "Insufficient Storage", detail=f"there are {MAX_BLACKOUTS} blackouts: end some first")
+        await self._settle()
         return told(told_of(record), 201)
 
     async def _refusal(self, terms: BlackoutTerms) -> Response | None:
@@ -151,6 +159,7 @@ class BlackoutDesk:
     async def _end(self, call: Call) -> Response:
         if not await self._lasting(self._remove(call.path["blackout_id"], call.operator, forget=forgets(call.query))):
             return _absent()
+        await self._settle()
         return Response(status_code=204, headers=NO_STORE)
 
     async def _remove(self, blackout_id: str, operator: Operator, *, forget: bool) -> bool:

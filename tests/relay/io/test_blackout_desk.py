@@ -35,16 +35,21 @@ class Rig:
         self.store, self.door = store, door
         self.bus = MemoryBus(lambda: 0.0)
         self.heard: list[BlackoutRecord] = []
+        self.settled: list[int] = []
         self.bus.subscribe(blackouts_topic(), lambda _, record: self.heard.append(record))
         self.wall = float(NOW)
         self.why: str | None = None
         numbers = count(1)
         self.desk = BlackoutDesk(
             store, self.bus, door, showings={"game1", "local-broadcast-feed"}, wall=lambda: self.wall,
-            new_id=lambda: f"blk_{next(numbers)}", unfit=self.unfit,
+            new_id=lambda: f"blk_{next(numbers)}", unfit=self.unfit, settle=self.settle,
         )  # fmt: skip
         app = Starlette(routes=self.desk.routes(), exception_handlers=exception_handlers)
         self.http = httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://ops.test")
+
+    async def settle(self) -> None:
+        """Take note of how much had been heard when an answer waited for it to be in force."""
+        self.settled.append(len(self.heard))
 
     async def unfit(self, event_id: str, redirect: str) -> str | None:
         return self.why
@@ -81,6 +86,7 @@ async def test_a_blackout_is_on_the_bus_when_it_is_acknowledged(rig: Rig) -> Non
     assert (answer.status_code, answer.json()) == (201, told)
     assert answer.headers["cache-control"] == "no-store"
     assert rig.heard == [BlackoutRecord("blk_1", "game1", TEXT, NOW, "ops")]
+    assert rig.settled == [1]
     read = await rig.ask("GET", f"{PATH}/blk_1", key=READER)
     assert (read.status_code, read.json()) == (200, told)
     assert [(line["event"], line["blackout_id"], line["by"]) for line in logs] == [("blackout.made", "blk_1", "ops")]
@@ -97,6 +103,7 @@ async def test_it_is_ended_everywhere(rig: Rig) -> None:
     await rig.ask("POST", json=BLACKOUT)
     assert (await rig.ask("DELETE", f"{PATH}/blk_1", key=READER)).status_code == 403
     assert (await rig.ask("DELETE", f"{PATH}/blk_1")).status_code == 204
+    assert rig.settled == [1, 2, 3]
     for method in ("GET", "DELETE"):
         answer = await rig.ask(method, f"{PATH}/blk_1")
         assert (answer.status_code, answer.json()["detail"]) == (404, "there is no such blackout")
