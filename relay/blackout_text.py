@@ -25,8 +25,8 @@ from relay.place.fields import choice_of, inside, list_of, number_of, object_of,
 from relay.place.geometry import METRES_PER_MILE, Polygon
 from relay.place.model import ClassAction, NetworkClass
 
-LIMITS = Limits(max_bytes=64 << 10, max_depth=12, max_nodes=20_000)
-"""A blackout's text: some 3,000 corners of polygons, or 6,000 postcodes."""
+LIMITS = Limits(max_bytes=64 << 10, max_depth=32, max_nodes=20_000)
+"""A blackout's text: some 3,000 corners of polygons, or 6,000 postcodes; conditions nest as in policies of place."""
 
 MAX_ZONES = 100
 MAX_PRECEDENCE = 1_000_000
@@ -68,6 +68,7 @@ class ZoneType(StrEnum):
     ZIP = "zip"
     CIDR = "cidr"
     ALL = "all"
+    WHERE = "where"
 
 
 _DRAWN_BY: Mapping[ZoneType, Mapping[str, bool]] = {
@@ -79,9 +80,12 @@ _DRAWN_BY: Mapping[ZoneType, Mapping[str, bool]] = {
     ZoneType.ZIP: {"code": False, "codes": False, "country": False},
     ZoneType.CIDR: {"code": False, "codes": False},
     ZoneType.ALL: {},
+    ZoneType.WHERE: {"where": True},
 }
-_AT_HOME = frozenset({ZoneType.ZIP, ZoneType.COUNTRY, ZoneType.ALL})
+_AT_HOME = frozenset({ZoneType.ZIP, ZoneType.COUNTRY, ZoneType.ALL, ZoneType.WHERE})
 """What can be told of a postcode without a map of postcodes."""
+_JOINED = frozenset({"any", "all", "none"})
+_TOLD_AT_HOME = frozenset({"country", "postcode"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,23 @@ def _zone(value: object, path: str, event_id: str, reader: ConditionReader) -> B
     elif "redirect_stream" in fields:
         raise DecodeError(f"{path}.redirect_stream: it goes with the action redirect")
     name = text_of(fields["name"], f"{path}.name", most=_MAX_NAME_CHARS) if "name" in fields else ""
-    return BlackoutZone(name, reader.read(_condition(kind, fields, path), path), home, redirect)
+    if kind is ZoneType.WHERE:
+        where = reader.read(fields["where"], f"{path}.where")
+        if home:
+            _check_home(fields["where"], f"{path}.where")
+    else:
+        where = reader.read(_condition(kind, fields, path), path)
+    return BlackoutZone(name, where, home, redirect)
+
+
+def _check_home(condition: Mapping[str, Any], path: str) -> None:
+    """Check that a condition that can be read asks nothing that is not known of homes."""
+    ((kind, content),) = condition.items()
+    if kind in _JOINED:
+        for number, part in enumerate(content):
+            _check_home(part, f"{path}.{kind}[{number}]")
+    elif kind not in _TOLD_AT_HOME:
+        raise DecodeError(f"{path}.{kind}: of a home its postcode is known; use {', '.join(sorted(_TOLD_AT_HOME))}")
 
 
 def _condition(kind: ZoneType, fields: Mapping[str, Any], path: str) -> dict[str, Any]:

@@ -52,7 +52,7 @@ _FIELDS = frozenset({"event_id", "blackout_zones", "start", "end", *TERMS})
 _ZONE_FIELDS = frozenset(
     {
         "type", "name", "action", "redirect_stream", "territory", "code", "codes", "country", "radius_miles",
-        "radius_m", "lon", "lat", "ring", "rings",
+        "radius_m", "lon", "lat", "ring", "rings", "where",
     }
 )  # fmt: skip
 

@@ -35,9 +35,9 @@ from relay.esni.model import (
 from relay.esni.place_terms import condition_of
 from relay.esni.reading import read_document
 from relay.esni.values import date_text
-from relay.esni.where import EVERYBODY, UNKNOWN, Group, Leaf, Where, alternatives, bound
+from relay.esni.where import EVERYBODY, UNKNOWN, Group, Leaf, Where, bound
 from relay.esni.windows import Timetable
-from relay.esni.zone_terms import Fate, zone_of
+from relay.esni.zone_terms import Fate, zone_of, zones_of
 from relay.place.policy_text import POLICY_ID, read_policy
 
 TERMS = ("vpn_policy", "start_media", "end_media", "precedence")
@@ -229,13 +229,12 @@ class _Importer:
                 text = "what shows the programme itself is no exception from what follows: the blackout applies in both"
                 self._note(FindingKind.WIDENED, at, text)
             shows = []
-            leaves, is_exact = alternatives(bound(where, widest=True))
-            if not is_exact:
-                text = "zones cannot say ALL and NONE: the blackout applies to more than are meant"
-                self._note(FindingKind.WIDENED, viewing.audience.at if viewing.audience else viewing.at, text)
             name = viewing.description if _is_name(viewing.description) else None
-            for leaf in (None,) if leaves is None else leaves:
-                zone = zone_of(leaf, fate, name)
+            found, is_exact = zones_of(bound(where, widest=True), fate, name)
+            if not is_exact:
+                text = "one zone cannot say ALL and NONE of homes and of places: more are blacked out than are meant"
+                self._note(FindingKind.WIDENED, viewing.audience.at if viewing.audience else viewing.at, text)
+            for zone in found:
                 zones.setdefault(encode(zone), zone)
         return list(zones.values())
 

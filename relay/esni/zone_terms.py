@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 from kernel.errors import DecodeError
 from relay.esni.findings import At, FindingKind, Findings
 from relay.esni.model import Match
-from relay.esni.where import EVERYBODY, Group, Leaf, LeafKind
+from relay.esni.place_terms import condition_of, where_of
+from relay.esni.where import EVERYBODY, UNKNOWN, Group, Leaf, LeafKind, Where, alternatives, bound
+from relay.place.condition_text import ConditionReader
 from relay.place.fields import quoted
 from relay.place.geometry import METRES_PER_MILE
 from relay.place.markets import COUNTRY
@@ -57,12 +60,58 @@ def _place_of(leaf: Leaf) -> dict[str, Any]:
     return zone
 
 
+def zones_of(where: Leaf | Group, fate: Fate, name: str | None) -> tuple[list[dict[str, Any]], bool]:
+    """Return the zones in which are those who are meant, and whether nobody else is.
+
+    Places of which one is enough are zones of their own; what takes more is a zone with a condition.
+    """
+    leaves, is_exact = alternatives(where)
+    if not is_exact and isinstance(where, Group):
+        if where.match is Match.ANY:
+            spread = [zones_of(cast("Leaf | Group", part), fate, name) for part in where.parts]
+            return [zone for zones, _ in spread for zone in zones], all(exact for _, exact in spread)
+        condition = _condition_of(where)
+        if condition is not None:
+            return [zone_of(None, fate, name) | condition], True
+    return [zone_of(leaf, fate, name) for leaf in ((None,) if leaves is None else leaves)], is_exact
+
+
+def _condition_of(where: Group) -> dict[str, Any] | None:
+    """Return the fields of a zone with a condition, None if conditions cannot say it."""
+    homes = {leaf.is_home for leaf in _leaves_of(where)}
+    if len(homes) > 1:
+        return None
+    condition = condition_of(_present(where))
+    try:
+        ConditionReader().read(condition, "")
+    except DecodeError:
+        return None
+    return {"type": "where", "where": condition} | ({"territory": _HOME} if True in homes else {})
+
+
+def _leaves_of(where: Where) -> Iterator[Leaf]:
+    if isinstance(where, Leaf):
+        yield where
+    elif isinstance(where, Group):
+        for part in where.parts:
+            yield from _leaves_of(part)
+
+
+def _present(where: Leaf | Group) -> Leaf | Group:
+    """Return the same places, as those where people are."""
+    if isinstance(where, Leaf):
+        return replace(where, is_home=False)
+    return Group(where.match, tuple(_present(cast("Leaf | Group", part)) for part in where.parts))
+
+
 def where_of_zone(zone: Mapping[str, Any], at: At, findings: Findings) -> Leaf | Group:
     """Return who is in a zone; what audiences cannot say is everybody.
 
     Raises:
         DecodeError: it is no zone.
     """
+    if zone.get("type") == "where":
+        return _where_of_condition(zone, at, findings)
     try:
         where = _leaf_of(zone)
     except (KeyError, TypeError, ValueError):
@@ -77,6 +126,26 @@ def where_of_zone(zone: Mapping[str, Any], at: At, findings: Findings) -> Leaf |
         text = f"SCTE 224 has no audience for such a zone ({zone['type']}): everybody is kept out"
         findings.add(FindingKind.WIDENED, at, text)
     return EVERYBODY
+
+
+def _where_of_condition(zone: Mapping[str, Any], at: At, findings: Findings) -> Leaf | Group:
+    try:
+        ConditionReader().read(zone["where"], "")
+    except (KeyError, DecodeError) as error:
+        raise DecodeError(f"{at.path}.where: {error}") from None
+    if zone.get("territory") != _HOME:
+        return bound(where_of(zone["where"], at, findings), widest=True)
+    return bound(_home(bound(where_of(zone["where"], at, findings), widest=True), at, findings), widest=True)
+
+
+def _home(where: Where, at: At, findings: Findings) -> Where:
+    """Return homes, as far as audiences can say them: American postcodes."""
+    if isinstance(where, Group):
+        return Group(where.match, tuple(_home(part, at, findings) for part in where.parts))
+    if isinstance(where, Leaf) and where.kind is LeafKind.POSTCODE and where.country == COUNTRY:
+        return replace(where, is_home=True)
+    findings.add(FindingKind.WIDENED, at, "SCTE 224 has no audience for such homes: whoever may be meant is kept out")
+    return UNKNOWN
 
 
 def _leaf_of(zone: Mapping[str, Any]) -> Leaf | Group | None:

@@ -13,7 +13,7 @@ from kernel.errors import DecodeError, MessageTooLarge
 from kernel.pts import Ticks
 from kernel.timeline import MediaTime
 from relay.blackout_text import LIMITS, MAX_ZONES, read_blackout
-from relay.place.conditions import AllOf, Countries, InCircle, InNetworks, InPolygon, Postcodes, Regions, Zone
+from relay.place.conditions import AllOf, Countries, InCircle, InNetworks, InPolygon, NoneOf, Postcodes, Regions, Zone
 from relay.place.model import ClassAction, NetworkClass
 
 VERBATIM = (
@@ -61,6 +61,8 @@ def test_the_body_as_the_formats_have_it() -> None:
         ({"type": "zip", "codes": ["SW1A 1AA"], "country": "GB"}, Postcodes),
         ({"type": "cidr", "codes": ["198.51.100.0/24"]}, InNetworks),
         ({"type": "zip", "code": "90012", "territory": "home"}, Postcodes),
+        ({"type": "where", "where": {"none": [{"country": ["US"]}]}}, NoneOf),
+        ({"type": "where", "where": {"none": [{"country": ["US"]}]}, "territory": "home"}, NoneOf),
     ],
 )
 def test_zones_of_every_kind(fields: dict[str, Any], kind: type) -> None:
@@ -125,6 +127,13 @@ def test_classes_one_by_one() -> None:
         (zone(type="cidr", code="10.0.0.0/33"), "cidr"),
         (zone(type="dma", code="803", territory="home"), "territory: of a home its postcode is known"),
         (zone(type="zip", code="90012", territory="away"), "'away' is none of present, home"),
+        (zone(type="where"), r"blackout_zones\[0\].where: the field is missing"),
+        (zone(type="where", where={"moon": 1}), r"blackout_zones\[0\].where.moon: there is no such field"),
+        (zone(type="where", where={"all": [{"dma": {"codes": ["999"]}}]}), r"where.all\[0\].dma"),
+        (
+            zone(type="where", where={"none": [{"dma": {"codes": ["803"]}}]}, territory="home"),
+            r"where.none\[0\].dma: of a home its postcode is known; use country, postcode",
+        ),
         (body(vpn_policy="deny"), "vpn_policy: 'deny' is none of block, warn, allow"),
         (body(vpn_policy={"moon": "block"}), "vpn_policy.moon: there is no such field"),
         (body(start="2026-03-27T19:30:00"), "start: a date with its zone"),

@@ -29,6 +29,7 @@ from tests.support.tokens import NOW, claims
 EVENT = claims().event_id
 DOWNTOWN, PASADENA, SAN_DIEGO = Point(-118.2437, 34.0522), Point(-118.1445, 34.1478), Point(-117.1611, 32.7157)
 ALL_BLOCK = {"type": "all", "action": "block"}
+DOWNTOWNERS = {"postcode": [{"country": "US", "codes": ["90012"]}]}
 
 
 def at(point: Point, **more: Any) -> IpPlace:
@@ -92,6 +93,15 @@ def test_who_is_inside_and_who_is_not() -> None:
     assert inside({"type": "country", "code": "CA"}, IpPlace("192.0.2.7"))
     assert inside({"type": "country", "code": "CA"}, IpPlace("10.0.0.1", country="US", is_public=False))
     assert not inside({"type": "cidr", "code": "198.51.100.0/24"}, IpPlace("10.0.0.1", is_public=False))
+    # By what rules of place say, whatever it takes.
+    but_downtown = {"type": "where", "where": {"all": [{"dma": {"codes": ["803"]}}, {"none": [DOWNTOWNERS]}]}}
+    assert inside(but_downtown, at(PASADENA, postcode="91101"))
+    assert not inside(but_downtown, here)
+    assert not inside(but_downtown, at(SAN_DIEGO, postcode="92101"))
+    assert inside(but_downtown, at(PASADENA))
+    not_at_home = {"type": "where", "where": {"none": [DOWNTOWNERS]}, "territory": "home"}
+    assert inside(not_at_home, here, home="US-10001")
+    assert not inside(not_at_home, at(SAN_DIEGO), home="US-90012")
     # By where they are at home, wherever they are.
     home = {"type": "zip", "code": "90012", "territory": "home"}
     assert inside(home, at(SAN_DIEGO), home="US-90012")

@@ -61,7 +61,10 @@ FATES = st.just({"action": "block"}) | EVENT.filter(lambda event: event != "fina
     lambda event: {"action": "redirect", "redirect_stream": event}
 )
 NAMED = NOTHING | NAME.map(lambda name: {"name": name})
-ZONES = st.builds(lambda place, name, fate: {**place, **name, **fate}, PLACES, NAMED, FATES)
+WHERES = st.deferred(
+    lambda: st.builds(lambda one, two: {"type": "where", "where": {"all": [one, {"none": [two]}]}}, LEAVES, LEAVES)
+)
+ZONES = st.builds(lambda place, name, fate: {**place, **name, **fate}, PLACES | WHERES, NAMED, FATES)
 TIMES = st.tuples(st.integers(NOW_MS, NOW_MS + 10**10), st.integers(1, 10**9)).map(
     lambda it: {"start": date_text(it[0]), "end": date_text(it[0] + it[1])}
 )
@@ -80,7 +83,7 @@ BODIES = st.builds(
     lambda zones, window, more: {"event_id": "final", "blackout_zones": zones, **window, **more},
     st.lists(ZONES, min_size=1, max_size=4, unique_by=repr), WINDOWS, MORE,
 )  # fmt: skip
-LEAVES = st.one_of(
+LEAVES: st.SearchStrategy[dict[str, Any]] = st.one_of(
     lists(COUNTRY).map(lambda codes: {"country": codes}),
     lists(REGION).map(lambda codes: {"region": codes}),
     lists(CIDR).map(lambda codes: {"cidr": codes}),

@@ -19,6 +19,13 @@ DARK = "<action:Content>urn:scte:224:action:blackout</action:Content>"
 LA = "<audience:DMA>803</audience:DMA>"
 IN_LA = {"type": "dma", "code": "803", "action": "block"}
 ALL = {"type": "all", "action": "block"}
+MARKET, CODE = {"dma": {"codes": ["803"]}}, {"postcode": [{"country": "US", "codes": ["90012"]}]}
+ZIP, HOME = "<audience:Zip>90012</audience:Zip>", "<audience:HomeZip>90012</audience:HomeZip>"
+ZONE = {"type": "zip", "code": "90012", "action": "block"}
+
+
+def where(condition: dict[str, Any], **more: str) -> dict[str, Any]:
+    return {"type": "where", "where": condition, "action": "block", **more}
 
 
 def take(inside: str, *more: str, **options: Any) -> Imported:
@@ -129,9 +136,19 @@ BLOCKED = "<x:Deny xmlns:x='urn:x'>yes</x:Deny>"
         # Zones are places where one is enough; what is more is wider.
         (view(LA + "<audience:State>ca</audience:State>"),
          [IN_LA, {"type": "region", "code": "US-CA", "action": "block"}], []),
-        (view(LA + "<audience:State>ca</audience:State>", match="ALL"), [IN_LA], [F.WIDENED]),
+        (
+            view(LA + "<audience:State>ca</audience:State>", match="ALL"),
+            [where({"all": [MARKET, {"region": ["US-CA"]}]})], [],
+        ),
+        (
+            view(ZIP + f"<Audience match='ALL'>{LA}<Audience match='NONE'>{ZIP}</Audience></Audience>"),
+            [ZONE, where({"all": [MARKET, {"none": [CODE]}]})], [],
+        ),
+        (view(HOME, match="NONE"), [where({"none": [CODE]}, territory="home")], []),
+        # One place is asked about in a zone: of home and of where somebody is, one is taken to be both.
+        (view(LA + HOME, match="ALL"), [IN_LA], [F.WIDENED]),
         (view(LA + "<audience:ISO3166>us</audience:ISO3166>", match="ALL"), [IN_LA], []),
-        (view(LA, match="NONE"), [ALL], [F.WIDENED]),
+        (view(LA, match="NONE"), [where({"none": [MARKET]})], []),
         (view("<audience:All/>"), [ALL], []),
         (view("<audience:HomeZip>90012</audience:HomeZip>"),
          [{"type": "zip", "code": "90012", "territory": "home", "action": "block"}], []),

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from kernel.errors import DecodeError
-from relay.esni.findings import NOWHERE, FindingKind, Findings
+from relay.esni.findings import NOWHERE, At, FindingKind, Findings
 from relay.esni.model import Match
 from relay.esni.where import EVERYBODY, Group, Leaf, LeafKind
-from relay.esni.zone_terms import Fate, where_of_zone, zone_of
+from relay.esni.zone_terms import Fate, where_of_zone, zone_of, zones_of
 
 RING = [[0.0, 0.0], [4.0, 0.0], [4.0, 4.0], [0.0, 0.0]]
 
@@ -77,3 +77,47 @@ def test_holes_are_filled() -> None:
 def test_what_is_no_zone(zone: dict[str, Any]) -> None:
     with pytest.raises(DecodeError, match="a zone is expected"):
         where_of_zone(zone, NOWHERE, Findings())
+
+
+MARKET, CODE = {"dma": {"codes": ["803"]}}, {"postcode": [{"country": "US", "codes": ["90012"]}]}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"where": {"none": [MARKET]}},
+        {"where": {"all": [{"any": [MARKET, {"region": ["US-NV"]}]}, {"none": [CODE]}]}},
+        {"where": {"none": [CODE]}, "territory": "home"},
+    ],
+)
+def test_conditions_both_ways(more: dict[str, Any]) -> None:
+    findings = Findings()
+    where = where_of_zone({"type": "where", **more}, NOWHERE, findings)
+    zones = [{"type": "where", "name": "x", "action": "redirect", "redirect_stream": "other", **more}]
+    assert zones_of(where, Fate("other"), "x") == (zones, True)
+    assert findings.all() == ()
+
+
+def test_what_conditions_cannot_say_is_wider() -> None:
+    home, present = (Leaf(LeafKind.POSTCODE, ("90012",), is_home=is_home) for is_home in (True, False))
+    zones, is_exact = zones_of(Group(Match.ALL, (present, Group(Match.NONE, (home,)))), Fate(), None)
+    assert (zones, is_exact) == ([{"type": "zip", "code": "90012", "action": "block"}], False)
+    # So is what nests deeper than conditions do.
+    deep: Leaf | Group = present
+    for _ in range(10):
+        deep = Group(Match.NONE, (deep,))
+    assert zones_of(deep, Fate(), None) == ([{"type": "all", "action": "block"}], False)
+
+
+def test_of_homes_audiences_know_american_postcodes() -> None:
+    findings = Findings()
+    zone = {"type": "where", "territory": "home", "where": {"none": [CODE, {"country": ["CA"]}]}}
+    where = where_of_zone(zone, NOWHERE, findings)
+    assert where == Group(Match.NONE, (Leaf(LeafKind.POSTCODE, ("90012",), is_home=True),))
+    assert [one.kind for one in findings.all()] == [FindingKind.WIDENED]
+
+
+@pytest.mark.parametrize("more", [{}, {"where": {"moon": []}}, {"where": 1}])
+def test_what_is_no_condition(more: dict[str, Any]) -> None:
+    with pytest.raises(DecodeError, match=r"blackout_zones\[0\]\.where"):
+        where_of_zone({"type": "where", **more}, At("blackout_zones[0]"), Findings())
