@@ -58,6 +58,7 @@ window.start = (url, token) => {
   window.lockstep = new Lockstep({ url, event: "game", token, hls, video, leadMs: 1000, random: () => 0 });
   window.lockstep.on("cue", (cue) => window.fired.push({
     own: Number(cue.txt), shown: counter(), nth: window.frames.length, tl: cue.tl, pts: cue.pts, off: cue.off,
+    wall: cue.wall,
   }));
   window.lockstep.on("bye", (bye) => window.byes.push(bye.code));
   hls.loadSource(`${url}/hls/${token}/game/index.m3u8`);
