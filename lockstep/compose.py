@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
-from typing import Any, Literal
+from typing import Literal
 
 import structlog
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -28,9 +26,11 @@ from lockstep.admission import Admission
 from lockstep.allowances import Allowances
 from lockstep.answers import AnswerCounts
 from lockstep.blackouts import BlackoutFiles, BlackoutHouse
+from lockstep.console.console import Console, read_console
 from lockstep.disk import Disk
 from lockstep.enforcement import Enforcement, Enforcer
 from lockstep.front_door import below
+from lockstep.health import health_routes
 from lockstep.houses import Desk, FeedsHouse, HubHouse, Policies, RelayHouse
 from lockstep.key_watch import KeyWatch
 from lockstep.keys import Keys
@@ -161,6 +161,7 @@ class Deployment:
             bus, self._index, self._enforcers(), judge=self._judge, wall=wall, max_stale_running_s=stale_s
         )
         self._viewers = self._viewer_desk(whereabouts)
+        self._console = self._make_console()
         self._watch: LoopWatch | None = None
         self.app: ASGIApp = AccessLog(self._application(), now=loop.time, tell=self.answers)
 
@@ -195,6 +196,15 @@ class Deployment:
             self._gate, whereabouts, self.bus, self._showings, sessions=self._sessions_of, moved=look_again, wall=wall
         )
 
+    def _make_console(self) -> Console | None:
+        # The relay knows most: who watches, where addresses are, and what is dark.
+        if self._relay is None or (assets := read_console()) is None:
+            return None
+        return Console(
+            assets, self._operators, self._quota, blackouts=self.blackouts, locator=self.locator,
+            showings=self._showings, now=asyncio.get_running_loop().time,
+        )  # fmt: skip
+
     def _enforcers(self) -> list[Enforcer]:
         enforcers: list[Enforcer] = []
         enforcers += [self._relay.hls.flights] if self._relay else []
@@ -210,8 +220,9 @@ class Deployment:
             *self._dark.routes(),
             *self._session_policies.routes(),
             *(self._viewers.routes() if self._viewers else ()),
+            *(self._console.routes() if self._console else ()),
             *(route for house in self._houses for route in house.routes()),
-            *self._health_routes(),
+            *health_routes(self.bus, self._houses, self._showings),
             metrics_route(self.readings),
         ]
 
@@ -280,6 +291,7 @@ class Deployment:
             records = await _open_records(settings, houses)
             if admits:
                 book = await open_book(settings, bus_url)
+            await asyncio.to_thread(read_console)
             if isinstance(bus, RedisBus) and disk is not None:
                 await bus.open(FeedsHouse.topics(showings), journal=await disk.journal.name(new_id))
             elif isinstance(bus, RedisBus):
@@ -432,24 +444,6 @@ class Deployment:
         await self.bus.superseded.wait()
         await self._parts.end([*self._feeds.parts(), "revocations", "showings"])
         await asyncio.Event().wait()
-
-    def _health_routes(self) -> list[Route]:
-        async def livez(_: Request) -> Response:
-            return JSONResponse({"status": "alive"}, headers={"Cache-Control": "no-store"})
-
-        async def readyz(_: Request) -> Response:
-            trouble = self.bus.trouble() if isinstance(self.bus, RedisBus) else None
-            body: dict[str, Any] = {"bus": trouble or "ready", "showings": len(self._showings)}
-            ready = trouble is None
-            for house in self._houses:
-                is_ready, told = house.readiness()
-                ready = ready and is_ready
-                body.update(told)
-            status = {None: "ready" if ready else "starting", "superseded": "superseded"}.get(trouble, "cut_off")
-            body = {"status": status, **body}
-            return JSONResponse(body, 200 if ready else 503, headers={"Cache-Control": "no-store"})
-
-        return [Route("/livez", livez), Route("/readyz", readyz)]
 
 
 async def _open_records(settings: Settings, houses: tuple[House, ...]) -> AuditStore | None:

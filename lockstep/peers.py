@@ -6,6 +6,8 @@ Rules:
 * It is read from the right, at most as many entries as there are proxies: everything further left was written by who
   knows whom. An entry that is no address (RFC 7239, 6.3: "unknown", "_hidden") ends the walk; the last address that is
   known counts.
+* Whether a client speaks TLS says the proxy nearest to us: X-Forwarded-Proto's last entry, or the last `proto` of
+  Forwarded, whichever of the two headers is configured. Where it says nothing, the client does not.
 * IPv6 clients have a whole /64 (RFC 6177): the network is the group. An IPv4 address in IPv6's clothes is the IPv4 one.
 """
 
@@ -28,6 +30,7 @@ MAX_HOPS = 8
 _IPV6_GROUP_BITS = 64
 # RFC 7239, 4 and 6: node identifiers, perhaps quoted, IPv6 in brackets, perhaps with a port.
 _FOR = re.compile(r'(?:^|;)\s*for\s*=\s*(?:"([^"\\]*)"|([^";\s]*))', re.IGNORECASE)
+_PROTO = re.compile(r'(?:^|;)\s*proto\s*=\s*"?([A-Za-z]+)"?', re.IGNORECASE)
 _NODE = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+)(?::[0-9]{1,5})?|([0-9A-Fa-f:.]+)")
 
 
@@ -77,6 +80,20 @@ class TrustedProxies:
             if not self.trusts(known):
                 break
         return known
+
+    def scheme(self, headers: Sequence[tuple[bytes, bytes]]) -> Literal["http", "https"]:
+        """Return how the client of a request speaks to the outermost proxy, by what the innermost says.
+
+        Args:
+            headers: the fields of a request that came from a trusted proxy, names in lower case.
+        """
+        name = self._header if self._header == b"forwarded" else b"x-forwarded-proto"
+        values = [value.decode("latin-1") for one, value in headers if one == name]
+        last = values[-1].rpartition(",")[2].strip() if values else ""
+        if self._header == b"forwarded":
+            match = _PROTO.search(last)
+            last = match[1] if match else ""
+        return "https" if last.lower() == "https" else "http"
 
 
 @lru_cache(maxsize=4_096)

@@ -86,6 +86,7 @@ class Reception(PatientHttp):
     def _complete_scope(self) -> None:
         if self._is_proxy:
             self.scope["client"] = (self._asker, 0)
+            self.scope["scheme"] = self.proxies.scheme(self.headers)
         cast("dict[str, Any]", self.scope)[GROUP] = self._counted
 
     def _refuse(self, refusal: Refused) -> None:

@@ -12,13 +12,13 @@ desks (`PERSONS`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from kernel.blackouts import BlackoutRecord, Veil, Window, ZoneSet
 from kernel.errors import DecodeError
 from kernel.tokens import Claims, Reason
-from relay.blackout_text import BlackoutTerms, read_blackout
+from relay.blackout_text import BlackoutTerms, BlackoutZone, read_blackout
 from relay.fixes import FixBook
 from relay.place.conditions import Ground, Position
 from relay.place.model import ClassAction, Fix, IpPlace, NetworkClass
@@ -79,10 +79,7 @@ class Blackout:
         """
         if self.terms is None or self._action_on(place) is ClassAction.BLOCK:
             return self._blocked
-        present = [Position(self._ground, place, place.point, place.accuracy_m)]
-        if fix is not None:
-            present.append(Position(self._ground, place, fix.point, fix.accuracy_m))
-        at_home = [Position(self._ground, home, None, None)]
+        present, at_home = self._positions(place, fix, home)
         found = None
         for zone in self.terms.zones:
             whose, positions = (home, at_home) if zone.home else (place, present)
@@ -91,6 +88,29 @@ class Blackout:
                     return self._blocked
                 found = found or self._blocked._replace(redirect=zone.redirect)
         return found
+
+    def judged(self, place: IpPlace, fix: Fix | None, home: IpPlace) -> list[tuple[BlackoutZone, bool | None]]:
+        """Return each zone, and whether somebody is known to be inside; None: that is not known, and counts as inside.
+
+        Arguments are those of `veil`. Of a blackout that is not understood there are none.
+        """
+        judged: list[tuple[BlackoutZone, bool | None]] = []
+        present, at_home = self._positions(place, fix, home)
+        for zone in self.terms.zones if self.terms is not None else ():
+            whose, positions = (home, at_home) if zone.home else (place, present)
+            held = [zone.where.holds(whose, position) for position in positions]
+            judged.append((zone, True if True in held else None if None in held else False))
+        return judged
+
+    def hides(self, place: IpPlace) -> bool:
+        """Return whether somebody is inside because their network hides where they are."""
+        return self.terms is not None and self._action_on(place) is ClassAction.BLOCK
+
+    def _positions(self, place: IpPlace, fix: Fix | None, home: IpPlace) -> tuple[list[Position], list[Position]]:
+        present = [Position(self._ground, place, place.point, place.accuracy_m)]
+        if fix is not None:
+            present.append(Position(self._ground, place, fix.point, fix.accuracy_m))
+        return present, [Position(self._ground, home, None, None)]
 
     def warning(self, place: IpPlace) -> Reason | None:
         """Return of which class of networks it warns."""
@@ -268,13 +288,24 @@ class Blackouts:
             place = IpPlace(place.address, classes=place.classes, is_public=False)
         if fix is not None and fix.at < now - MAX_FIX_AGE_S:
             fix = None
-        found = [(one, veil) for one in blackouts if (veil := one.veil(place, fix, home)) is not None]
-        found.sort(key=lambda pair: (-pair[0].precedence, pair[1].redirect is not None, -pair[1].made, pair[1][0]))
+        found = applying(blackouts, place, fix, home)
         open_ = [one for one in blackouts if one.window.end is None or now < one.window.end]
         warning = next((said for one in open_ if (said := one.warning(place)) is not None), None)
         zones = tuple([veil for _, veil in found])
         concern = Concern(zones, warning, any(veil.window.at_once for veil in zones))
         return self._sets.setdefault(concern, concern)
+
+
+def applying(
+    blackouts: Iterable[Blackout], place: IpPlace, fix: Fix | None, home: IpPlace
+) -> list[tuple[Blackout, Veil]]:  # fmt: skip
+    """Return which blackouts apply to somebody and how, whenever they are; the one that comes first is the first.
+
+    Arguments are those of `Blackout.veil`.
+    """
+    found = [(one, veil) for one in blackouts if (veil := one.veil(place, fix, home)) is not None]
+    found.sort(key=lambda pair: (-pair[0].precedence, pair[1].redirect is not None, -pair[1].made, pair[1][0]))
+    return found
 
 
 def home_of(home: str | None) -> IpPlace:

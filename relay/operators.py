@@ -87,7 +87,10 @@ class Operators:
         """Return whose key this is at `now`, in Unix seconds; None if nobody's."""
         if key is None or not _KEY.fullmatch(key):
             return None
-        digest = hashlib.sha256(key.encode()).digest()
+        return self.of_digest(hashlib.sha256(key.encode()).digest(), now=now)
+
+    def of_digest(self, digest: bytes, *, now: float) -> Operator | None:
+        """Return whose key has this SHA-256 at `now`, in Unix seconds; None if nobody's, or nobody's any more."""
         found = None
         for operator in self._known:
             if hmac.compare_digest(operator.digest, digest):

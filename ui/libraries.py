@@ -1,4 +1,4 @@
-"""Fetch the browser libraries that the demo's page needs: `python ui/libraries.py` puts them into `ui/libraries`.
+"""Fetch what the pages need of others: `python ui/libraries.py` puts it into `ui/libraries`, and draws the maps of it.
 
 Which ones, in which versions, and the SHA-256 of each file, stands in `libraries.json`. None of it is committed, and
 no page asks anybody else's server for them. They come by npm, as it is set up on the machine; where there is none, by
@@ -124,8 +124,19 @@ def _is_there(path: Path, file: Wanted) -> bool:
     return path.is_file() and file.is_right(path.read_bytes())
 
 
+def draw(folder: Path = FOLDER) -> None:
+    """Draw the maps' outlines of what was fetched (`outline.py`)."""
+    spec = importlib.util.spec_from_file_location("lockstep_ui_outline", UI / "outline.py")
+    assert spec is not None
+    assert spec.loader is not None
+    outline = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(outline)
+    outline.build(folder)
+
+
 if __name__ == "__main__":
     try:
         fetch()
+        draw()
     except LibraryError as error:
         sys.exit(f"ui/libraries.py: {error}")

@@ -110,3 +110,27 @@ def test_what_is_limited_as_one(address: str, group: str) -> None:
 
 def test_what_is_no_address() -> None:
     assert parse_address("1.2.3.4.5") is None
+
+
+@pytest.mark.parametrize(
+    ("header", "fields", "expected"),
+    [
+        (X, [("x-forwarded-proto", "https")], "https"),
+        (X, [("x-forwarded-proto", "HTTPS")], "https"),
+        (X, [("x-forwarded-proto", "http, https")], "https"),
+        # What a client wrote itself stands further left
+        (X, [("x-forwarded-proto", "https, http")], "http"),
+        (X, [("x-forwarded-proto", "https"), ("x-forwarded-proto", "http")], "http"),
+        (X, [], "http"),
+        (X, [("x-forwarded-proto", "wss")], "http"),
+        # The other header is never believed
+        (X, [("forwarded", "proto=https")], "http"),
+        ("forwarded", [("x-forwarded-proto", "https")], "http"),
+        ("forwarded", [("forwarded", "for=1.2.3.4;proto=https")], "https"),
+        ("forwarded", [("forwarded", 'for=1.2.3.4; Proto="https"; by=10.0.0.1')], "https"),
+        ("forwarded", [("forwarded", "for=9.9.9.9;proto=https, for=1.2.3.4")], "http"),
+    ],
+)
+def test_whether_a_client_speaks_tls(header: str, fields: list[tuple[str, str]], expected: str) -> None:
+    proxies = TrustedProxies(["10.0.0.0/8"], header="forwarded" if header == "forwarded" else X)  # type: ignore[arg-type]
+    assert proxies.scheme([(name.encode(), value.encode()) for name, value in fields]) == expected

@@ -197,3 +197,10 @@ async def test_the_log_is_not_flooded_with_refusals(house: House) -> None:
             assert transport.written.startswith(b"HTTP/1.1 400 ")
             protocol.connection_lost(None)
     assert [line["event"] for line in logs] == ["http.refused"]
+
+
+async def test_only_a_proxy_says_that_its_client_speaks_tls(house: House) -> None:
+    for peer in ("10.0.0.1", "192.0.2.1"):
+        protocol, _ = house.connect(peer)
+        await house.ask(protocol, fields="X-Forwarded-For: 198.51.100.1\r\nX-Forwarded-Proto: https\r\n")
+    assert [scope["scheme"] for scope in house.scopes] == ["https", "http"]

@@ -17,6 +17,7 @@ from relay.blackouts import (
     BlackoutIndex,
     Blackouts,
     Concern,
+    applying,
     home_of,
     refuses,
     veil_in_force,
@@ -267,3 +268,29 @@ def test_of_one_that_is_over_nobody_is_warned() -> None:
     rig.place = at(DOWNTOWN, classes=frozenset({NetworkClass.TOR}))
     assert rig.blackouts.concern(claims(), "192.0.2.7", now=NOW).warning is Reason.TOR
     assert rig.blackouts.concern(claims(), "192.0.2.7", now=4_102_444_800.0).warning is None
+
+
+def test_each_zone_says_whether_somebody_is_known_to_be_inside() -> None:
+    rig = Rig({"blackout_zones": [
+        {"type": "dma", "code": "803", "action": "block"},
+        {"type": "zip", "code": "90012", "action": "block"},
+        {"type": "country", "code": "CA", "action": "block"},
+        {"type": "zip", "code": "90012", "territory": "home", "action": "block"},
+    ]})  # fmt: skip
+    (one,) = rig.index.of(EVENT)
+    nowhere = IpPlace("")
+    assert [held for _, held in one.judged(at(DOWNTOWN), None, nowhere)] == [True, None, False, None]
+    assert [held for _, held in one.judged(at(SAN_DIEGO), None, home_of("US-10001"))] == [False, None, False, False]
+    fix = Fix(DOWNTOWN, 0.0, NOW)
+    assert next(held for _, held in one.judged(at(SAN_DIEGO), fix, nowhere)) is True
+    assert not one.hides(at(DOWNTOWN))
+    # The same judgement as that by which they are refused.
+    assert [pair[0] for pair in applying([one], at(DOWNTOWN), None, nowhere)] == [one]
+    assert applying([one], at(SAN_DIEGO, postcode="92101"), None, home_of("US-10001")) == []
+
+
+def test_a_network_that_hides_is_said_to() -> None:
+    rig = Rig({"blackout_zones": [{"type": "dma", "code": "501", "action": "block"}], "vpn_policy": "block"})
+    (one,) = rig.index.of(EVENT)
+    assert one.hides(at(DOWNTOWN, classes=frozenset({NetworkClass.VPN})))
+    assert not one.hides(at(DOWNTOWN))

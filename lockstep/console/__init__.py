@@ -1,0 +1,1 @@
+"""The operators' console: pages under `/console`, made on the server."""

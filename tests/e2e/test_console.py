@@ -1,0 +1,70 @@
+"""The operators' console in a real browser: what is dark, and what holds at one point."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from playwright.async_api import Page, async_playwright, expect
+
+from lockstep.keys import read_keys
+from tests.e2e.browser import CHROMIUM, CHROMIUM_OPTIONS
+from tests.e2e.stage import PATIENCE_S, Stage
+from tests.e2e.test_blackout import Operator, serve
+
+expect.set_options(timeout=1_000 * PATIENCE_S)
+
+
+@asynccontextmanager
+async def console(stage: Stage, url: str) -> AsyncIterator[Page]:
+    """Log in to the console; at the end the browser has complained of nothing."""
+    key = (await asyncio.to_thread(read_keys, stage.data_dir)).operator_key()
+    complaints: list[str] = []
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        page = await browser.new_page(viewport={"width": 1280, "height": 900})
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda one: complaints.append(one.text) if one.type == "error" else None)
+        await page.goto(f"{url}/console")
+        await page.fill("#key", key)
+        await page.click("button.primary")
+        await expect(page.locator(".who")).to_contain_text("cli")
+        yield page
+        await browser.close()
+    assert complaints == []
+
+
+async def test_a_dark_market_is_shown_and_a_point_is_tested(stage: Stage) -> None:
+    server, url = await serve(stage)
+    operator = await asyncio.to_thread(Operator, stage, url)
+    async with operator.http, console(stage, url) as page:
+        await page.goto(f"{url}/console/map")
+        los_angeles = page.locator("[data-market='803']")
+        await expect(los_angeles).to_have_attribute("data-shade", "clear")
+        name = await operator.make()
+        # By itself, at its next look.
+        await expect(los_angeles).to_have_attribute("data-shade", "dark")
+        await expect(page.locator("[data-market='825']")).to_have_attribute("data-shade", "clear")
+        # The land is drawn, not only its frame.
+        box = await page.locator(".land use").first.bounding_box()
+        assert box is not None
+        assert box["width"] > 5
+
+        await page.fill("[name=lat]", "34.1478")
+        await page.fill("[name=lon]", "-118.1445")
+        await page.click("#ask button")
+        await expect(page.locator("#answer h2")).to_have_text(f"Blocked by {name}")
+        await page.fill("[name=lat]", "32.7157")
+        await page.fill("[name=lon]", "-117.1611")
+        await page.click("#ask button")
+        await expect(page.locator("#answer h2")).to_have_text("Not blacked out")
+
+        await page.select_option("[name=view]", "world")
+        await page.click("#ask button")
+        await expect(page.locator("#map")).to_have_attribute("viewBox", "0 0 720.0 360.0")
+        await page.click("text=Log out")
+        await expect(page.locator("#key")).to_be_visible()
+        await page.goto(f"{url}/console/map")
+        await expect(page.locator("#key")).to_be_visible()
+    assert "Traceback" not in server.log
