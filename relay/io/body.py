@@ -20,6 +20,8 @@ class GrantedBody(Response):
         content: the body, sent without being copied.
         granted: looked at before every step; once it says no, the connection closes short of Content-Length, so that
             no client takes the piece for the whole.
+        cut: cuts the connection where the grant ends: what waits in it was granted, and is no more. None: the server
+            closes it, and takes the unfinished answer for a fault of ours.
         turns: waited for before every step.
         done: is told once, at the end, how many bytes went out; not where there were none.
         is_here: whether the connection still is; a server takes what it is given for one that has gone, and drops it.
@@ -35,6 +37,7 @@ class GrantedBody(Response):
         turns: Turns,
         done: Callable[[int], None] | None = None,
         is_here: Callable[[], bool] | None = None,
+        cut: Callable[[], None] | None = None,
         status_code: int,
         headers: Mapping[str, str],
     ) -> None:
@@ -44,6 +47,7 @@ class GrantedBody(Response):
         self._turns = turns
         self._done = done
         self._is_here = is_here
+        self._cut = cut
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the head, then the body step by step."""
@@ -57,6 +61,7 @@ class GrantedBody(Response):
             for start in range(0, length, STEP_BYTES):
                 await self._turns.next()
                 if not self._granted():
+                    await self._end(receive)
                     return
                 end = min(start + STEP_BYTES, length)
                 await send({"type": "http.response.body", "body": self._content[start:end], "more_body": True})
@@ -68,3 +73,10 @@ class GrantedBody(Response):
         finally:
             if stop and self._done is not None:
                 self._done(stop)
+
+    async def _end(self, receive: Receive) -> None:
+        """Cut the connection, and wait until the server knows."""
+        if self._cut is not None:
+            self._cut()
+            while (await receive())["type"] != "http.disconnect":
+                pass

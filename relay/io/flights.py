@@ -67,6 +67,10 @@ class Flights:
         """Cut, now, whatever goes out to a session."""
         self._cut(self._grants.of_session(session), str(reason))
 
+    def cut(self, connection: Connection) -> None:
+        """Cut a connection over which something goes out that is not granted any more."""
+        self._cut([connection], "lapsed")
+
     def end_all(self) -> None:
         """Cut everything: it is not known any more who may go on."""
         self._cut(self._grants.all(), "stale")

@@ -299,9 +299,11 @@ class Hls:
             return connection is None or connection in self.flights
 
         part, connection = body[start:stop], connection_of(request.scope)
+        cut = partial(self.flights.cut, connection) if connection is not None else None
         return GrantedBody(
-            part, granted=granted, turns=self._turns, done=done, is_here=is_here, status_code=status, headers=headers
-        )
+            part, granted=granted, turns=self._turns, done=done, is_here=is_here, cut=cut, status_code=status,
+            headers=headers,
+        )  # fmt: skip
 
 
 def _playlist(relay: StreamRelay, rendition: str | None, decision: Decision) -> Response:

@@ -49,6 +49,25 @@ async def test_the_grant_is_looked_at_before_every_step() -> None:
     assert steps[-1]["more_body"]
 
 
+async def test_where_the_grant_ends_the_connection_is_cut_and_the_server_knows_before_the_answer_ends() -> None:
+    happened: list[str] = []
+    answers = iter([True, False])
+
+    async def send(message: Any) -> None:
+        happened.append(message["type"])
+
+    async def receive() -> Any:
+        happened.append("asked")
+        return {"type": "http.request" if happened.count("asked") == 1 else "http.disconnect"}
+
+    body = GrantedBody(
+        memoryview(bytes(3 * STEP_BYTES)), granted=lambda: next(answers), turns=Turns(), status_code=200, headers={},
+        cut=lambda: happened.append("cut"),
+    )  # fmt: skip
+    await body({"type": "http", "method": "GET"}, receive, send)
+    assert happened == ["http.response.start", "http.response.body", "cut", "asked", "asked"]
+
+
 async def test_no_byte_goes_out_without_a_grant() -> None:
     _, *steps = await sent(lambda: False)
     assert steps == []
