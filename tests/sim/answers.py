@@ -14,13 +14,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kernel.revocation import Revocation, Subject, SubjectKind
+from tests.sim.dark import Dark
 
 if TYPE_CHECKING:
     from kernel.bus import Bus
     from kernel.revocation import RevocationChange
     from tests.sim.judge import Judge
     from tests.sim.net import SimTransport
-    from tests.sim.record import Conn
+    from tests.sim.record import Conn, Record
+    from tests.support.invariants import Fact
 
 REVOKED_S = 0.25
 """I9: how long a revocation may take within one process."""
@@ -59,7 +61,12 @@ class Answers:
     lifted: dict[Subject, float] = field(default_factory=dict)
     """What was taken back, and when."""
     bodies_cut: int = 0
+    dark: Dark = field(init=False)
     _halves: dict[tuple[str, str, int], list[tuple[int, int]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Know of no blackout."""
+        self.dark = Dark(self.judge)
 
     def watch(self, bus: Bus, topic: Any, is_alive: Any) -> None:
         """Follow the revocations of a new process, which begins without any."""
@@ -98,12 +105,23 @@ class Answers:
             self.judge.fail("I9", f"{conn.who} gets {len(data)} bytes at {now}, revoked since {since}")
         asks.body += len(data)
         if asks.msn is not None:
+            self.dark.body(conn, self.judge.records[asks.event_id], asks.msn, len(data))
             self._count(conn, asks)
 
     def dismissed(self, conn: Conn, code: int) -> None:
-        """Judge a farewell: nobody is told to be revoked who is not (I9: un-revoke as fast)."""
+        """Judge a farewell: nobody is told to be revoked who is not (I9: un-revoke as fast), or to be inside (I11)."""
         if code == 4510 and self.since(conn) is None:
             self.judge.fail("I9", f"{conn.who} is told that it is revoked, and is not")
+        if code == 4504 and not self.dark.is_inside(conn):
+            self.judge.fail("I11", f"{conn.who} is told that it is inside of a blackout, and is not")
+        self.judge.counts["sockets closed by blackouts"] += code == 4504
+
+    def cue(self, conn: Conn, record: Record, fact: Fact, *, late: bool) -> None:
+        """Judge a cue that is written: none goes to the revoked (I9), none of what is dark to those inside (I11)."""
+        self.dark.cue(conn, record, fact, late=late)
+        since, now = self.since(conn), self.judge.now()
+        if since is not None and now > since + REVOKED_S and self.judge.busy_until < since:
+            self.judge.fail("I9", f"{conn.who} was sent {fact.o}, revoked since {since}")
 
     def _head(self, conn: Conn, asks: Asks, head: bytes) -> None:
         asks.status = int(head[9:12])
@@ -111,8 +129,8 @@ class Answers:
         asks.length = int(length[1]) if length else 0
         if part:
             asks.start, asks.length = int(part[1]), int(part[2])
-        if asks.status == 403 and self.since(conn) is None:
-            self.judge.fail("I9", f"{conn.who} is refused, and is not revoked")
+        if asks.status == 403 and self.since(conn) is None and not self.dark.is_inside(conn):
+            self.judge.fail("I9", f"{conn.who} is refused, and is neither revoked nor inside of a blackout")
 
     def _count(self, conn: Conn, asks: Asks) -> None:
         """I1: a session has a segment when half of its bytes have gone out."""

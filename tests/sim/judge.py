@@ -24,7 +24,7 @@ from kernel.bus import (
 from kernel.feed_state import Health
 from kernel.pts import TICKS_PER_S, WRAP
 from tests.sim import sights
-from tests.sim.answers import REVOKED_S, Answers
+from tests.sim.answers import Answers
 from tests.sim.course import NOWHERE, Silence
 from tests.sim.record import Conn, Log, Record, decoded, frames_in
 from tests.sim.trace import ViolationError
@@ -130,6 +130,7 @@ class Judge:
         """Follow the revocations on the bus of a new process; call it before anybody else listens."""
         self.processes += 1
         self.answers.watch(bus, revocations_topic(), is_alive)
+        self.answers.dark.watch(bus, is_alive)
 
     def put_back(self) -> None:
         """Forget what the journal, put back from an older copy, knows nothing of."""
@@ -389,9 +390,9 @@ class Judge:
         self.counts[f"cue {cue['cls']}"] += 1
         conn.sent += 1
         record = self.records[conn.event_id]
-        o = cue["o"]
+        o, log = cue["o"], record.log
         conn.offsets[o] = self._loop.time()
-        fact = record.log.facts.get(o)
+        fact = log.facts.get(o)
         if fact is None or o not in record.log.told or conn.epoch != record.log.epoch:
             self.fail("I4", f"{conn.who} was sent {cue}, which is in no log of {conn.epoch}")
             return
@@ -404,9 +405,7 @@ class Judge:
         if not fact.due < frontier:
             said = f"{conn.who} ({conn.mode}) was sent {o}, due {fact.due}"
             self.fail("I1", f"{said}, when it might see {frontier} and {record.frontier()} was open")
-        since = self.answers.since(conn)
-        if since is not None and self._loop.time() > since + REVOKED_S and self.busy_until < since:
-            self.fail("I9", f"{conn.who} was sent {o}, revoked since {since}")
+        self.answers.cue(conn, record, fact, late=log.entries[o].cue.late_ms is not None)
 
     def _snapshot(self, conn: Conn, state: Any) -> None:
         """I1: a snapshot tells nothing that a cue would not."""
@@ -418,6 +417,8 @@ class Judge:
             fact = record.log.facts.get(o)
             if conn.mode != "realtime" and (fact is None or fact.due is None or not fact.due < frontier):
                 self.fail("I1", f"{conn.who} was sent a snapshot with {fact}, and may see {frontier}")
+            if fact is not None:
+                self.answers.dark.snapshot(conn, record, fact, frontier)
 
     # What must have happened by a time.
 

@@ -97,6 +97,17 @@ class SimLoop(asyncio.BaseEventLoop):
         """Connect through the simulated network."""
         return await self.net.connect(WHO.get(), host, port, protocol_factory)
 
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        """Do on the loop what would be done in a thread."""
+        done = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
     def _process_events(self, event_list: list[Any]) -> None:
         """There is no I/O."""
 

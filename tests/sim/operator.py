@@ -13,6 +13,8 @@ from tests.sim.http_client import Reply, request
 from tests.sim.loop import WHO
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tests.sim.world import World
 
 _KEY = operator_key(b"o" * 32)
@@ -42,7 +44,7 @@ class Operator:
         body = {"kind": subject.kind.value, "value": subject.value, "reason": "simulated"}
         if subject.event_id is not None:
             body["event_id"] = subject.event_id
-        reply = await self._ask("POST", PATH, json.dumps(body).encode(), (200, 201))
+        reply = await self.ask("POST", PATH, json.dumps(body).encode(), (200, 201))
         id_ = json.loads(reply.body)["id"]
         self._acknowledged[subject] = id_
         self._judge()
@@ -50,7 +52,7 @@ class Operator:
         await asyncio.sleep(lasts_s)
         if self._acknowledged.pop(subject, None) is not None:
             # 404: it was done, and the answer was lost.
-            await self._ask("DELETE", f"{PATH}/{id_}", b"", (204, 404))
+            await self.ask("DELETE", f"{PATH}/{id_}", b"", (204, 404))
             if subject not in self._acknowledged:
                 self._undone.add(subject)
                 self._judge()
@@ -81,8 +83,11 @@ class Operator:
             if subject in known:
                 self._world.judge.fail("I9", f"{subject} was undone, and is in force")
 
-    async def _ask(self, method: str, path: str, body: bytes, wanted: tuple[int, ...]) -> Reply:
-        fields = {"Authorization": f"Bearer {_KEY}", "Content-Type": "application/json"}
+    async def ask(
+        self, method: str, path: str, body: bytes, wanted: tuple[int, ...], more: Mapping[str, str] = {}
+    ) -> Reply:
+        """Ask until there is an answer that is wanted; `more`: further fields of the request."""
+        fields = {"Authorization": f"Bearer {_KEY}", "Content-Type": "application/json", **more}
         while True:
             try:
                 reply = await request(method, path, headers=fields, body=body)

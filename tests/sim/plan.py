@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from kernel.pts import TICKS_PER_S, WRAP
 from kernel.showings import Showing, Source
 from tests.sim.couch import MANNERS
+from tests.sim.dark import HOME_INSIDE, HOME_OUTSIDE
 from tests.sim.origin import EncoderPlan
 from tests.sim.vendor import INTERVAL_S, Script, write, write_afterwards
 
@@ -58,6 +59,22 @@ class Trouble:
     lasts_s: float = 0.0
 
 
+@dataclass(frozen=True)
+class Darkness:
+    """A blackout of those inside: when it is made (seconds from the start), for what, and when it is ended.
+
+    `starts_in_s` and `ends_in_s` bound the pictures that are dark, by the time of day from when it is made; None:
+    nothing does. `redirect` is the showing in its place.
+    """
+
+    at: float
+    event_id: str
+    lasts_s: float
+    starts_in_s: float | None = None
+    ends_in_s: float | None = None
+    redirect: str | None = None
+
+
 @dataclass
 class Plan:
     """Everything that a seed decides before anything happens."""
@@ -74,6 +91,15 @@ class Plan:
     scripts: dict[str, Script] = field(default_factory=dict)
     subscriptions: list[Subscription] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
+    blackouts: list[Darkness] = field(default_factory=list)
+    inside: frozenset[str] = frozenset()
+    """The names of those who are at home inside of the blackouts."""
+
+    def home_of(self, name: str) -> str | None:
+        """Return where somebody is at home, None in an evening without blackouts."""
+        if not self.blackouts:
+            return None
+        return HOME_INSIDE if name in self.inside else HOME_OUTSIDE
 
 
 def make_plan(dice: random.Random) -> Plan:
@@ -99,6 +125,8 @@ def make_plan(dice: random.Random) -> Plan:
     _add_troubles(plan, dice)
     _add_revocations(plan, dice)
     plan.troubles.sort(key=lambda one: one.at)
+    if dice.random() < 0.25:
+        _add_blackouts(plan, dice)
     return plan
 
 
@@ -212,6 +240,21 @@ def _add_revocations(plan: Plan, dice: random.Random) -> None:
     if dice.random() < 0.06:
         event_id = dice.choice(list(plan.showings))
         plan.troubles.append(Trouble(dice.uniform(2, GAME_S - 2), "revoke event", event_id, dice.uniform(0.2, 2.0)))
+
+
+def _add_blackouts(plan: Plan, dice: random.Random) -> None:
+    """Black out a live showing for some of its viewers: at once or for a time, with nothing or another in its place."""
+    live = [event_id for event_id in plan.showings if plan.encoders[event_id].is_live]
+    event_id = dice.choice(live)
+    others = [one for one in live if one != event_id]
+    for _ in range(dice.choice([1, 1, 2])):
+        starts_in_s = dice.choice([None, dice.uniform(-4.0, 4.0)])
+        ends_in_s = dice.choice([None, (starts_in_s or 0.0) + dice.uniform(4.0, 8.0)])
+        redirect = others[0] if others and dice.random() < 0.7 else None
+        at, lasts_s = dice.uniform(1.0, GAME_S - 4), dice.uniform(1.0, 8.0)
+        plan.blackouts.append(Darkness(at, event_id, lasts_s, starts_in_s, ends_in_s, redirect))
+    viewers = [one for one in plan.subscriptions if one.event_id == event_id and one.wish["mode"] == "viewer"]
+    plan.inside = frozenset(one.name for one in viewers if dice.random() < 0.6)
 
 
 def _add_troubles(plan: Plan, dice: random.Random) -> None:

@@ -7,6 +7,7 @@ are read on the loop, the journal's work is done on the loop, and connections co
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -19,7 +20,7 @@ from feeds.io.webhooks import routes as feed_routes
 from feeds.steady_wall import SteadyWall
 from hub.io.driver import Hub
 from hub.settings import HubSettings
-from kernel.bus import revocations_topic
+from kernel.bus import blackouts_topic, revocations_topic
 from kernel.io.http import AccessLog, exception_handlers
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.origin import Fetcher
@@ -28,10 +29,15 @@ from lockstep.allowances import AddressLimits, Allowances
 from lockstep.enforcement import Enforcement
 from lockstep.front_door import below, make_server, socket_route
 from lockstep.peers import TrustedProxies
+from relay.blackouts import BlackoutIndex, Blackouts
+from relay.fixes import FixBook
 from relay.gate import Gate
 from relay.io.at_once import PlaylistsAtOnce
+from relay.io.blackout_desk import BlackoutDesk
+from relay.io.blackout_store import BlackoutStore
 from relay.io.driver import StreamRelay
 from relay.io.hls import Hls
+from relay.io.locator import Locator
 from relay.io.operator_door import OperatorDoor
 from relay.io.repeats import Repeats
 from relay.io.revocation_desk import RevocationDesk
@@ -49,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from feeds.vendors.contract import ReceivedMessage
+    from kernel.blackouts import BlackoutRecord
     from kernel.decisions import Decision, Scope, Whence
     from kernel.showings import Showing
     from kernel.tokens import Claims
@@ -87,9 +94,11 @@ class Process:
             )
             for event_id, showing in showings.items()
         }  # fmt: skip
-        relays = {event_id: StreamRelay(showing, fetcher=fetcher, bus=bus) for event_id, showing in showings.items()}
-        index = RevocationIndex()
-        gate = Gate(TokenCache(TokenVerifier(KEYS)), index)
+        relays: dict[str, StreamRelay] = {}
+        for event_id, showing in showings.items():
+            relays[event_id] = StreamRelay(showing, fetcher=fetcher, bus=bus, others=relays)
+        index, dark = RevocationIndex(), BlackoutIndex()
+        gate = Gate(TokenCache(TokenVerifier(KEYS)), index, blackouts=Blackouts(Locator(), dark, FixBook()))
         settings = HubSettings(hash_interval_s=1.5, drain_s=0.3, retry_ms=200, retry_spread_ms=1_000, **world.plan.hub)
         self.hub = Hub(bus, showings, gate, settings, wall=world.wall, new_id=world.new_id)
 
@@ -110,6 +119,9 @@ class Process:
             bus, index, [hls.flights, self.hub], judge=judge, wall=world.wall, max_stale_running_s=60.0
         )
         enforcement.start()
+        dark.listen(enforcement.look_again)
+        for event_id, relay in relays.items():
+            dark.listen(partial(_darken, relay, dark, event_id))
         store = await RevocationStore.open(world.disk.beside("revocations"), commits=world.disk.commit_class())
         repeats = await Repeats.open(world.disk.beside("repeats"), commits=world.disk.commit_class())
         door = OperatorDoor(
@@ -120,7 +132,8 @@ class Process:
         )  # fmt: skip
         bus.begin(revocations_topic(), world.new_id())
         await desk.refill()
-        routes = [*desk.routes(), *feed_routes(ingress), *hls.routes(), socket_route()]
+        blackouts = await self._blackout_desk(bus, dark, door)
+        routes = [*desk.routes(), *blackouts.routes(), *feed_routes(ingress), *hls.routes(), socket_route()]
         framework = Starlette(routes=routes, exception_handlers=exception_handlers)
         app = AccessLog(below("/hls/", hls, framework), now=loop.time)
         # The hub listens before the journal refills the bus, and hears all of it.
@@ -136,8 +149,25 @@ class Process:
         self._supervise("review", enforcement.review)
         self._supervise("revocations", desk.run)
         world.operator.restarted()
+        world.blackouts.judge()
         self._listen(app, at_once)
         self.serves_since = loop.time()
+
+    async def _blackout_desk(self, bus: MemoryBus, index: BlackoutIndex, door: OperatorDoor) -> BlackoutDesk:
+        """Know the blackouts by the bus, which is told what is on disk (`lockstep/blackouts.py`)."""
+        world = self.world
+        store = await BlackoutStore.open(world.disk.beside("blackouts"), commits=world.disk.commit_class())
+        desk = BlackoutDesk(store, bus, door, showings=self.showings, wall=world.wall, new_id=world.new_id)
+
+        def heard(_: int, record: BlackoutRecord) -> None:
+            why = index.heard(record)
+            if why is not None:
+                world.judge.fail("blackout", f"{record} is not understood: {why}")
+
+        bus.subscribe(blackouts_topic(), heard)
+        bus.begin(blackouts_topic(), world.new_id())
+        await desk.refill()
+        return desk
 
     def kill(self, *, silent: bool) -> None:
         """End now, wherever it stands: first nothing that it does has an effect any more, then its tasks go.
@@ -179,6 +209,10 @@ class Process:
                 await asyncio.sleep(RESTART_S)
 
         self._tasks.append(asyncio.create_task(again(), name=name))
+
+
+def _darken(relay: StreamRelay, index: BlackoutIndex, event_id: str) -> None:
+    relay.on_blackouts(index.windows(event_id), index.redirects(event_id))
 
 
 def _keys(showings: dict[str, Showing]) -> dict[str, SourceKeys]:

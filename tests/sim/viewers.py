@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 PLAYER_POLL_S = 1.6
+AGAIN_S = 0.4
+"""How often somebody inside of a blackout looks whether it is over."""
+
 _SEGMENT = re.compile(r"^main/([0-9]+)-([0-9]+)\.ts$", re.MULTILINE)
 
 
@@ -115,8 +118,11 @@ class Viewer:
         self.pace_s = 0.0
         self._world = world
         self.token = token = KEYRING.issue(
-            claims(event_id=event_id, scopes=frozenset(scopes), jti=name, account=name, session=name)
-        )
+            claims(
+                event_id=event_id, scopes=frozenset(scopes), jti=name, account=name, session=name,
+                home=world.plan.home_of(name),
+            )
+        )  # fmt: skip
         url = f"ws://server:80/api/v1/wagering/subscribe?event_id={event_id}"
         self.client = SpeakingClient(url, lambda: token, wish, world.dice.random, format_)
         self.session = self.client.session = TappedSession(wish, self.seen)
@@ -129,9 +135,12 @@ class Viewer:
             try:
                 await self._read()
             except Refused as refused:
-                if refused.code != CloseCode.REVOKED:
+                if refused.code == CloseCode.BLACKOUT:
+                    await asyncio.sleep(AGAIN_S)
+                elif refused.code == CloseCode.REVOKED:
+                    await self._world.operator.let_in(mine)
+                else:
                     raise
-                await self._world.operator.let_in(mine)
 
     async def _read(self) -> None:
         loop = self._world.loop
@@ -158,7 +167,8 @@ class Player:
         self._world = world
         self._event_id = event_id
         name = f"player-{event_id}"
-        token = KEYRING.issue(claims(event_id=event_id, jti=name, account=name, session=name))
+        home = world.plan.home_of(name)
+        token = KEYRING.issue(claims(event_id=event_id, jti=name, account=name, session=name, home=home))
         self._base = f"/hls/{token}/{event_id}"
         self._have: set[tuple[int, int]] = set()
         self.segments = 0

@@ -13,6 +13,7 @@ import tempfile
 import traceback
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +23,14 @@ from kernel.errors import JournalError
 from kernel.revocation import SubjectKind
 from tests.sim import final
 from tests.sim.couch import Couch
+from tests.sim.dark import Blackouts
 from tests.sim.disk import Disk
 from tests.sim.judge import Judge
 from tests.sim.loop import BEGINS_AT, SimLoop, StandstillError
 from tests.sim.net import Net
 from tests.sim.operator import Operator, subject_of
 from tests.sim.origin import SimOrigin, encode
-from tests.sim.plan import GAME_S, T0, Plan, Subscription, Trouble, make_plan
+from tests.sim.plan import GAME_S, T0, Darkness, Plan, Subscription, Trouble, make_plan
 from tests.sim.process import Process
 from tests.sim.trace import Trace, ViolationError
 from tests.sim.vendor import INTERVAL_S, Vendors
@@ -84,6 +86,7 @@ class World:
         }
         self.viewers: dict[str, Viewer] = {}
         self.operator = Operator(self)
+        self.blackouts = Blackouts(self)
         self.players = {event_id: Player(self, event_id) for event_id in plan.showings}
         self.process: Process | None = None
         self.was_put_back = False
@@ -95,6 +98,10 @@ class World:
     def wall(self) -> float:
         """Return the time of day."""
         return T0 + self.loop.time() - BEGINS_AT
+
+    def date(self, wall: float) -> str:
+        """Return a time of day as operators write it."""
+        return datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def new_id(self, n_bytes: int = 16) -> str:
         """Return a name that nobody else has."""
@@ -129,12 +136,15 @@ class World:
             self._begin(self._arrive(one))
         for player in self.players.values():
             self._begin(player.run())
+        for darkness in self.plan.blackouts:
+            self._begin(self._darken(darkness))
         for trouble in self.plan.troubles:
             await asyncio.sleep(max(0.0, BEGINS_AT + trouble.at - self.loop.time()))
             await self._break(trouble)
         await asyncio.sleep(max(0.0, BEGINS_AT + GAME_S - self.loop.time()))
         self._heal()
         await self.operator.settle()
+        await self.blackouts.settle()
         await self._all_back()
         await asyncio.sleep(5.0)
         final.judge(self)
@@ -183,6 +193,10 @@ class World:
     def serves_since(self) -> float:
         """Return since when the present process serves; far ahead if none does."""
         return self.process.serves_since if self.process is not None and self.process.alive else float("inf")
+
+    async def _darken(self, one: Darkness) -> None:
+        await asyncio.sleep(one.at)
+        await self.blackouts.make(one)
 
     async def _arrive(self, one: Subscription) -> None:
         await asyncio.sleep(one.comes_at)
@@ -306,6 +320,7 @@ class World:
         counts["connections"] = self.net.opened
         counts["reports of playheads"] = sum(one.reports for one in self.viewers.values() if isinstance(one, Couch))
         counts["revocations acknowledged"] = self.operator.revocations
+        counts["blackouts made"] = self.blackouts.made
         counts["bodies under way when revoked"] = self.judge.answers.bodies_cut
         counts["segments had by players"] = sum(one.segments for one in self.players.values())
         counts["origin's answers spoilt"] = self.origin.spoilt
