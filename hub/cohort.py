@@ -122,6 +122,11 @@ class Cohort:
     def __bool__(self) -> bool:
         return bool(self._members)
 
+    def __contains__(self, subscriber: Subscriber) -> bool:
+        """Return whether somebody is in the hot set."""
+        key = (subscriber.filter, subscriber.format, self._ahead.get(subscriber.number))
+        return subscriber in self._members.get(key, ())
+
     def members(self) -> list[Subscriber]:
         """Return everybody who is in the hot set."""
         return [one for group in self._members.values() for one in group.to]
@@ -338,6 +343,14 @@ class Cohort:
                 self._forget_states()
                 self._states[wanted] = state
         return state
+
+    def stop_waiting(self) -> None:
+        """Count as sent what waits to be conflated: nobody is a member, and snapshots tell of it."""
+        shares = Shares(self._choose(self._prices.waiting(), self.cursor.upto))
+        self._prices.forget()
+        for wanted, state in self._states.items():
+            for entry in shares.of(wanted):
+                state.fold(entry)
 
     def snapshot_for(
         self, subscriber: Subscriber, epoch: str, piece_bytes: int, base: Cohort | None = None

@@ -218,6 +218,8 @@ class Cohorts:
         if instant is not None and instant < (now if since is None else since):
             since = instant  # The timer was about to say so.
         self._deliveries.extend(cohort.advance(now, now if since is None else since))
+        if comes_out:
+            cohort.stop_waiting()
         if cohort.veil is not was or comes_out:
             self._drawn.append(cohort)
         self.schedule(cohort)

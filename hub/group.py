@@ -49,6 +49,9 @@ class Group:
     def __len__(self) -> int:
         return len(self._members)
 
+    def __contains__(self, subscriber: Subscriber) -> bool:
+        return subscriber.number in self._members
+
     def add(self, subscriber: Subscriber) -> None:
         """Make somebody a member."""
         self._members[subscriber.number] = subscriber

@@ -433,12 +433,12 @@ class Stream:
             self._cohorts.drop_zones(zones)
 
     def _draw(self, subscriber: Subscriber, cohort: Cohort) -> None:
-        """Take note of what has become dark, or light, for somebody."""
+        """Take note of what has become dark, or light, for somebody: who was let go has come past what was dark."""
         self._judged[subscriber.number] = subscriber
-        if cohort.veil is None:
+        if cohort.veil is None or (subscriber.behind is None and subscriber not in cohort):
             self._arrears.recall(subscriber, cohort, "blackout")
             self._recalled.append(subscriber)
-        elif cohort.veil.redirect is None:
+        if cohort.veil is not None and cohort.veil.redirect is None:
             self._blacked_out[subscriber.number] = subscriber
 
     def _part(self, subscriber: Subscriber) -> None:

@@ -15,6 +15,7 @@ from hub.playhead import Playhead, Report
 from hub.stream import Stream
 from hub.subscriber import Subscriber
 from kernel.blackouts import Veil, Window, ZoneSet
+from kernel.cues import CueType
 from kernel.marks import Served
 from kernel.timeline import END, MediaTime, SegmentTiming
 from tests.hub.makers import SHOWING, at, entry, on_show, opened, state, timing
@@ -111,10 +112,10 @@ class DarkStream(Stream):
 class Dark(Stage):
     """A stage with viewers inside of blackouts."""
 
-    def inside(self, *zones: Veil, now: float = 0.0, mode: Any = "viewer") -> Subscriber:
+    def inside(self, *zones: Veil, now: float = 0.0, mode: Any = "viewer", **more: Any) -> Subscriber:
         assert isinstance(self.stream, DarkStream)
         self.stream.coming = zones
-        return self.join(now, mode)
+        return self.join(now, mode, **more)
 
     def at(self, now: float) -> list[bool]:
         """Let time go on, as the driver does; return who may bet."""
@@ -213,6 +214,51 @@ def test_who_comes_in_the_dark_knows_what_was_before_it() -> None:
     assert stage.wires[one.number][-1]["as_of"]["pts"] == at(10).pts
     assert stage.at(9.0) == [False]
     assert stage.stream.hash_of(one) is None
+
+
+def test_a_player_that_leaps_to_the_live_position_over_the_dark_has_been_in_it() -> None:
+    stage = dark()
+    inside, outside = stage.inside(REDIRECT), stage.inside()
+    for o, seconds in enumerate((9, 11, 15)):
+        stage.add(entry(o, at(seconds), id=f"nba:{o}"))
+    # Nothing opens for a while, then all at once.
+    for msn in range(4, 13):
+        stage.open(msn, 60.0)
+    stage.at(60.0)
+    assert stage.told(inside)[-2:] == ["resync", "snap"]
+    assert (stage.got[inside.number], stage.got[outside.number]) == ([], [0, 1, 2])
+
+
+def test_who_comes_out_of_the_dark_into_the_next_goes_on_behind_that() -> None:
+    stage = dark()
+    again = REDIRECT._replace(blackout_id="r2", window=Window(start_media=at(16), end_media=at(20)))
+    one = stage.inside(REDIRECT, again)
+    for o, seconds in enumerate((9, 11, 15, 17, 21)):
+        stage.add(entry(o, at(seconds), id=f"nba:{o}"))
+    for msn in range(4, 13):
+        stage.open(msn, 60.0)
+    assert stage.at(60.0) == [False]
+    assert stage.told(one)[-2:] == ["resync", "snap"]
+    for msn in range(13, 17):
+        stage.open(msn, 60.0 + (msn - 12) * 2)
+        stage.settle(60.0 + (msn - 12) * 2)
+    assert stage.at(68.0) == [True]
+    assert stage.told(one)[-4:] == ["resync", "snap", "resync", "snap"]
+    assert stage.got[one.number] == [4]
+
+
+def test_prices_of_the_dark_that_wait_to_be_conflated_are_in_the_snapshot() -> None:
+    stage = dark()
+    one = stage.inside(REDIRECT, conflate_ms=10_000)
+    for o, seconds in enumerate((9, 11, 15)):
+        body = {"price": {"mid": "m1", "ver": o, "prices": {"o": 2.0}}}
+        stage.add(entry(o, at(seconds), id=f"odds:{o}", type=CueType.PRICE, body=body))
+    for msn in range(4, 16):
+        stage.open(msn, (msn - 3) * 2)
+        stage.at((msn - 3) * 2)
+    # Prices wait ten seconds for newer ones; the one of the dark does not come behind it.
+    assert stage.got[one.number] == [0, 2]
+    assert stage.wires[one.number][-1]["state"]["prices"]["m1"][1] == 1
 
 
 def test_servers_and_desks_see_everything() -> None:
