@@ -454,7 +454,8 @@ class Stream:
         if entry.o == self._backlog.through:
             self._cohorts.count_safety(entry)
             for subscriber in everybody:
-                if subscriber.behind is not None:
+                # Nothing of the log came since: else it might have come late, is owed to it, and would count as sent.
+                if subscriber.behind is not None and subscriber.behind.seen >= self._backlog.head:
                     subscriber.behind = subscriber.behind._replace(o=max(subscriber.behind.o, entry.o))
         edge = self._cohorts.share("edge", 0).cursor
         for format_ in ("json", "msgpack"):

@@ -123,6 +123,23 @@ def test_late_entries_go_at_once() -> None:
     assert stage.got[one.number] == [0]
 
 
+def test_safety_does_not_count_as_sent_what_came_late_for_who_is_behind() -> None:
+    stage = live()
+    stage.open(0, 0)
+    one = stage.join(0)
+    stage.stream.fall_behind(one)
+    stage.add(entry(0, at(1)), 1)
+    stage.add(entry(1, None, type=CueType.SUSPEND), 1)
+    cursor = stage.stream.cursor_of(one)
+    assert cursor is not None
+    assert cursor.o < 0
+    stage.catch_up(one, 1)
+    assert stage.got[one.number] == [1, 0]
+    cursor = stage.stream.cursor_of(one)
+    assert cursor is not None
+    assert cursor.o == 1
+
+
 def test_due_together_only_the_newest_revision() -> None:
     stage = live()
     one = stage.join()

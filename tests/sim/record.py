@@ -90,12 +90,10 @@ class Record:
         self.silence = Silence(self.course)
 
     def forget_sights(self) -> None:
-        """Forget how far anybody may see: media time begins anew."""
+        """Forget how far anybody may see: media time begins anew. What was seen in an epoch stays true in it."""
         self.course = Course()
         self.silence = Silence(self.course)
         self.served.clear()
-        self.reached.clear()
-        self.told_upto.clear()
 
     def open_before(self, when: float) -> Place:
         """Return before which everything was out at a time."""
