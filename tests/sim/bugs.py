@@ -162,8 +162,8 @@ BUGS = (
         'return not self.hidden or cue.id.partition(":")[0] not in self.hidden', "return True",
     ),
     Bug(
-        "old-copy-taken-for-a-rewind", "kernel/follow.py", "if self._former and self._is_former(playlist, refs, now):",
-        "if False:",
+        "old-copy-taken-for-a-rewind", "kernel/follow.py",
+        "(bool(self._former) and self._is_former(playlist, refs, now)) or self._leaps(playlist, now)", "False",
     ),
     Bug(
         "dead-socket-stops-all-hearts", "hub/io/driver.py",
@@ -201,6 +201,20 @@ BUGS = (
     ),
     Bug(
         "put-back-and-not-found-out", "feeds/io/journal.py", " or seen.ver > known.ver", "",
+    ),
+    Bug("dark-segment-served", "relay/io/hls.py", "if decision.zones and dark(decision.zones):", "if False:"),
+    Bug("cues-go-on-in-the-dark", "hub/cohort.py", "return frontier if begins is None else begins", "return frontier"),
+    Bug(
+        "blackout-lost-in-a-restart", "relay/io/blackout_desk.py",
+        "                for _, record in kept:\n                    self._publish(record)\n", "",
+    ),
+    Bug("ended-blackout-goes-on", "relay/blackouts.py", "            del self._known[record.blackout_id]\n", ""),
+    Bug("dark-cues-are-owed", "hub/arrears.py", "elif cohort.hides(subscriber.behind.upto):", "elif False:"),
+    Bug("lapsed-body-left-open", "relay/io/hls.py", "is_here=is_here, cut=cut,", "is_here=is_here,"),
+    Bug(
+        "late-cue-passed-over", "hub/stream.py",
+        "if subscriber.behind is not None and subscriber.behind.seen >= self._backlog.head:",
+        "if subscriber.behind is not None:",
     ),
 )  # fmt: skip
 """Those at the end were real: the simulator found them."""
