@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from starlette.routing import Route
@@ -38,13 +38,17 @@ class BlackoutHouse:
         door: lets operators in, None likewise.
         showings: those that there are, by event id.
         fetcher: the process's only one; by it origins are held side by side. None: they are not.
+        wall: the time of day in Unix seconds.
+        new_id: makes names, of as many random bytes as it is asked for.
     """
 
     def __init__(
         self, bus: Bus, index: BlackoutIndex, files: BlackoutFiles | None, door: OperatorDoor | None,
-        showings: Mapping[str, Showing], fetcher: Fetcher | None = None,
+        showings: Mapping[str, Showing], fetcher: Fetcher | None = None, *,
+        wall: Callable[[], float] = wall, new_id: Callable[..., str] = new_id,
     ) -> None:  # fmt: skip
         self._bus = bus
+        self._new_id = new_id
         self.watch = BlackoutWatch(bus, index)
         self._files = files
         self._keeper = CutKeeper(files.cuts, bus, showings, new_id=new_id) if files is not None else None
@@ -71,7 +75,7 @@ class BlackoutHouse:
         self.watch.start()
         if self.desk is not None:
             # As with revocations: no record takes the offset of one from an earlier life, and is dropped.
-            self._bus.begin(blackouts_topic(), new_id())
+            self._bus.begin(blackouts_topic(), self._new_id())
             await self.desk.refill()
         if self._keeper is not None and self._files is not None:
             # Before the log is told: relays know what was kept before they find any of it.

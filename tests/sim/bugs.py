@@ -208,7 +208,7 @@ BUGS = (
         "blackout-lost-in-a-restart", "relay/io/blackout_desk.py",
         "                for _, record in kept:\n                    self._publish(record)\n", "",
     ),
-    Bug("ended-blackout-goes-on", "relay/blackouts.py", "            del self._known[record.blackout_id]\n", ""),
+    Bug("ended-blackout-goes-on", "relay/blackouts.py", "if self._known.pop(name, None) is not None:", "if False:"),
     Bug("dark-cues-are-owed", "hub/arrears.py", "elif cohort.hides(subscriber.behind.upto):", "elif False:"),
     Bug("lapsed-body-left-open", "relay/io/hls.py", "is_here=is_here, cut=cut,", "is_here=is_here,"),
     Bug(

@@ -42,6 +42,8 @@ class Known:
     start: float | None
     end: float | None
     redirects: bool
+    is_announced: bool
+    """Whether it begins later than it was made: what was on its way then shows earlier pictures."""
     since: float
 
     def covers(self, timing: SegmentTiming) -> bool:
@@ -78,11 +80,13 @@ class Dark:
         start, end = (parse_date(said[name]) if name in said else None for name in ("start", "end"))
         redirects = said["blackout_zones"][0]["action"] == "redirect"
         since = now if before is None else before.since
-        self.known[record.blackout_id] = Known(record.event_id, start, end, redirects, since)
+        is_announced = start is not None and start > record.made
+        self.known[record.blackout_id] = Known(record.event_id, start, end, redirects, is_announced, since)
 
-    def since(self, conn: Conn, timing: SegmentTiming, told_at: float = 0.0) -> float | None:
-        """Return since when a segment is dark for whoever is behind a connection, None if it is not."""
-        found = [max(told_at, one.since) for one in self._over(conn) if one.covers(timing)]
+    def since(self, conn: Conn, timing: SegmentTiming, told_at: float = 0.0, *, body: bool = False) -> float | None:
+        """Return since when a segment, or its `body`, is dark for who is behind a connection, None if it is not."""
+        over = [one for one in self._over(conn) if not (body and one.is_announced and conn.began < one.since)]
+        found = [max(told_at, one.since) for one in over if one.covers(timing)]
         return min(found, default=None)
 
     def is_inside(self, conn: Conn) -> bool:
@@ -97,7 +101,9 @@ class Dark:
         """I11: no byte of a dark segment goes to somebody inside."""
         for timing, told_at in record.timings.values():
             if timing.msn == msn:
-                self._in_time("bytes of", conn, f"{n_bytes} bytes of {msn}", self.since(conn, timing, told_at))
+                self._in_time(
+                    "bytes of", conn, f"{n_bytes} bytes of {msn}", self.since(conn, timing, told_at, body=True)
+                )
 
     def cue(self, conn: Conn, record: Record, fact: Fact, *, late: bool) -> None:
         """I11: no cue of what is dark goes to somebody inside, not even behind it.

@@ -20,12 +20,13 @@ from feeds.io.webhooks import routes as feed_routes
 from feeds.steady_wall import SteadyWall
 from hub.io.driver import Hub
 from hub.settings import HubSettings
-from kernel.bus import blackouts_topic, revocations_topic
+from kernel.bus import revocations_topic
 from kernel.io.http import AccessLog, exception_handlers
 from kernel.io.memory_bus import MemoryBus
 from kernel.io.origin import Fetcher
 from kernel.revocation import RevocationIndex
 from lockstep.allowances import AddressLimits, Allowances
+from lockstep.blackouts import BlackoutFiles, BlackoutHouse
 from lockstep.enforcement import Enforcement
 from lockstep.front_door import below, make_server, socket_route
 from lockstep.peers import TrustedProxies
@@ -33,8 +34,8 @@ from relay.blackouts import BlackoutIndex, Blackouts
 from relay.fixes import FixBook
 from relay.gate import Gate
 from relay.io.at_once import PlaylistsAtOnce
-from relay.io.blackout_desk import BlackoutDesk
 from relay.io.blackout_store import BlackoutStore
+from relay.io.cut_store import CutStore
 from relay.io.driver import StreamRelay
 from relay.io.hls import Hls
 from relay.io.locator import Locator
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from feeds.vendors.contract import ReceivedMessage
-    from kernel.blackouts import BlackoutRecord
     from kernel.decisions import Decision, Scope, Whence
     from kernel.showings import Showing
     from kernel.tokens import Claims
@@ -132,7 +132,8 @@ class Process:
         )  # fmt: skip
         bus.begin(revocations_topic(), world.new_id())
         await desk.refill()
-        blackouts = await self._blackout_desk(bus, dark, door)
+        blackouts = await self._blackouts(bus, dark, door)
+        await blackouts.refill()
         routes = [*desk.routes(), *blackouts.routes(), *feed_routes(ingress), *hls.routes(), socket_route()]
         framework = Starlette(routes=routes, exception_handlers=exception_handlers)
         app = AccessLog(below("/hls/", hls, framework), now=loop.time)
@@ -148,26 +149,19 @@ class Process:
         self._supervise("enforcement", enforcement.run)
         self._supervise("review", enforcement.review)
         self._supervise("revocations", desk.run)
+        self._supervise("blackouts", blackouts.watch.run)
         world.operator.restarted()
         world.blackouts.judge()
         self._listen(app, at_once)
         self.serves_since = loop.time()
 
-    async def _blackout_desk(self, bus: MemoryBus, index: BlackoutIndex, door: OperatorDoor) -> BlackoutDesk:
-        """Know the blackouts by the bus, which is told what is on disk (`lockstep/blackouts.py`)."""
-        world = self.world
-        store = await BlackoutStore.open(world.disk.beside("blackouts"), commits=world.disk.commit_class())
-        desk = BlackoutDesk(store, bus, door, showings=self.showings, wall=world.wall, new_id=world.new_id)
-
-        def heard(_: int, record: BlackoutRecord) -> None:
-            why = index.heard(record)
-            if why is not None:
-                world.judge.fail("blackout", f"{record} is not understood: {why}")
-
-        bus.subscribe(blackouts_topic(), heard)
-        bus.begin(blackouts_topic(), world.new_id())
-        await desk.refill()
-        return desk
+    async def _blackouts(self, bus: MemoryBus, index: BlackoutIndex, door: OperatorDoor) -> BlackoutHouse:
+        disk, world = self.world.disk, self.world
+        files = BlackoutFiles(
+            await BlackoutStore.open(disk.beside("blackouts"), commits=disk.commit_class()),
+            await CutStore.open(disk.beside("cuts"), commits=disk.commit_class()),
+        )
+        return BlackoutHouse(bus, index, files, door, self.showings, wall=world.wall, new_id=world.new_id)
 
     def kill(self, *, silent: bool) -> None:
         """End now, wherever it stands: first nothing that it does has an effect any more, then its tasks go.
