@@ -153,7 +153,9 @@ class Couch(Viewer):
         socket = self.client.socket
         if socket is None or not self.session.is_subscribed or self._msn not in self._have:
             return
-        place = self._lie() if self.manner == "lies" and self._world.dice.random() < 0.7 else self._truth()
+        # Of a list that has nothing but another showing's segments nothing can be made up.
+        lies = self.manner == "lies" and self._world.dice.random() < 0.7 and bool(self._listed)
+        place = self._lie() if lies else self._truth()
         self._number += 1
         lead_ms = self.session.wish.get("lead_ms", 0)
         told = Told(

@@ -247,6 +247,9 @@ def _add_blackouts(plan: Plan, dice: random.Random) -> None:
     live = [event_id for event_id in plan.showings if plan.encoders[event_id].is_live]
     event_id = dice.choice(live)
     others = [one for one in live if one != event_id]
+    if not others and dice.random() < 0.5:
+        _add_showing(plan, dice, "other")
+        others = ["other"]
     for _ in range(dice.choice([1, 1, 2])):
         starts_in_s = dice.choice([None, dice.uniform(-4.0, 4.0)])
         ends_in_s = dice.choice([None, (starts_in_s or 0.0) + dice.uniform(4.0, 8.0)])

@@ -298,6 +298,8 @@ class World:
             weather.bytes_per_s, weather.slices, weather.stalled_until, weather.window_bytes = None, 0.0, 0.0, 32 << 10
         for viewer in self.viewers.values():
             viewer.frozen_until = viewer.pace_s = 0.0
+            # A flood that waits for its connection would be one more reason to be sent away.
+            viewer.session.to_say = [said for said in viewer.session.to_say if said["op"] != "ping"]
             if isinstance(viewer, Couch):
                 viewer.behave()
         self.origin.trouble = self.origin.dark_until = self.origin.lags_s = 0.0
