@@ -55,6 +55,7 @@ from lockstep.metrics import metrics_route
 from lockstep.openapi import openapi_route
 from lockstep.parts import Parts, Run
 from lockstep.place_rules import ANYWHERE
+from lockstep.playback import Playback
 from lockstep.seating import Seating
 from lockstep.session_policies import SessionPolicyHouse
 from lockstep.sessions import open_book
@@ -98,7 +99,7 @@ class Deployment:
     def __init__(
         self, settings: Settings, showings: dict[str, Showing], keys: Keys, *, houses: tuple[House, ...],
         bus: MemoryBus | RedisBus, disk: Disk | None, admission: Admission, locator: Locator,
-        records: AuditStore | None = None, book: SessionBook | None = None,
+        book: SessionBook, records: AuditStore | None = None,
     ) -> None:  # fmt: skip
         loop = asyncio.get_running_loop()
         apart = isinstance(bus, RedisBus)
@@ -120,7 +121,7 @@ class Deployment:
         self.locator = locator
         fixes, self.blackouts = FixBook(), BlackoutIndex()
         self.session_policies = SessionPolicies(*settings.sessions.to_policies())
-        self._seating = _seating(settings, book, bus, self.session_policies)
+        self._seating = _seating(settings, book, bus, self.session_policies, locator)
         whereabouts = Whereabouts(
             locator, self.policies, self._governing, fixes, sessions=self.session_policies, anywhere=ANYWHERE
         )  # fmt: skip
@@ -148,10 +149,10 @@ class Deployment:
             self._relay = RelayHouse(
                 showings, gate, fetcher=self._fetcher, bus=bus, parts=parts, now=loop.time, tell=self.answers,
                 entitlements=self._admission.entitlements, blackouts=self.blackouts,
-                sessions=self._seating.keeper if self._seating else None,
+                sessions=self._seating.keeper,
             )  # fmt: skip
         if "hub" in houses:
-            self._hub = HubHouse(settings, showings, self._seating.looking(gate) if self._seating else gate, bus=bus)
+            self._hub = HubHouse(settings, showings, self._seating.looking(gate), bus=bus)
         # The hub first: it hears all that feeds says of a showing that is new.
         self._houses = [house for house in (self._hub, self._relay, self._feeds) if house is not None]
         self.lineup = Lineup(bus, showings, self._houses)
@@ -162,6 +163,7 @@ class Deployment:
         )
         self._viewers = self._viewer_desk(whereabouts)
         self._console = self._make_console()
+        self._playback = self._make_playback(whereabouts)
         self._watch: LoopWatch | None = None
         self.app: ASGIApp = AccessLog(self._application(), now=loop.time, tell=self.answers)
 
@@ -170,7 +172,7 @@ class Deployment:
             self._admission.tokens, self._index, entitlements=self._admission.entitlements, lag_s=self.bus.lag_s,
             limits=limits, clock=monotonic, whereabouts=whereabouts, notes=self.audit,
             blackouts=Blackouts(self.locator, self.blackouts, fixes),
-            endings=self._seating.keeper.endings if self._seating is not None else None,
+            endings=self._seating.keeper.endings,
         )  # fmt: skip
 
     def _make_showing_desk(self, settings: Settings, origins: AllowedOrigins) -> ShowingDesk | None:
@@ -205,6 +207,13 @@ class Deployment:
             showings=self._showings, now=asyncio.get_running_loop().time,
         )  # fmt: skip
 
+    def _make_playback(self, whereabouts: Whereabouts) -> Playback:
+        flights = self._relay.hls.flights if self._relay else None
+        made = Playback(self._seating, self.session_policies, self._gate, self._door, flights)
+        if self._relay is not None:
+            made.begin(self._admission.entitlements, whereabouts, self.bus, self._showings, self._relay.relays)
+        return made
+
     def _enforcers(self) -> list[Enforcer]:
         enforcers: list[Enforcer] = []
         enforcers += [self._relay.hls.flights] if self._relay else []
@@ -219,6 +228,7 @@ class Deployment:
             *(self._policies.desk.routes() if self._policies.desk else ()),
             *self._dark.routes(),
             *self._session_policies.routes(),
+            *self._playback.routes(),
             *(self._viewers.routes() if self._viewers else ()),
             *(self._console.routes() if self._console else ()),
             *(route for house in self._houses for route in house.routes()),
@@ -247,8 +257,7 @@ class Deployment:
             yield from relay_readings(self._relay.relays, self._relay.hls.flights)
         if self._hub is not None:
             yield from hub_readings(self._hub.hub)
-        if self._seating is not None:
-            yield from session_readings(self._seating.keeper)
+        yield from session_readings(self._seating.keeper)
 
     @property
     def at_once(self) -> PlaylistsAtOnce | None:
@@ -289,8 +298,7 @@ class Deployment:
         records = book = None
         try:
             records = await _open_records(settings, houses)
-            if admits:
-                book = await open_book(settings, bus_url)
+            book = await open_book(settings, bus_url)
             await asyncio.to_thread(read_console)
             if isinstance(bus, RedisBus) and disk is not None:
                 await bus.open(FeedsHouse.topics(showings), journal=await disk.journal.name(new_id))
@@ -327,8 +335,7 @@ class Deployment:
             "showings": self.lineup.run,
         }
         parts |= self._admission.parts()
-        if self._seating is not None:
-            parts["sessions"] = self._seating.keeper.run
+        parts["sessions"] = self._seating.keeper.run
         if self._desk is not None:
             await self._desk.refill()
             parts["revocations"] = self._desk.desk.run
@@ -364,8 +371,6 @@ class Deployment:
         await self.lineup.settle()
 
     def _start_seating(self) -> None:
-        if self._seating is None:
-            return
         ends: list[Ends] = [self._relay.hls.flights] if self._relay else []
         ends += [self._hub.ends] if self._hub else []
         if self._relay is not None:
@@ -385,8 +390,7 @@ class Deployment:
 
     def _judge(self, claims: Claims, whence: Whence, scope: Scope) -> Decision:
         decision = self._gate.decide(claims, claims.event_id, scope, now=wall(), whence=whence)
-        if self._seating is not None:
-            self._seating.look(decision)
+        self._seating.look(decision)
         return decision
 
     def _take_operators(self, operators: Sequence[Operator]) -> None:
@@ -413,8 +417,7 @@ class Deployment:
         if self._viewers is not None:
             self._viewers.stop()
         self._enforcement.stop()
-        if self._seating is not None:
-            await self._seating.aclose()
+        await self._seating.aclose()
         if self._door is not None:
             await self._door.aclose()
         if self._desk is not None:
@@ -456,13 +459,12 @@ async def _open_records(settings: Settings, houses: tuple[House, ...]) -> AuditS
 
 
 def _seating(
-    settings: Settings, book: SessionBook | None, bus: MemoryBus | RedisBus, policies: SessionPolicies
-) -> Seating | None:
-    if book is None:
-        return None
+    settings: Settings, book: SessionBook, bus: MemoryBus | RedisBus, policies: SessionPolicies,
+    locator: Locator,
+) -> Seating:  # fmt: skip
     return Seating(
-        book, bus, policies, now=asyncio.get_running_loop().time, dead_after_s=settings.sessions.dead_after_s,
-        max_stale_running_s=settings.max_stale_running_s,
+        book, bus, policies, locate=locator.locate, now=asyncio.get_running_loop().time,
+        dead_after_s=settings.sessions.dead_after_s, max_stale_running_s=settings.max_stale_running_s,
     )  # fmt: skip
 
 

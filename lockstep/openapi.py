@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from lockstep import described
 from lockstep.showings import words as showing_words
-from relay import blackout_words, policy_words, revocation_words, viewer_words
+from relay import blackout_words, playback_words, policy_words, revocation_words, session_words, viewer_words
 from relay.api import Answer, Operation, Problem
 from relay.io.operator_door import ApiRoute
 from relay.sessions import policy_words as session_policy_words
@@ -34,6 +34,8 @@ CATALOGUE: tuple[Operation, ...] = (
     *policy_words.OPERATIONS,
     *blackout_words.OPERATIONS,
     *session_policy_words.OPERATIONS,
+    *session_words.OPERATIONS,
+    *playback_words.OPERATIONS,
     *showing_words.OPERATIONS,
     *viewer_words.OPERATIONS,
     *described.OPERATIONS,
@@ -163,10 +165,11 @@ def _answer(status: int, answer: Answer, refs: Mapping[Any, str]) -> dict[str, A
     headers = {**answer.headers, **(_RETRY if status in (429, 503) else {})}
     if headers:
         told["headers"] = {name: {"description": what, "schema": {"type": "string"}} for name, what in headers.items()}
-    if answer.model is not None:
-        told["content"] = {"application/json": {"schema": {"$ref": refs[answer.model]}}}
-    elif status >= 400:
-        told["content"] = {"application/problem+json": {"schema": {"$ref": refs[Problem]}}}
+    model = answer.model or (Problem if status >= 400 else None)
+    if model is not None:
+        # RFC 9457: what a problem has beyond its own members is its model's.
+        kind = "application/problem+json" if status >= 400 else "application/json"
+        told["content"] = {kind: {"schema": {"$ref": refs[model]}}}
     return told
 
 

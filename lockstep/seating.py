@@ -8,9 +8,11 @@ import structlog
 
 from kernel.decisions import NOWHERE, Decision, Ending, Scope, Whence
 from kernel.io.system_time import wall
-from relay.devices import device_of
+from relay.io.playback_desk import Counting
 from relay.io.session_keeper import Ends, SessionKeeper
+from relay.sessions.about import about_of
 from relay.sessions.limits import limits_for
+from relay.sessions.networks import NetworkBook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from kernel.decisions import Admit
     from kernel.tokens import Claims, Reason
     from relay.io.driver import StreamRelay
+    from relay.place.model import IpPlace
     from relay.sessions.book import SessionBook
     from relay.sessions.model import About
     from relay.sessions.policies import SessionPolicies
@@ -37,6 +40,7 @@ class Seating:
         book: who watches, anywhere; closed by us.
         bus: what the houses share.
         policies: how many may watch at a time.
+        locate: tells where an address is.
         now: the running loop's time in seconds.
         dead_after_s: for how long a session may show no sign of life at least, in seconds.
         max_stale_running_s: for how long those who are here go on while the book cannot be asked, in seconds.
@@ -50,14 +54,20 @@ class Seating:
         bus: Bus,
         policies: SessionPolicies,
         *,
+        locate: Callable[[str], IpPlace],
         now: Callable[[], float],
         dead_after_s: float,
         max_stale_running_s: float,
     ) -> None:
         self.relays: Mapping[str, StreamRelay] = {}
         self._dead_after_s = dead_after_s
+
+        def about(claims: Claims, whence: Whence) -> About:
+            return about_of(claims, whence, locate(whence.address))
+
+        self.counting = Counting(lambda claims: limits_for(claims, policies), about, self.dead_after_s)
         self.keeper = SessionKeeper(
-            book, bus, wall=wall, now=now, limits=lambda claims: limits_for(claims, policies), about=_about,
+            NetworkBook(book), bus, wall=wall, now=now, limits=self.counting.limits, about=about,
             dead_after_s=self.dead_after_s, max_stale_running_s=max_stale_running_s,
         )  # fmt: skip
 
@@ -113,8 +123,3 @@ class _All:
                 one.end_session(session, reason, code)
             except Exception:
                 log.exception("session.end_failed")
-
-
-def _about(claims: Claims, whence: Whence) -> About:
-    about = {"device": str(device_of(whence.agent or ""))}
-    return about if claims.fingerprint is None else {**about, "fingerprint": claims.fingerprint}

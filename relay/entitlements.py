@@ -15,8 +15,11 @@ from functools import lru_cache
 
 from kernel.decisions import Whence
 from kernel.tokens import MAX_TOKEN_CHARS, Binding, Claims, Keyring, Purpose
+from kernel.value import replace
 from relay.binding import Binder
+from relay.fingerprint import Fingerprints
 from relay.issuer_verifier import IssuerVerifier, readable
+from relay.sessions.stop_codes import StopCodes
 from relay.token_cache import TokenCache
 from relay.token_verifier import MAX_HEADERS, TokenVerifier
 
@@ -49,6 +52,8 @@ class Entitlements:
         )
         self._ring = Keyring(keys)
         self.binder = Binder(keys)
+        self.fingerprints = Fingerprints(keys)
+        self.stop_codes = StopCodes(keys)
         self._new_id = new_id
 
     def rotate(self, keys: Mapping[str, bytes]) -> None:
@@ -60,6 +65,8 @@ class Entitlements:
         ring = Keyring(keys)
         self._verifier.rotate(keys)
         self.binder.rotate(keys)
+        self.fingerprints.rotate(keys)
+        self.stop_codes.rotate(keys)
         self._ring = ring
 
     def open(self, token: str, *, now: float) -> Claims | None:
@@ -76,27 +83,74 @@ class Entitlements:
 
         It grants what the entitlement grants, for as long as that does, and ends with it when it is revoked.
         """
-        network, device = self.binder.bind(whence)
-        started = int(now) - SKEW_S
-        token = self._ring.issue(
-            Claims(
-                jti=self._new_id(),
-                account=entitlement.account,
-                event_id=entitlement.event_id,
-                not_before=max(started, entitlement.not_before),
-                expires=entitlement.ends,
-                window=entitlement.window,
-                session=self._new_id(),
-                scopes=entitlement.scopes,
-                purchase=entitlement.purchase,
-                geo=entitlement.geo,
-                fingerprint=entitlement.fingerprint,
-                binding=Binding(network, device, entitlement.jti),
-                home=entitlement.home,
-                plan=entitlement.plan,
-                streams=entitlement.streams,
-            )
+        return self.issue(self.session_of(entitlement, whence, now=now))
+
+    def session_of(
+        self, entitlement: Claims, whence: Whence, *, now: float, device: Mapping[str, str] | None = None
+    ) -> Claims:
+        """Return the claims of a new session, as `begin` issues them.
+
+        Args:
+            entitlement: what was bought.
+            whence: where it is begun.
+            now: Unix time in seconds.
+            device: what the device says of itself; None: nothing.
+        """
+        network, class_of_device = self.binder.bind(whence)
+        return Claims(
+            jti=self._new_id(),
+            account=entitlement.account,
+            event_id=entitlement.event_id,
+            not_before=max(int(now) - SKEW_S, entitlement.not_before),
+            expires=entitlement.ends,
+            window=entitlement.window,
+            session=self._new_id(),
+            scopes=entitlement.scopes,
+            purchase=entitlement.purchase,
+            geo=entitlement.geo,
+            fingerprint=entitlement.fingerprint if device is None else self.fingerprints.of(device),
+            binding=Binding(network, class_of_device, entitlement.jti),
+            home=entitlement.home,
+            plan=entitlement.plan,
+            streams=entitlement.streams,
+            kid=self._ring.signing_kid,
         )
+
+    def renewed(
+        self, session: Claims, whence: Whence, *, now: float, device: Mapping[str, str] | None = None
+    ) -> Claims:
+        """Return the claims of the same session under a new token, which lasts until its window ends.
+
+        What it is tied to was asked before; it is tied to the same again, under the key that signs now. Who revokes the
+        token or the entitlement that it came from ends it too.
+
+        Args:
+            session: what the token says that is to be renewed.
+            whence: where that is asked for.
+            now: Unix time in seconds.
+            device: what the device says of itself; None: nothing.
+        """
+        kid, binding, fingerprint = self._ring.signing_kid, session.binding, session.fingerprint
+        if binding is None:
+            binding = Binding(entitlement=session.jti)
+        elif kid != session.kid and binding.network is not None:
+            binding = binding._replace(network=self.binder.bind(whence)[0])
+        if fingerprint is not None and device is not None:
+            fingerprint = self.fingerprints.of(device)
+        return replace(
+            session,
+            jti=self._new_id(),
+            not_before=max(int(now) - SKEW_S, session.not_before),
+            expires=session.window[1],
+            session=session.session or session.jti,
+            fingerprint=fingerprint,
+            binding=binding,
+            kid=kid,
+        )
+
+    def issue(self, session: Claims) -> str | None:
+        """Return the token that says so; None if it would be too long."""
+        token = self._ring.issue(session)
         return token if len(token) <= MAX_TOKEN_CHARS else None
 
 

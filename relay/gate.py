@@ -195,6 +195,16 @@ class Gate:
         reason = claims.reason_at(now, claims.event_id, next(iter(claims.scopes), ""))
         return Reason.REVOKED if reason is None and self._revocations.covers(claims, now) else reason
 
+    def unfit(self, claims: Claims, *, now: float, whence: Whence) -> Reason | None:
+        """Return why the bearer of genuine claims may not act for their session or account at `now`; None if it may.
+
+        Place is not asked, nor what the claims are good for: they only have to be valid, and where they belong.
+        """
+        reason = self.lapse(claims, now=now)
+        if reason is None and claims.binding is not None and self._entitlements is not None:
+            reason = self._entitlements.binder.breach(claims, whence)
+        return reason
+
     def _made_ready(
         self, claims: Claims, standing: Standing, scope: Scope, concern: Concern
     ) -> tuple[Claims, Standing, Scope, Concern, Decision]:

@@ -21,6 +21,10 @@ EVICTIONS = counter(
     "lockstep_session_evictions_total", "Sessions that this process has sent away, wherever they are served.", "code"
 )
 REFILLED = counter("lockstep_session_refills_total", "Sessions that took their seats again in a book that was lost.")
+DEVICES = counter(
+    "lockstep_session_devices_changed_total",
+    "How often a session was asked about on another device than it belongs to.",
+)
 ASKING = histogram("lockstep_session_book_seconds", "How long the book takes, by what it is asked.", "kind")
 FAILURES = counter("lockstep_session_book_failures_total", "How often the book could not be asked.")
 
@@ -35,5 +39,6 @@ def session_readings(keeper: SessionKeeper) -> Iterator[Reading]:
     yield Reading(ADMISSIONS, [((outcome,), count) for outcome, count in counts.admissions.items()])
     yield Reading(EVICTIONS, [((code,), count) for code, count in counts.evictions.items()])
     yield one(REFILLED, counts.refilled)
+    yield one(DEVICES, counts.devices_changed)
     yield Reading(ASKING, [((call,), took) for call, took in counts.took.items()])
     yield one(FAILURES, counts.failures)

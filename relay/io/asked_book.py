@@ -66,6 +66,10 @@ class AskedBook:
         """Return the sessions of an account, the oldest first."""
         return await self._ask("list", self._book.of(account))
 
+    async def find(self, session: str) -> str | None:
+        """Return whose a session is."""
+        return await self._ask("list", self._book.find(session))
+
     async def accounts(self, after: str, count: int) -> list[str]:
         """Return up to `count` accounts with sessions beyond `after`, in the order of their names."""
         return await self._ask("list", self._book.accounts(after, count))

@@ -32,6 +32,9 @@ log = structlog.get_logger("sessions")
 ACCOUNTS_AT_ONCE = 1_000
 """Accounts of one commit, and of one page at the start: some milliseconds of work."""
 
+LOOKED_AT_ONCE = 5_000
+"""Accounts that are looked through for a session in one turn of the loop: a millisecond."""
+
 
 class _Commit:
     """Accounts that are written together, and who waits for it."""
@@ -106,6 +109,16 @@ class EmbeddedBook(MemoryBook):
         dismissed = await super().dismiss(account, session, code=code, by=by, grace_ms=grace_ms, memory_ms=memory_ms)
         await self._kept(account)
         return dismissed
+
+    async def find(self, session: str) -> str | None:
+        """Return whose a session is that is here, None if it is nobody's; others have their turns in between."""
+        names = list(self._accounts)
+        for begin in range(0, len(names), LOOKED_AT_ONCE):
+            found = self._found(names[begin : begin + LOOKED_AT_ONCE], session)
+            if found is not None:
+                return found
+            await asyncio.sleep(0)
+        return None
 
     async def aclose(self) -> None:
         """Write what is not on disk, and close. Closing again does nothing."""

@@ -56,6 +56,10 @@ class Flights:
             self._grants.add(connection, claims)
         self._whence[connection] = (whence, zones)
 
+    def let_go(self, connection: Connection) -> None:
+        """Bind a connection to nothing any more: it asks for something else, so its last answer is complete."""
+        self._lost(connection)
+
     def revoke(self, subject: Subject) -> None:
         """Cut, now, whatever goes out to whom a revocation concerns."""
         self._cut(self._grants.find(subject), "revoked")

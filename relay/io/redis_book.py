@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from kernel.io.redis_link import address_of
 from relay.io.redis_calls import PATIENCE_S, RedisCalls
-from relay.io.redis_steps import ACCOUNTS, ADMIT, DISMISS, OF, RELEASE, SAW
+from relay.io.redis_steps import ACCOUNTS, ADMIT, DISMISS, FIND, OF, RELEASE, SAW
 from relay.sessions.account import ROOM, shared
 from relay.sessions.model import (
     Evicted,
@@ -107,6 +107,18 @@ class RedisBook:
     async def of(self, account: str) -> list[Session]:
         """Return the sessions of an account, the oldest first."""
         return [_session(account, one) for one in await self._step(OF, account)]
+
+    async def find(self, session: str) -> str | None:
+        """Return whose a session is that is here, None if it is nobody's."""
+        wanted, last = _bytes(session), b""
+        while True:
+            name, last = await self._steps.run(
+                FIND, [self._index], (self._now(), self._place, last, LOOKED_AT_ONCE, wanted)
+            )
+            if name is not None:
+                return _text(name)
+            if not last:
+                return None
 
     async def accounts(self, after: str, count: int) -> list[str]:
         """Return up to `count` accounts with sessions beyond `after`, in the order of their names."""

@@ -328,3 +328,15 @@ for _, name in ipairs(looked) do
 end
 return {found, #looked == count and looked[count] or ''}
 """)
+
+FIND = _script("""
+-- Return who of the next so many accounts has a session, or false, and the last one that was looked at; '' at the end.
+local place, after, count, session = ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local looked = redis.call('ZRANGEBYLEX', KEYS[1], '(' .. after, '+', 'LIMIT', 0, count)
+for _, name in ipairs(looked) do
+  for _, one in ipairs(load(place .. name)[1]) do
+    if one[ID] == session then return {name, ''} end
+  end
+end
+return {false, #looked == count and looked[count] or ''}
+""")

@@ -89,6 +89,16 @@ class SessionBook(Protocol):
         """
         ...
 
+    async def find(self, session: str) -> str | None:
+        """Return whose a session is that is here, None if it is nobody's: all accounts are looked through.
+
+        Of several accounts that have a session of that name any one is returned.
+
+        Raises:
+            BookUnavailable: the book cannot be asked now.
+        """
+        ...
+
     async def accounts(self, after: str, count: int) -> list[str]:
         """Return up to `count` accounts with sessions beyond `after`, in the order of their names.
 

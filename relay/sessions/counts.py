@@ -9,8 +9,12 @@ from kernel.histogram import Histogram
 BOUNDS_S = (1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 1e-2, 5e-2, 0.25, 1.0)
 """50 us are meant for a book in this process, a millisecond for one in Redis; beyond a second it is given up."""
 
-CODES = ("session_limit", "GLOBAL_ERROR", "CATEGORY_ERROR", "ASSET_ERROR", "USER_ERROR", "dismissed", "unlisted")
-"""Why somebody has to go: those of the limits, or `dismissed`; `unlisted` is whatever else."""
+CODES = (
+    "session_limit", "GLOBAL_ERROR", "CATEGORY_ERROR", "ASSET_ERROR", "USER_ERROR", "kicked", "ended_by_account",
+    "stopped", "released", "unlisted",
+)  # fmt: skip
+"""Why somebody has to go: those of the limits; an operator, or the account's holder, has ended it; another viewer of
+the account, for its room; its own viewer has left. `unlisted` is whatever else."""
 
 
 class SessionCounts:
@@ -21,6 +25,8 @@ class SessionCounts:
         """Times that the book was asked to let a session in, by what it answered."""
         self.evictions = dict.fromkeys(CODES, 0)
         """Sessions that had to go and that this process has told so to all others, by code."""
+        self.devices_changed = 0
+        """How often a session was asked about on another device than it belongs to."""
         self.refilled = 0
         """Sessions that took their seats again in a book that had lost them."""
         self.failures = 0

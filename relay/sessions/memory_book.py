@@ -99,6 +99,10 @@ class MemoryBook:
         self._settle(account, known)
         return list(known.sessions)
 
+    async def find(self, session: str) -> str | None:
+        """Return whose a session is that is here, None if it is nobody's."""
+        return self._found(list(self._accounts), session)
+
     async def accounts(self, after: str, count: int) -> list[str]:
         """Return up to `count` accounts with sessions beyond `after`, in the order of their names."""
         found: list[str] = []
@@ -136,6 +140,16 @@ class MemoryBook:
         if account.changed:
             self._settle(name, account)
         return account
+
+    def _found(self, names: Sequence[str], session: str) -> str | None:
+        """Return who of these has a session; who has gone meanwhile has none."""
+        for name in names:
+            account = self._accounts.get(name)
+            if account is not None and account.of(session) is not None:
+                account = self._passed(name, self.now_ms)
+                if account.of(session) is not None:
+                    return name
+        return None
 
     def _sweep(self, count: int, now_ms: int) -> None:
         for name in self._names.turn(count):

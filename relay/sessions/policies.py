@@ -94,6 +94,14 @@ class SessionPolicies:
             return Governing(event, self._for_event)
         return found
 
+    def of(self, key: str) -> SessionPolicy | None:
+        """Return the policy of what a limit counts by, made or usual; None where no policy counts so."""
+        found = self._known.get(key)
+        if found is not None:
+            return found.policy
+        kind, _, _ = key.partition(":")
+        return {"event": self._for_event, "plan": self._for_plan}.get(kind)
+
     def mismatch(self, claims: Claims) -> ClassAction | None:
         """Return what becomes of the bearer of `claims` elsewhere than his network; None: no session policy says."""
         if not self.rules_place:

@@ -110,6 +110,31 @@ class Described:
         self.seen.add((method, template, answer.status_code))
 
 
+async def begun(api: Described, stage: Stage) -> None:
+    """Go through a session's life, and refuse another one."""
+    begin, sessions = "/api/v1/playback/sessions", "/api/v1/ppv/sessions/{id}"
+    keep = "/api/playback/heartbeat"
+    bought = await stage.printed_token("--purpose", "entitlement", "--plan", "one")
+    policy = {"plan": "one", "session_policy": {"max_concurrent": 1, "eviction": "viewer_choice"}}
+    await api.ask("POST", "/api/v1/ppv/session-policy", json=policy)
+    first = (await api.ask("POST", begin, json={"token": bought}, headers={"Authorization": ""})).json()
+    refused = await api.ask("POST", begin, json={"token": bought}, headers={"Authorization": ""})
+    own = {"headers": {"Authorization": f"Bearer {first['token']}"}}
+    await api.ask("POST", keep, **own)
+    await api.ask("POST", "/api/playback/refresh", **own)
+    await api.ask("GET", "/api/events/{event_id}/status", of={"event_id": "game"}, **own)
+    await api.ask("GET", sessions, of={"id": "ann"}, **own)
+    await api.ask("GET", sessions, of={"id": "bob"}, **own)
+    await api.ask("POST", f"{begin}/stop", json={"code": refused.json()["conflicts"][0]["stop_code"]})
+    await api.ask("POST", keep, **own)
+    second = (await api.ask("POST", begin, json={"token": bought}, headers={"Authorization": ""})).json()
+    await api.ask("DELETE", sessions, of={"id": second["session_id"]})
+    await api.ask("DELETE", sessions, of={"id": second["session_id"]})
+    third = (await api.ask("POST", begin, json={"token": bought}, headers={"Authorization": ""})).json()
+    await api.ask("POST", "/api/playback/release", json={"token": third["token"]}, headers={"Authorization": ""})
+    await api.ask("OPTIONS", begin)
+
+
 async def test_what_goes_well_is_as_described(stage: Stage) -> None:
     showings, one_showing = "/api/v1/showings", "/api/v1/showings/{event_id}"
     revocations, one_revocation = "/api/v1/revocations", "/api/v1/revocations/{id}"
@@ -155,6 +180,7 @@ async def test_what_goes_well_is_as_described(stage: Stage) -> None:
         await api.ask("GET", policies)
         for method in ("GET", "DELETE", "DELETE"):
             await api.ask(method, one_policy, of={"kind": "plan", "name": "season"})
+        await begun(api, stage)
         await api.ask("GET", "/api/v1/feeds")
         await api.ask("GET", "/api/v1/wagering/subscribe")
         await api.ask("GET", "/api/openapi.json")
@@ -165,4 +191,4 @@ async def test_what_goes_well_is_as_described(stage: Stage) -> None:
         api.judge("POST", "/api/v1/feeds/{source}", await desk.post("m3", {"type": "nothing"}))
         await desk.aclose()
         good = {(method, path, status) for method, path, status in api.seen if status < 300}
-        assert len(good) == 23, sorted(good)
+        assert len(good) == 32, sorted(good)

@@ -31,7 +31,8 @@ def test_every_operation_is_named_once_and_says_what_its_scope_is() -> None:
     for one in CATALOGUE:
         operation: dict[str, Any] = told["paths"][one.path][one.method.lower()]
         if one.scope is not None:
-            assert operation["security"] == [{"operator": []}]
+            others: list[dict[str, list[str]]] = [] if one.security is None else [{one.security: []}]
+            assert operation["security"] == [{"operator": []}, *others]
             assert f"`{one.scope}`" in operation["description"]
             assert operation["responses"].keys() >= {"401", "403", "429", "503"}
         assert set(one.parameters) == {part[1:-1] for part in one.path.split("/") if part.startswith("{")}

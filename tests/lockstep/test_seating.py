@@ -14,6 +14,7 @@ from kernel.tokens import Claims, Reason
 from lockstep.seating import Seating
 from relay.io.driver import StreamRelay
 from relay.io.session_keeper import Denial
+from relay.place.model import IpPlace
 from relay.sessions.memory_book import MemoryBook
 from relay.sessions.model import Order
 from relay.sessions.policies import SessionPolicies
@@ -26,8 +27,8 @@ class Rig:
         now = asyncio.get_running_loop().time
         self.book = MemoryBook(wall=lambda: float(NOW))
         self.seating = Seating(
-            self.book, MemoryBus(now), SessionPolicies(SessionPolicy(1, Order.REJECT), SessionPolicy(2)), now=now,
-            dead_after_s=30.0, max_stale_running_s=60.0,
+            self.book, MemoryBus(now), SessionPolicies(SessionPolicy(1, Order.REJECT), SessionPolicy(2)),
+            locate=IpPlace, now=now, dead_after_s=30.0, max_stale_running_s=60.0,
         )  # fmt: skip
 
 
@@ -56,7 +57,10 @@ async def test_what_counts_is_by_token_and_policy() -> None:
     assert await keeper.seat(bought[0], agent, media=True) is None
     assert await keeper.seat(bought[1], agent, media=True) == Denial(Reason.SESSION_LIMIT, "session_limit")
     (session,) = await rig.book.of("ann")
-    assert (session.keys, dict(session.about)) == (("event:game",), {"device": "phone", "fingerprint": "f"})
+    assert (session.keys, dict(session.about)) == (
+        ("event:game",),
+        {"device": "phone", "fingerprint": "f", "network": "192.0.2.0/24"},
+    )
     # Whoever issues a token that says neither purchase nor plan counts by himself.
     assert await keeper.seat(claims(session="s3"), NOWHERE, media=True) is None
     await rig.seating.aclose()

@@ -203,3 +203,40 @@ def test_an_entitlement_may_have_the_sessions_shape() -> None:
     assert begun(made(), entitlement).session == "id-2"
     assert replace(entitlement, binding=None) == entitlement
     assert Keyring(KEYS).signing_kid == "k1"
+
+
+LAPTOP = {"browser": "Firefox 150", "os": "Linux"}
+
+
+def test_a_session_is_tied_to_the_device_that_it_is_begun_on() -> None:
+    entitlements = made()
+    session = entitlements.session_of(claims(fingerprint="shop's own"), WHENCE, now=NOW, device=LAPTOP)
+    assert session.fingerprint == entitlements.fingerprints.of(LAPTOP)
+    token = entitlements.issue(session)
+    assert token is not None
+    read = TokenVerifier(KEYS).verify(token)
+    assert (read, read and read.kid) == (session, session.kid)
+
+
+def test_a_renewed_token_is_the_same_sessions_until_its_window_ends() -> None:
+    entitlements = made()
+    session = entitlements.session_of(
+        claims(jti="e1", expires=NOW + 60, window=(NOW - 10, NOW + 3000)), WHENCE, now=NOW, device=LAPTOP
+    )
+    again = entitlements.renewed(session, WHENCE, now=NOW + 30, device=LAPTOP)
+    assert again == replace(session, jti=again.jti, not_before=NOW, expires=NOW + 3000)
+    assert again.jti != session.jti
+    # Under another key its hashes are made anew.
+    entitlements.rotate({"k2": b"n" * 32, **KEYS})
+    later = entitlements.renewed(session, WHENCE, now=NOW + 30, device=LAPTOP)
+    assert later.kid == "k2"
+    assert later.binding is not None
+    assert (later.binding.network, later.binding.device) == entitlements.binder.bind(WHENCE)
+    assert (later.binding.entitlement, later.fingerprint) == ("e1", entitlements.fingerprints.of(LAPTOP))
+
+
+def test_who_revokes_a_token_ends_what_was_renewed_by_it() -> None:
+    bare = claims(jti="t1", session="", kid="k1")
+    again = made().renewed(bare, WHENCE, now=NOW)
+    # It has the name by which the session was known.
+    assert (again.session, again.binding) == ("t1", Binding(entitlement="t1"))

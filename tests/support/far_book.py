@@ -66,6 +66,10 @@ class FarBook:
         """Return the sessions of an account."""
         return await self._near().of(account)
 
+    async def find(self, session: str) -> str | None:
+        """Return whose a session is."""
+        return await self._near().find(session)
+
     async def accounts(self, after: str, count: int) -> list[str]:
         """Return accounts with sessions."""
         return await self._near().accounts(after, count)

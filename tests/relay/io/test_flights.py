@@ -215,3 +215,16 @@ def test_a_session_is_cut_and_nobody_else() -> None:
     assert [(line["event"], line["why"]) for line in logs] == [("connections.cut", "evicted")]
     flights.end_session("token-3", Reason.SESSION_LIMIT, "session_limit")
     assert alone.cuts == 1
+
+
+def test_what_asks_for_something_else_is_not_cut_with_its_session() -> None:
+    flights, line = Flights(), Line()
+    flights.bind(line, claims())
+    flights.let_go(line)
+    assert line not in flights
+    flights.end_session("session-1", Reason.EVICTED, "released")
+    assert line.cuts == 0
+    # Nor is it forgotten for good.
+    flights.bind(line, claims())
+    flights.end_session("session-1", Reason.EVICTED, "released")
+    assert line.cuts == 1

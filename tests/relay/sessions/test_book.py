@@ -105,3 +105,16 @@ async def test_sending_away(make_book: MakeBook) -> None:
     assert dismissed.leaving is not None
     assert (dismissed.leaving.code, dismissed.leaving.by, dismissed.leaving.at_ms) == ("kicked", "op", clock.ms)
     assert isinstance(await book.admit(wish("a")), Evicted)
+
+
+async def test_a_session_is_found_by_its_id(make_book: MakeBook) -> None:
+    clock = Clock()
+    book = await make_book(clock)
+    for number in range(20):
+        await book.admit(wish(f"s{number}", account=f"account-{number}"))
+    assert await book.find("s7") == "account-7"
+    assert await book.find("other") is None
+    await book.dismiss("account-7", "s7", code="kicked", by="ops")
+    assert await book.find("s7") is None
+    clock.now_s += 31
+    assert await book.find("s8") is None

@@ -77,3 +77,11 @@ def test_what_is_usual_may_be_set() -> None:
     policies = SessionPolicies(event, plan)
     assert policies.governing(claims(purchase="p")) == Governing("event:game", event)
     assert policies.governing(claims(plan="season")) == Governing("plan:season", plan)
+
+
+def test_what_counts_under_a_key() -> None:
+    policies = made(game=GAME)
+    assert policies.of("event:game") == SessionPolicy(2)
+    assert policies.of("event:other") == FOR_EVENT
+    assert policies.of("plan:season") == FOR_PLAN
+    assert policies.of("category:12") is None
