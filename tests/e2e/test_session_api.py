@@ -7,6 +7,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -15,6 +16,7 @@ import pytest
 from kernel.io.system_time import new_id, wall
 from kernel.tokens import Claims, Purpose
 from lockstep.keys import read_keys
+from tests.e2e.apart import ApartStage
 from tests.e2e.stage import FIXTURES, PATIENCE_S, Stage
 from tests.e2e.test_tokens import hello
 
@@ -70,8 +72,8 @@ class Player:
 
 
 @asynccontextmanager
-async def playing(stage: Stage) -> AsyncIterator[Player]:
-    _, url = await stage.serve(str(FIXTURES / "plain"))
+async def playing(stage: Stage, *options: str) -> AsyncIterator[Player]:
+    _, url = await stage.serve(str(FIXTURES / "plain"), *options)
     keys = await asyncio.to_thread(read_keys, stage.data_dir)
     async with httpx2.AsyncClient(base_url=url, trust_env=False, headers={"User-Agent": "VLC/3.0"}) as http:
         yield Player(stage, url, http, keys.operator_key())
@@ -210,6 +212,27 @@ async def test_an_account_holder_sees_and_ends_its_own(stage: Stage) -> None:
         assert (await player.http.delete(f"{SESSIONS}/{own['session_id']}", headers=shown)).status_code == 204
         assert (await player.http.get(f"{SESSIONS}/ann", headers=shown)).status_code in (200, 403)
         assert (await player.http.get(other["playlist_url"])).status_code == 200
+
+
+async def test_who_cannot_know_lets_nobody_in_and_nobody_go_on(tmp_path: Path) -> None:
+    stage = ApartStage(tmp_path)
+    config = stage.folder / "lockstep.toml"
+    await asyncio.to_thread(config.write_text, "max_stale_running_s = 6\n", "utf-8")
+    async with playing(stage, "--config", str(config)) as player:
+        begun = (await player.begin()).json()
+        assert (await player.http.get(begun["playlist_url"])).status_code == 200
+        assert stage.redis is not None
+        await stage.redis.kill()
+        answer = await player.begin()
+        assert (answer.status_code, answer.json()["reason"]) == (503, "stale")
+        refused = await player.call("heartbeat", begun["token"])
+        assert (refused.status_code, refused.json()["reason"]) == (503, "stale")
+        # Who has a seat goes on for a while, not for ever.
+        async with asyncio.timeout(PATIENCE_S):
+            while (last := await player.maybe(begun["playlist_url"])) is None or last.status_code == 200:
+                pass
+        assert (last.status_code, last.json()["reason"]) == (503, "stale")
+    await stage.aclose()
 
 
 async def test_a_policy_outlives_a_restart(stage: Stage) -> None:
