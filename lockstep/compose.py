@@ -203,8 +203,9 @@ class Deployment:
         if self._relay is None or (assets := read_console()) is None:
             return None
         return Console(
-            assets, self._operators, self._quota, blackouts=self.blackouts, locator=self.locator,
-            showings=self._showings, now=asyncio.get_running_loop().time,
+            assets, self._operators, self._quota, bus=self.bus, keeper=self._seating.keeper,
+            policies=self.session_policies, blackouts=self.blackouts, locator=self.locator, showings=self._showings,
+            now=asyncio.get_running_loop().time,
         )  # fmt: skip
 
     def _make_playback(self, whereabouts: Whereabouts) -> Playback:

@@ -128,7 +128,7 @@ def sessions_told(
     account: str, sessions: Sequence[Session], policies: SessionPolicies, *, now_ms: int
 ) -> SessionsTold:  # fmt: skip
     """Return what is told of an account. `now_ms` is Unix time in milliseconds."""
-    turns = _turns(sessions, policies)
+    turns = turns_of(sessions, policies)
     return SessionsTold(account_id=account, sessions=[_told(one, turns.get(one.session), now_ms) for one in sessions])
 
 
@@ -154,7 +154,7 @@ def _told(one: Session, turn: int | None, now_ms: int) -> SessionTold:
     return SessionTold.model_validate(said)
 
 
-def _turns(sessions: Sequence[Session], policies: SessionPolicies) -> dict[str, int]:
+def turns_of(sessions: Sequence[Session], policies: SessionPolicies) -> dict[str, int]:
     """Return in which order sessions go where one more comes, from 1, by the first limit that counts each."""
     by_key: dict[str, list[str]] = {}
     for one in sessions:

@@ -8,6 +8,7 @@ from functools import cache
 import structlog
 from starlette.routing import Route
 
+from kernel.bus import Bus, sessions_signal
 from kernel.errors import SettingsError
 from kernel.io.system_time import new_id, new_key, wall
 from kernel.showings import Showing
@@ -15,12 +16,18 @@ from lockstep.console.door import ConsoleDoor
 from lockstep.console.logins import Logins
 from lockstep.console.map_page import MapPage
 from lockstep.console.pages import PREFIX, Assets, Pages, read_assets, ui_folder
+from lockstep.console.sessions_page import SessionsPage
 from relay.blackouts import BlackoutIndex
+from relay.io.session_keeper import SessionKeeper
 from relay.operators import Operators
 from relay.quota import Quota
+from relay.sessions.policies import SessionPolicies
 from relay.whereabouts import Locates
 
 log = structlog.get_logger("console")
+
+TABS = [("sessions", "Sessions"), ("map", "Blackouts")]
+"""Names and titles of the pages; one comes to the first."""
 
 
 @cache
@@ -40,6 +47,9 @@ class Console:
         assets: what pages are made up of.
         operators: whose keys are taken.
         quota: how often each may ask.
+        bus: tells who was refused or has to go.
+        keeper: knows who watches.
+        policies: say who goes first.
         blackouts: those that there are.
         locator: knows where addresses are.
         showings: those that there are, by event id.
@@ -47,15 +57,18 @@ class Console:
     """
 
     def __init__(
-        self, assets: Assets, operators: Operators, quota: Quota, *, blackouts: BlackoutIndex, locator: Locates,
-        showings: Mapping[str, Showing], now: Callable[[], float],
+        self, assets: Assets, operators: Operators, quota: Quota, *, bus: Bus, keeper: SessionKeeper,
+        policies: SessionPolicies, blackouts: BlackoutIndex, locator: Locates, showings: Mapping[str, Showing],
+        now: Callable[[], float],
     ) -> None:  # fmt: skip
         logins = Logins(operators, new_id=lambda: new_id(32), secret=new_key())
-        self._tabs = [("map", "Blackouts")]
-        pages = Pages(assets, self._tabs)
-        self._door = ConsoleDoor(logins, pages, quota=quota, wall=wall, now=now)
-        self._map = MapPage(self._door, blackouts, locator, showings, wall=wall)
+        door = ConsoleDoor(logins, Pages(assets, TABS), quota=quota, wall=wall, now=now)
+        sessions = SessionsPage(door, keeper.book, keeper, policies, wall=wall)
+        # For as long as the bus is there.
+        bus.listen(sessions_signal(), sessions.heard)
+        places = MapPage(door, blackouts, locator, showings, wall=wall)
+        self._routes = [*door.routes(f"{PREFIX}/{TABS[0][0]}"), *sessions.routes(), *places.routes()]
 
     def routes(self) -> list[Route]:
         """Return what the composition root mounts."""
-        return [*self._door.routes(f"{PREFIX}/{self._tabs[0][0]}"), *self._map.routes()]
+        return [*self._routes]

@@ -105,6 +105,7 @@ class Pages:
         self._made.globals["all_states"] = assets.states
         self._made.globals["tabs"] = tabs
         self._made.filters["date"] = lambda unix_s: format_date(unix_s)[:19] + "Z"
+        self._made.filters["span"] = span
         for name in assets.templates:
             self._made.get_template(name)
 
@@ -122,3 +123,13 @@ class Pages:
             return None
         body, media_type = found
         return Response(body, media_type=media_type, headers={**HEADERS, "Cache-Control": "no-cache"})
+
+
+def span(ms: int) -> str:
+    """Say how long something lasts, in its two largest units; what is negative is nothing."""
+    seconds = max(0, ms) // 1_000
+    for name, smaller, size, per in (("d", "h", 86_400, 3_600), ("h", "min", 3_600, 60), ("min", "s", 60, 1)):
+        if seconds >= size:
+            rest = seconds % size // per
+            return f"{seconds // size} {name}" + (f" {rest} {smaller}" if rest else "")
+    return f"{seconds} s"

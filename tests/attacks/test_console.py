@@ -56,6 +56,8 @@ def test_forms_of_other_pages_do_nothing(server: Server, headers: dict[str, str]
     cookie = cookie_of(log_in(server))
     token = token_of(server.get("/console/map", {"Cookie": cookie}))
     assert post(server, "/console/logout", cookie, headers, token=token).status == 403
+    kick = {"account": "ann", "session": "s", "token": token}
+    assert post(server, "/console/sessions/kick", cookie, headers, **kick).status == 403
     assert post(server, "/console/logout", cookie, HERE, token="0" * 64).status == 403
     assert server.get("/console/map", {"Cookie": cookie}).status == 200
     # The cookie goes along with no request that another site makes.
@@ -89,7 +91,8 @@ def test_the_cookie_is_for_tls_alone_where_a_trusted_proxy_speaks_it(server: Ser
 
 def test_no_page_can_be_framed_or_run_a_script_that_stands_in_it(server: Server) -> None:
     cookie = cookie_of(log_in(server))
-    for path in ("/console", "/console/login", "/console/map", "/console/static/console.js", "/console/map?at=x"):
+    pages = ("login", "map", "map?at=x", "sessions", "static/console.js")
+    for path in ("/console", *(f"/console/{page}" for page in pages)):
         answer = server.get(path, {"Cookie": cookie})
         policy = answer.headers["content-security-policy"]
         assert "frame-ancestors 'none'" in policy
@@ -123,6 +126,16 @@ def test_markup_in_what_is_shown_stays_text(server: Server) -> None:
         f"/api/v1/ppv/blackout/{name}?forget=true", {"Authorization": f"Bearer {key}"}, method="DELETE"
     )  # fmt: skip
     assert ended.status == 204
+
+
+def test_markup_in_an_account_s_name_stays_text(server: Server) -> None:
+    token = server.token(account=EVIL, jti="j" * 22, session="s" * 22)
+    assert server.get(f"/hls/{token}/game/index.m3u8", {"User-Agent": EVIL}).status == 200
+    cookie = cookie_of(log_in(server))
+    for query in ("", f"?q={quote(EVIL)}", f"?after={quote(EVIL)}&q={quote('<img')}"):
+        body = server.get(f"/console/sessions{query}", {"Cookie": cookie}).body
+        assert b"<img src=x" not in body
+    assert b"&lt;img src=x" in server.get(f"/console/sessions?q={quote('<img')}", {"Cookie": cookie}).body
 
 
 def test_guessing_keys_is_bounded(server: Server) -> None:
