@@ -163,7 +163,7 @@ class Deployment:
         )
         self._viewers = self._viewer_desk(whereabouts)
         self._console = self._make_console()
-        self._playback = self._make_playback(whereabouts)
+        self._playback = self._make_playback(settings, whereabouts)
         self._watch: LoopWatch | None = None
         self.app: ASGIApp = AccessLog(self._application(), now=loop.time, tell=self.answers)
 
@@ -208,11 +208,15 @@ class Deployment:
             now=asyncio.get_running_loop().time,
         )  # fmt: skip
 
-    def _make_playback(self, whereabouts: Whereabouts) -> Playback:
+    def _make_playback(self, settings: Settings, whereabouts: Whereabouts) -> Playback:
         flights = self._relay.hls.flights if self._relay else None
-        made = Playback(self._seating, self.session_policies, self._gate, self._door, flights)
+        rules, tenant = self._disk.stream_count if self._disk else None, settings.sessions.tenant
+        made = Playback(
+            self._seating, self.session_policies, self._gate, self._door, bus=self.bus, rules=rules, tenant=tenant,
+            flights=flights,
+        )  # fmt: skip
         if self._relay is not None:
-            made.begin(self._admission.entitlements, whereabouts, self.bus, self._showings, self._relay.relays)
+            made.begin(self._admission.entitlements, whereabouts, self._showings, self._relay.relays)
         return made
 
     def _enforcers(self) -> list[Enforcer]:
@@ -349,6 +353,7 @@ class Deployment:
         await self._policies.refill()
         await self._dark.refill()
         await self._session_policies.refill()
+        await self._playback.refill()
         parts["policies"] = self._policies.watch.run
         parts["blackouts"] = self._dark.watch.run
         # The hub listens before the journal refills the bus, and hears all of it.
@@ -428,6 +433,7 @@ class Deployment:
         await self._policies.aclose()
         await self._dark.aclose()
         await self._session_policies.aclose()
+        await self._playback.aclose()
         if self._disk is not None:
             await self._disk.repeats.aclose()
         if self._watch is not None:

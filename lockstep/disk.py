@@ -30,6 +30,7 @@ class Disk(NamedTuple):
     policies: PolicyStore
     blackouts: BlackoutStore
     session_policies: SessionPolicyStore
+    stream_count: SessionPolicyStore
     cuts: CutStore
 
     @classmethod
@@ -54,9 +55,11 @@ class Disk(NamedTuple):
             opened.push_async_callback(blackouts.aclose)
             session_policies = await SessionPolicyStore.open(data_dir / "session-policies.sqlite")
             opened.push_async_callback(session_policies.aclose)
+            stream_count = await SessionPolicyStore.open(data_dir / "stream-count.sqlite")
+            opened.push_async_callback(stream_count.aclose)
             cuts = await CutStore.open(data_dir / "cuts.sqlite")
             opened.pop_all()
-        return cls(journal, revoked, repeats, showings, policies, blackouts, session_policies, cuts)
+        return cls(journal, revoked, repeats, showings, policies, blackouts, session_policies, stream_count, cuts)
 
     def writes(self) -> dict[str, GroupCommit]:
         """Return what commits, by the name of its file."""
@@ -68,12 +71,14 @@ class Disk(NamedTuple):
             "policies": self.policies.writes,
             "blackouts": self.blackouts.writes,
             "session-policies": self.session_policies.writes,
+            "stream-count": self.stream_count.writes,
             "cuts": self.cuts.writes,
         }
 
     async def aclose(self) -> None:
         """Close all of them."""
         await self.cuts.aclose()
+        await self.stream_count.aclose()
         await self.session_policies.aclose()
         await self.blackouts.aclose()
         await self.policies.aclose()

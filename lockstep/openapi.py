@@ -25,6 +25,7 @@ from relay import blackout_words, playback_words, policy_words, revocation_words
 from relay.api import Answer, Operation, Problem
 from relay.io.operator_door import ApiRoute
 from relay.sessions import policy_words as session_policy_words
+from relay.stream_count import words as stream_count_words
 
 PATH = "/api/openapi.json"
 VERSION = version("lockstep-hub")
@@ -34,6 +35,7 @@ CATALOGUE: tuple[Operation, ...] = (
     *policy_words.OPERATIONS,
     *blackout_words.OPERATIONS,
     *session_policy_words.OPERATIONS,
+    *stream_count_words.OPERATIONS,
     *session_words.OPERATIONS,
     *playback_words.OPERATIONS,
     *showing_words.OPERATIONS,

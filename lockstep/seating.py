@@ -13,6 +13,7 @@ from relay.io.session_keeper import Ends, SessionKeeper
 from relay.sessions.about import about_of
 from relay.sessions.limits import limits_for
 from relay.sessions.networks import NetworkBook
+from relay.stream_count.known import KnownRules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +46,8 @@ class Seating:
         dead_after_s: for how long a session may show no sign of life at least, in seconds.
         max_stale_running_s: for how long those who are here go on while the book cannot be asked, in seconds.
 
-    `relays` are those of this process, by event id: segments may be longer than usual.
+    `relays` are those of this process, by event id: segments may be longer than usual. `stream_rules` are the rules of
+    the stream count, as they are known here.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Seating:
         max_stale_running_s: float,
     ) -> None:
         self.relays: Mapping[str, StreamRelay] = {}
+        self.stream_rules = KnownRules()
         self._dead_after_s = dead_after_s
 
         def about(claims: Claims, whence: Whence) -> About:
@@ -67,7 +70,8 @@ class Seating:
 
         self.counting = Counting(lambda claims: limits_for(claims, policies), about, self.dead_after_s)
         self.keeper = SessionKeeper(
-            NetworkBook(book), bus, wall=wall, now=now, limits=self.counting.limits, about=about,
+            NetworkBook(book), bus, wall=wall, now=now, limits=self.counting.limits,
+            more=self.stream_rules.limits, about=about,
             dead_after_s=self.dead_after_s, max_stale_running_s=max_stale_running_s,
         )  # fmt: skip
 

@@ -21,13 +21,12 @@ from kernel.io.origin import FetchLimits, playlist_ref
 from kernel.showings import Showing, Source
 from lockstep.allowances import AddressLimits
 from lockstep.peers import MAX_HOPS, ProxyHeader, TrustedProxies
+from lockstep.session_settings import SessionsSettings
 from relay.io.geo_databases import DatabaseKind
 from relay.io.locator import RELOAD_S, PlaceFiles
 from relay.issuer_verifier import ClaimNames, Issuer
 from relay.place.model import NetworkClass
 from relay.quota import QuotaLimits
-from relay.sessions.model import MAX_SESSIONS, Order
-from relay.sessions.policy_text import DEFAULT_GRACE_S, MAX_GRACE_S, PLAN_SESSIONS, PPV_SESSIONS, SessionPolicy
 
 _FETCH = FetchLimits()
 _ADDRESS = AddressLimits()
@@ -290,31 +289,6 @@ class PlaceSettings(BaseModel):
             DatabaseKind.ANONYMOUS: self.anonymous_database,
         }
         return PlaceFiles({kind: path for kind, path in paths.items() if path is not None}, self.lists)
-
-
-class SessionsSettings(BaseModel):
-    """How many may watch at a time where no session policy says so."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    ppv_max: int = Field(
-        default=PPV_SESSIONS, ge=1, le=MAX_SESSIONS, description="Sessions of an account at an event that was bought."
-    )
-    plan_max: int = Field(default=PLAN_SESSIONS, ge=1, le=MAX_SESSIONS, description="Sessions of an account by a plan.")
-    order: Order = Field(default=Order.OLDEST_FIRST, description="Who has to go where one more comes.")
-    grace_s: int = Field(
-        default=DEFAULT_GRACE_S, ge=0, le=MAX_GRACE_S, description="Seconds from the warning to the cut."
-    )
-    dead_after_s: float = Field(
-        default=30.0, ge=5, le=3_600, description="Seconds without a request for a segment after which nobody watches."
-    )
-
-    def to_policies(self) -> tuple[SessionPolicy, SessionPolicy]:
-        """Return what counts at an event that was bought, and by a plan."""
-        event, plan = (
-            SessionPolicy(most, self.order, 1_000 * self.grace_s) for most in (self.ppv_max, self.plan_max)
-        )  # fmt: skip
-        return event, plan
 
 
 class BusSettings(BaseModel):

@@ -38,6 +38,8 @@ class Entitlements:
         elsewhere: verifies the tokens of another issuer; None: there is none.
         new_id: makes unguessable ids of 128 bits.
 
+    `player_events` opens what players hand back with their events.
+
     Raises:
         SettingsError: the keys are none that tokens may be signed with.
     """
@@ -46,6 +48,7 @@ class Entitlements:
         self, keys: Mapping[str, bytes], elsewhere: IssuerVerifier | None = None, *, new_id: Callable[[], str]
     ) -> None:
         self._verifier = TokenVerifier(keys, Purpose.ENTITLEMENT)
+        self.player_events = TokenVerifier(keys, Purpose.PLAYER_EVENT)
         self._own = TokenCache(self._verifier, max_entries=MAX_ENTRIES, max_bytes=MAX_BYTES)
         self._elsewhere = (
             None if elsewhere is None else TokenCache(elsewhere, max_entries=MAX_ENTRIES, max_bytes=MAX_BYTES)
@@ -64,10 +67,16 @@ class Entitlements:
         """
         ring = Keyring(keys)
         self._verifier.rotate(keys)
+        self.player_events.rotate(keys)
         self.binder.rotate(keys)
         self.fingerprints.rotate(keys)
         self.stop_codes.rotate(keys)
         self._ring = ring
+
+    @property
+    def keyring(self) -> Keyring:
+        """Return what signs now."""
+        return self._ring
 
     def open(self, token: str, *, now: float) -> Claims | None:
         """Return the claims of an entitlement token whose signature holds, or None. `now` is Unix time in seconds.

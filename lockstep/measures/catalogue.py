@@ -17,7 +17,7 @@ ALL: Mapping[str, tuple[Measure, ...]] = {
     "Feeds: `serve`, `ingest`": feeds.MEASURES,
     "Relay: `serve`, `relay`": relay.MEASURES,
     "Hub: `serve`, `hub`": hub.MEASURES,
-    "Sessions: `serve`, `relay`, `hub`": sessions.MEASURES,
+    "Sessions: every process": sessions.MEASURES,
 }
 """By where they are printed."""
 

@@ -116,6 +116,8 @@ class SessionKeeper:
         about: what operators are told of it.
         dead_after_s: for how long a session of a showing may show no sign of life, in seconds, by event id.
         max_stale_running_s: for how long whoever has a seat keeps it while the book cannot be asked, in seconds.
+
+    `on_leaving` is called with those who have to go by what is asked here, before the asker is answered.
     """
 
     def __init__(
@@ -150,6 +152,7 @@ class SessionKeeper:
         self._sign_at = _NEVER
         # By how much the book's time is ahead of ours.
         self._skew_ms = 0
+        self.on_leaving: Callable[[Session], None] = lambda _: None
 
     def start(self, ends: Ends) -> None:
         """Listen to who has to go, and have them warned and ended."""
@@ -171,6 +174,11 @@ class SessionKeeper:
     def endings(self) -> Mapping[str, Ending]:
         """Return who has to go, by session, for the gate to look into."""
         return self._seats.endings
+
+    def is_sent_away(self, session: str) -> bool:
+        """Return whether a session had to go, and its time is up."""
+        ending = self._seats.endings.get(session)
+        return ending is not None and ending.at_ms <= 1_000 * self._wall()
 
     def __len__(self) -> int:
         """Return how many sessions have a seat here."""
@@ -313,7 +321,7 @@ class SessionKeeper:
             return Denial(Reason.EVICTED, outcome.leaving.code)
         if isinstance(outcome, Full):
             if outcome.limit.key or limits:
-                return await self._refuse(claims.account, key, outcome)
+                return await self._refuse(claims.account, key, outcome.limit, outcome.retry_ms)
             # Nothing limits it, and whoever issued its token counts by himself: the account has more than are listed.
             began_ms = self._book_ms()
         else:
@@ -323,14 +331,22 @@ class SessionKeeper:
         seat.served = seat.served or media
         return None
 
-    async def _refuse(self, account: str, session: str, full: Full) -> Denial:
+    async def _refuse(self, account: str, session: str, limit: Limit, retry_ms: int | None) -> Denial | None:
+        if self._seats.find(session) is not None and limit.memory_ms is not None:
+            # It was in, and came last of those that a rule counts which remembers whom it sends away.
+            with contextlib.suppress(BookUnavailable):
+                gone = await self.dismiss(
+                    account, session, code=limit.code, by="", grace_ms=limit.grace_ms, memory_ms=limit.memory_ms
+                )  # fmt: skip
+                if gone is not None:
+                    return None if limit.grace_ms else Denial(Reason.EVICTED, limit.code)
         if self._leave(account, session):
             # It was in, and more counts it now than did: who is refused keeps no seat.
             with contextlib.suppress(BookUnavailable):
                 await self.book.release(account, session)
-            self._end(session, Reason.SESSION_LIMIT, full.limit.code)
-        retry_s = None if full.retry_ms is None else max(1, -(-full.retry_ms // 1_000))
-        return Denial(Reason.SESSION_LIMIT, full.limit.code, retry_s)
+            self._end(session, Reason.SESSION_LIMIT, limit.code)
+        retry_s = None if retry_ms is None else max(1, -(-retry_ms // 1_000))
+        return Denial(Reason.SESSION_LIMIT, limit.code, retry_s)
 
     async def _sign(self) -> None:
         """Tell the book who watches, and take in how they stand."""
@@ -410,6 +426,7 @@ class SessionKeeper:
         leaving = one.leaving
         assert leaving is not None  # that is what it is here for
         self.counts.evicted(leaving.code)
+        self.on_leaving(one)
         log.info(
             "session.leaving", session=one.session, account=one.account, code=leaving.code, key=leaving.key,
             left_ms=leaving.at_ms - self._book_ms(),

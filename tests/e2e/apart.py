@@ -21,6 +21,7 @@ ROUTES = {
     b"/api/v1/ppv/blackout": "ingest",
     b"/api/v1/ppv/session-policy": "ingest",
     b"/api/v1/ppv/sessions": "ingest",
+    b"/api/v1/ppv/stream-count": "ingest",
     b"/api/openapi.json": "ingest",
     b"/metrics": "ingest",
     b"/hls": "relay",

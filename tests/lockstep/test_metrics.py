@@ -54,7 +54,7 @@ async def test_one_process_prints_all_there_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("house", "own"), [("feeds", FEEDS), ("relay", (*RELAY, *SESSIONS)), ("hub", (*HUB, *SESSIONS))]
+    ("house", "own"), [("feeds", (*FEEDS, *SESSIONS)), ("relay", (*RELAY, *SESSIONS)), ("hub", (*HUB, *SESSIONS))]
 )
 async def test_a_house_alone_prints_its_own(tmp_path: Path, house: House, own: tuple[Measure, ...]) -> None:
     async with (
@@ -86,7 +86,7 @@ async def test_what_is_asked_for_is_no_label(tmp_path: Path) -> None:
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             for path in (
                 "/hls/absent/index.m3u8",
-                "/hls/eyJx.eyJx.x/other/index.m3u8",
+                "/hls/eyJx.eyJx.x/quiz/index.m3u8",
                 "/hls/game/v7/3-41.ts",
                 "/x",
             ):
@@ -98,5 +98,5 @@ async def test_what_is_asked_for_is_no_label(tmp_path: Path) -> None:
     assert said["lockstep_http_answers_total", ("kind", "playlist"), ("status", "401")] == 2
     assert said["lockstep_http_answers_total", ("kind", "media"), ("status", "401")] == 1
     assert said["lockstep_http_answers_total", ("kind", "api"), ("status", "404")] == 1
-    for named in ("absent", "eyJ", "other", "3-41"):
+    for named in ("absent", "eyJ", "quiz", "3-41"):
         assert named not in text

@@ -14,6 +14,7 @@ from lockstep.seating import Seating
 from relay.entitlements import Entitlements
 from relay.fixes import FixBook
 from relay.gate import Gate
+from relay.io.session_policy_store import SessionPolicyStore
 from relay.place.model import IpPlace
 from relay.policies import PolicyIndex
 from relay.sessions.memory_book import MemoryBook
@@ -38,14 +39,19 @@ async def test_viewers_come_where_there_is_video_and_operators_where_the_disk_is
     )  # fmt: skip
     gate = Gate(cache(), RevocationIndex(), entitlements=entitlements)
     whereabouts = Whereabouts(Nowhere(), PolicyIndex(), lambda _: None, FixBook())
-    operators = Playback(seating, policies, gate, door)
-    assert {route.path for route in operators.routes()} == {"/api/v1/ppv/sessions/{id}"}
-    viewers = Playback(seating, policies, gate, None)
+    rules = await SessionPolicyStore.open(tmp_path / "stream-count.sqlite")
+    operators = Playback(seating, policies, gate, door, bus=bus, rules=rules)
+    assert {route.path for route in operators.routes()} == {"/api/v1/ppv/sessions/{id}", "/api/v1/ppv/stream-count"}
+    viewers = Playback(seating, policies, gate, None, bus=bus)
     assert viewers.routes() == []
-    viewers.begin(entitlements, whereabouts, bus, {}, {})
+    viewers.begin(entitlements, whereabouts, {}, {})
     app = Starlette(routes=viewers.routes())
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://viewer.test") as http:
         assert (await http.post("/api/v1/playback/sessions", json={"token": "a.b.c"})).status_code == 401
         assert (await http.get("/api/v1/ppv/sessions/ann")).status_code == 404
+    await operators.refill()
+    await viewers.refill()
+    await viewers.aclose()
+    await operators.aclose()
     await seating.aclose()
     await door.aclose()
