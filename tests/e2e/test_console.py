@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 from playwright.async_api import Dialog, Page, async_playwright, expect
 
 from lockstep.keys import read_keys
@@ -36,6 +37,7 @@ async def console(stage: Stage, url: str) -> AsyncIterator[Page]:
     assert complaints == []
 
 
+@pytest.mark.both_shapes
 async def test_three_sessions_of_an_account_and_one_is_kicked(stage: Stage) -> None:
     server, url = await stage.serve(PLAIN, *configured(stage, ppv_max=3, order="reject"))
     client, (first, *others) = await devices(stage, url, 4)
@@ -87,6 +89,7 @@ async def test_three_sessions_of_an_account_and_one_is_kicked(stage: Stage) -> N
     assert "Traceback" not in server.log
 
 
+@pytest.mark.both_shapes
 async def test_a_dark_market_is_shown_and_a_point_is_tested(stage: Stage) -> None:
     server, url = await serve(stage)
     operator = await asyncio.to_thread(Operator, stage, url)
