@@ -6,6 +6,8 @@
 * The same over Redis, one loopback redis-server with an append-only file; the yardstick is a PING over a link of ours.
 * What 100,000 sessions take in memory, in the book that is also on disk; the yardstick are as many plain dicts.
 * How many signs of life a second it takes in batches, in one process and over Redis.
+* What book and keeper take together of 100,000 sessions, and what a request for a segment costs more for having its
+  session counted; the yardstick is what the gates take for it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import random
 import statistics
 import tempfile
 import time
@@ -27,16 +30,24 @@ from bench._proc import rss_bytes
 from bench._skips import skip
 from bench._stage import machine, report
 from bench.redis import Redis
+from kernel.decisions import NOWHERE, Scope
 from kernel.io.committed_file import CommittedFile
+from kernel.io.memory_bus import MemoryBus
 from kernel.io.redis_link import RedisLink
 from kernel.io.system_time import wall
+from kernel.revocation import RevocationIndex
+from kernel.tokens import Claims
 from lockstep.collector import set_up_collector
 from lockstep.logs import configure_logs
+from relay.gate import Gate
 from relay.io.embedded_book import EmbeddedBook
 from relay.io.redis_book import RedisBook
+from relay.io.session_keeper import SessionKeeper
 from relay.sessions.book import SessionBook
 from relay.sessions.memory_book import MemoryBook
 from relay.sessions.model import Limit, Order, Seated, Sign, Wish
+from relay.token_cache import TokenCache
+from relay.token_verifier import TokenVerifier
 
 LIVE = 100_000
 TRIALS = 2_000
@@ -187,6 +198,60 @@ async def measure_one_process(folder: Path) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def claims_of(account: int) -> Claims:
+    """Return what a session's token says."""
+    now = int(wall())
+    return Claims(
+        jti=f"{account:032x}", account=f"account-{account:012x}", event_id="final", not_before=now - 60,
+        expires=now + 14_400, window=(now - 60, now + 14_400), session=f"{account:011x}{0:011x}",
+        scopes=frozenset({"watch", "wager"}), purchase="p",
+    )  # fmt: skip
+
+
+async def measure_keeper() -> list[dict[str, Any]]:
+    """Measure what a process has that serves the sessions."""
+    now = asyncio.get_running_loop().time
+    said = [claims_of(n) for n in range(LIVE)]
+    gc.collect()
+    before = rss_bytes(os.getpid())
+    keeper = SessionKeeper(
+        MemoryBook(wall=wall), MemoryBus(now), wall=wall, now=now,
+        limits=lambda _: (Limit("".join(["event:", "final"]), 2, grace_ms=30_000),),
+        about=lambda claims, _: wish(int(claims.jti, 16), 0).about,
+    )  # fmt: skip
+    for claims in said:
+        assert await keeper.seat(claims, NOWHERE, media=True) is None
+    gc.collect()
+    taken = rss_bytes(os.getpid()) - before
+    gate = Gate(TokenCache(TokenVerifier({"k": bytes(32)})), RevocationIndex(), endings=keeper.endings)
+    asked = random.Random(9).sample(said, LIVE // 2)
+
+    def spent(ask: Callable[[Claims], object]) -> float:
+        began = time.perf_counter_ns()
+        for claims in asked:
+            ask(claims)
+        return (time.perf_counter_ns() - began) / 1e3 / len(asked)
+
+    def decide(claims: Claims) -> object:
+        return gate.decide(claims, "final", Scope.WATCH, now=time_s, whence=NOWHERE)
+
+    time_s = wall()
+    counted = statistics.median(spent(keeper.touch) for _ in range(9))
+    gates = statistics.median(spent(decide) for _ in range(9))
+    where = machine()
+    return [
+        {
+            "what": f"memory of {LIVE:,} live sessions, book and keeper", "unit": "MB", "ours": round(taken / 1e6, 1),
+            "bytes_each": round(taken / LIVE), "figure": f"<= {MEMORY_MB} MB", "met": taken <= MEMORY_MB * 1e6, **where,
+        },
+        {
+            "what": "a session is found to be counted, at each request for a segment, median", "unit": "us",
+            "ours": round(counted, 2), "yardstick_what": "what the gates take for it", "yardstick": round(gates, 2),
+            "ratio": round(counted / gates, 2), "figure": "<= 1 us", "met": counted <= 1, **where,
+        },
+    ]  # fmt: skip
+
+
 async def measure_redis(folder: Path) -> list[dict[str, Any]]:
     """Measure what is in Redis."""
     redis = Redis(folder)
@@ -235,7 +300,7 @@ async def _used(link: RedisLink) -> int:
 
 
 async def _measure(folder: Path) -> list[dict[str, Any]]:
-    rows = await measure_one_process(folder)
+    rows = await measure_keeper() + await measure_one_process(folder)
     try:
         await asyncio.to_thread(program, "redis-server", "redis-server")
     except Absent as error:
