@@ -34,6 +34,7 @@ from lockstep.health import health_routes
 from lockstep.houses import Desk, FeedsHouse, HubHouse, Policies, RelayHouse
 from lockstep.key_watch import KeyWatch
 from lockstep.keys import Keys
+from lockstep.leaks import leak_watch
 from lockstep.logs import log_answered
 from lockstep.loop_watch import LoopWatch
 from lockstep.measures.feeds import feeds_readings
@@ -138,7 +139,7 @@ class Deployment:
                 settings, showings, keys, disk.journal, fetcher=self._fetcher, bus=bus, parts=parts, lead_s=lead_s,
                 holds_log=holds,
             )  # fmt: skip
-            self._desk = Desk(disk.revoked, bus, door, self._index, apart=apart)
+            self._desk = Desk(disk.revoked, bus, door, self._index, apart=apart, leaks=settings.leaks)
         self._policies = Policies(bus, self.policies, disk.policies if disk else None, self._door)
         self._session_policies = SessionPolicyHouse(
             bus, self.session_policies, disk.session_policies if disk else None, self._door
@@ -148,8 +149,8 @@ class Deployment:
         if "relay" in houses:
             self._relay = RelayHouse(
                 showings, gate, fetcher=self._fetcher, bus=bus, parts=parts, now=loop.time, tell=self.answers,
-                entitlements=self._admission.entitlements, blackouts=self.blackouts,
-                sessions=self._seating.keeper,
+                entitlements=self._admission.entitlements, blackouts=self.blackouts, sessions=self._seating.keeper,
+                leaks=leak_watch(settings.leaks, bus, now=loop.time, wall=wall),
             )  # fmt: skip
         if "hub" in houses:
             self._hub = HubHouse(settings, showings, self._seating.looking(gate), bus=bus)
@@ -259,7 +260,7 @@ class Deployment:
         if self._feeds is not None and self._disk is not None:
             yield from feeds_readings(self._feeds.ingests, self._disk.writes())
         if self._relay is not None:
-            yield from relay_readings(self._relay.relays, self._relay.hls.flights)
+            yield from relay_readings(self._relay.relays, self._relay.hls.flights, self._relay.leaks)
         if self._hub is not None:
             yield from hub_readings(self._hub.hub)
         yield from session_readings(self._seating.keeper)
@@ -427,7 +428,7 @@ class Deployment:
         if self._door is not None:
             await self._door.aclose()
         if self._desk is not None:
-            await self._desk.desk.aclose()
+            await self._desk.aclose()
         if self._showing_desk is not None:
             await self._showing_desk.aclose()
         await self._policies.aclose()

@@ -39,6 +39,7 @@ from kernel.revocation import RevocationIndex
 from kernel.showings import Showing
 from lockstep.front_door import socket_route
 from lockstep.keys import Keys, ensure_keys
+from lockstep.leaks import LeakRevoker, LeakSettings
 from lockstep.logs import log_answered
 from lockstep.parts import Parts, Run
 from lockstep.place_rules import compile_text, findings_of
@@ -49,6 +50,7 @@ from relay.gate import Gate
 from relay.io.at_once import PlaylistsAtOnce
 from relay.io.driver import StreamRelay
 from relay.io.hls import Hls
+from relay.io.leak_watch import LeakWatch
 from relay.io.operator_door import OperatorDoor
 from relay.io.policy_desk import PolicyDesk
 from relay.io.policy_store import PolicyStore
@@ -249,11 +251,13 @@ class Desk:
         door: lets operators in.
         index: what is in force.
         apart: whether other processes hear of it by the bus.
+        leaks: whether sessions are revoked that relays find to be no viewer's.
     """
 
     def __init__(
-        self, store: RevocationStore, bus: Bus, door: OperatorDoor, index: RevocationIndex, *, apart: bool
-    ) -> None:
+        self, store: RevocationStore, bus: Bus, door: OperatorDoor, index: RevocationIndex, *, apart: bool,
+        leaks: LeakSettings,
+    ) -> None:  # fmt: skip
         self._bus = bus
         self.desk = RevocationDesk(
             store,
@@ -265,6 +269,7 @@ class Desk:
             live=index.__len__,
             retain=apart,
         )
+        self._leaks = LeakRevoker(leaks, bus, self.desk, wall=wall)
 
     async def refill(self) -> None:
         """Tell the bus all that is on disk.
@@ -276,6 +281,12 @@ class Desk:
         # old one and is dropped. That one comes again changes nothing.
         self._bus.begin(revocations_topic(), new_id())
         await self.desk.refill()
+        self._leaks.start()
+
+    async def aclose(self) -> None:
+        """Finish what was begun, then close the file."""
+        self._leaks.stop()
+        await self.desk.aclose()
 
 
 class Policies:
@@ -330,6 +341,7 @@ class RelayHouse:
         entitlements: begins sessions by tokens that the gate knows for entitlements.
         blackouts: what is dark, and when; None: nothing ever is.
         sessions: gives those who watch their seats; None: nobody is counted.
+        leaks: watches who is no viewer; None: nobody does.
     """
 
     def __init__(
@@ -345,7 +357,9 @@ class RelayHouse:
         entitlements: Entitlements | None = None,
         blackouts: BlackoutIndex | None = None,
         sessions: SessionKeeper | None = None,
+        leaks: LeakWatch | None = None,
     ) -> None:
+        self.leaks = leaks
         self._blackouts = blackouts
         if blackouts is not None:
             blackouts.listen(self._darken)
@@ -361,7 +375,8 @@ class RelayHouse:
             is_seated=None if sessions is None else sessions.is_seated,
         )  # fmt: skip
         self.hls = Hls(
-            self.relays, gate=gate, fetcher=fetcher, wall=wall, entitlements=entitlements, sessions=sessions
+            self.relays, gate=gate, fetcher=fetcher, wall=wall, entitlements=entitlements, sessions=sessions,
+            leaks=leaks,
         )  # fmt: skip
 
     def routes(self) -> list[Route]:
@@ -370,7 +385,8 @@ class RelayHouse:
 
     def parts(self) -> dict[str, Run]:
         """Return what is to be kept running, by name."""
-        return {f"relay {event_id}": relay.run for event_id, relay in self.relays.items()}
+        parts: dict[str, Run] = {f"relay {event_id}": relay.run for event_id, relay in self.relays.items()}
+        return parts if self.leaks is None else {**parts, "leaks": self.leaks.run}
 
     def hear(self, showing: Showing) -> None:
         """Do nothing: `change` comes soon enough for whoever asks next."""

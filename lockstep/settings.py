@@ -20,6 +20,7 @@ from kernel.errors import SettingsError
 from kernel.io.origin import FetchLimits, playlist_ref
 from kernel.showings import Showing, Source
 from lockstep.allowances import AddressLimits
+from lockstep.leaks import LeakSettings
 from lockstep.peers import MAX_HOPS, ProxyHeader, TrustedProxies
 from lockstep.session_settings import SessionsSettings
 from relay.io.geo_databases import DatabaseKind
@@ -345,6 +346,7 @@ class Settings(BaseSettings):
     per_address: AddressSettings = Field(default_factory=AddressSettings, description="What one client address may do.")
     per_operator: OperatorSettings = Field(default_factory=OperatorSettings, description="What one operator may ask.")
     issuer: IssuerSettings = Field(default_factory=IssuerSettings, description="Who else issues entitlement tokens.")
+    leaks: LeakSettings = Field(default_factory=LeakSettings, description="Sessions that no viewer makes.")
     audit: AuditSettings = Field(default_factory=AuditSettings, description="The record of decisions.")
     sessions: SessionsSettings = Field(
         default_factory=SessionsSettings, description="How many may watch at a time where no session policy says so."

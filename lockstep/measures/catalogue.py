@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from lockstep.measures import feeds, hub, place, process, relay, sessions
+from lockstep.measures import feeds, hub, leaks, place, process, relay, sessions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ALL: Mapping[str, tuple[Measure, ...]] = {
     "Every process": (*process.MEASURES, *place.MEASURES),
     "Feeds: `serve`, `ingest`": feeds.MEASURES,
-    "Relay: `serve`, `relay`": relay.MEASURES,
+    "Relay: `serve`, `relay`": (*relay.MEASURES, *leaks.MEASURES),
     "Hub: `serve`, `hub`": hub.MEASURES,
     "Sessions: every process": sessions.MEASURES,
 }

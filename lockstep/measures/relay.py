@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lockstep.measures.leaks import leak_readings
 from lockstep.measures.measure import Reading, counter, gauge, histogram, measures_in, one
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
     from relay.io.driver import StreamRelay
     from relay.io.flights import Flights
+    from relay.io.leak_watch import LeakWatch
 
 RELEASES = counter(
     "lockstep_relay_releases_total",
@@ -24,8 +26,10 @@ CONNECTIONS = gauge("lockstep_relay_connections", "Connections that are bound to
 MEASURES = measures_in(globals())
 
 
-def relay_readings(relays: Mapping[str, StreamRelay], flights: Flights) -> Iterator[Reading]:
-    """Read the relays of all showings; `flights` are the connections of all of them."""
+def relay_readings(
+    relays: Mapping[str, StreamRelay], flights: Flights, leaks: LeakWatch | None = None
+) -> Iterator[Reading]:
+    """Read the relays of all showings; `flights` are the connections of all of them, `leaks` who watches them."""
     windows = {event_id: relay.presentation.window for event_id, relay in relays.items()}
     yield Reading(
         RELEASES,
@@ -40,3 +44,4 @@ def relay_readings(relays: Mapping[str, StreamRelay], flights: Flights) -> Itera
         PICTURE, [((event_id,), relay.presentation.text(None) is not None) for event_id, relay in relays.items()]
     )
     yield one(CONNECTIONS, len(flights))
+    yield from leak_readings(leaks)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from starlette.responses import Response
@@ -27,6 +28,9 @@ class GrantedBody(Response):
         is_here: whether the connection still is; a server takes what it is given for one that has gone, and drops it.
         status_code: 200 or 206.
         headers: all but Content-Length.
+        whole_bytes: how large the whole is of which it may be a piece; None: it is no piece.
+
+    `pace`, where it is set, is told how large the next step is, and says how long that has to wait, in seconds.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class GrantedBody(Response):
         cut: Callable[[], None] | None = None,
         status_code: int,
         headers: Mapping[str, str],
+        whole_bytes: int | None = None,
     ) -> None:
         super().__init__(b"", status_code, {**headers, "content-length": str(len(content))})
         self._content = content
@@ -48,6 +53,8 @@ class GrantedBody(Response):
         self._done = done
         self._is_here = is_here
         self._cut = cut
+        self.whole_bytes = len(content) if whole_bytes is None else whole_bytes
+        self.pace: Callable[[int], float] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the head, then the body step by step."""
@@ -59,11 +66,15 @@ class GrantedBody(Response):
         stop = 0
         try:
             for start in range(0, length, STEP_BYTES):
+                end = min(start + STEP_BYTES, length)
+                if self.pace is not None and (wait_s := self.pace(end - start)) > 0:
+                    await asyncio.sleep(wait_s)
+                    if self._is_here is not None and not self._is_here():
+                        return
                 await self._turns.next()
                 if not self._granted():
                     await self._end(receive)
                     return
-                end = min(start + STEP_BYTES, length)
                 await send({"type": "http.response.body", "body": self._content[start:end], "more_body": True})
                 if self._is_here is None or self._is_here():
                     stop = end

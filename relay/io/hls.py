@@ -34,6 +34,7 @@ from relay.io.body import GrantedBody
 from relay.io.driver import StreamRelay
 from relay.io.flights import Flights
 from relay.io.headers import head_fields, playlist_response
+from relay.io.leak_watch import LeakWatch
 from relay.io.session_keeper import Denial, SessionKeeper
 from relay.io.turns import Turns
 from relay.playlist import Asset, Listed, extension
@@ -79,6 +80,7 @@ class Hls:
         wall: the time of day in Unix seconds.
         entitlements: begins sessions for those that the gate knows; None: it knows none.
         sessions: gives those who watch their seats; None: nobody is counted.
+        leaks: watches who is no viewer; None: nobody does.
 
     `flights` are the connections with what is on its way: revocations end them.
     """
@@ -92,9 +94,11 @@ class Hls:
         wall: Callable[[], float],
         entitlements: Entitlements | None = None,
         sessions: SessionKeeper | None = None,
+        leaks: LeakWatch | None = None,
     ) -> None:
         self._relays = relays
         self._sessions = sessions
+        self._leaks = leaks
         self._entitlements = entitlements
         self.flights = Flights()
         self._gate = gate
@@ -208,7 +212,12 @@ class Hls:
             return _refusal(replace(decision, verdict=Verdict.REFUSE, reason=Reason.BLACKOUT))
         asset = Asset(listed.ref, listed.segment.byte_range)
         whose = (claims.session or claims.jti, rendition, listed.key)
-        return await self._media(request, asset, listed.key.generation, granted, partial(relay.sent, whose))
+        sent: Callable[[int, int, int], None] = partial(relay.sent, whose)
+        if self._leaks is None:
+            return await self._media(request, asset, listed.key.generation, granted, sent)
+        sent = self._leaks.watched(request.scope, whence.address, claims, relay.showing, rendition, listed, sent)
+        response = await self._media(request, asset, listed.key.generation, granted, sent)
+        return self._leaks.marked(response, claims, listed)
 
     async def _redirected(
         self, request: Request, named: HlsRequest, relay: StreamRelay, decision: Decision, whence: Whence
@@ -302,7 +311,7 @@ class Hls:
         cut = partial(self.flights.cut, connection) if connection is not None else None
         return GrantedBody(
             part, granted=granted, turns=self._turns, done=done, is_here=is_here, cut=cut, status_code=status,
-            headers=headers,
+            headers=headers, whole_bytes=len(body),
         )  # fmt: skip
 
 

@@ -128,21 +128,41 @@ class RevocationDesk:
         await asyncio.gather(*self._writes, return_exceptions=True)
         await self._store.aclose()
 
+    def revoke_soon(self, wanted: Wanted, by: str) -> None:
+        """Revoke for somebody who is no operator and does not wait: what cannot be done, the log says.
+
+        Args:
+            wanted: whom, why and until when.
+            by: who wants it, as operators are named.
+        """
+        task = asyncio.create_task(self._revoke_for(wanted, by))
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    async def _revoke_for(self, wanted: Wanted, by: str) -> None:
+        if self._live() >= MAX_LIVE:
+            log.warning("revocation.not_made", by=by, reason=f"{MAX_LIVE} are in force")
+            return
+        try:
+            await self._make(wanted, by)
+        except JournalError as error:
+            log.warning("revocation.not_made", by=by, error=str(error))
+
     # The routes.
 
     async def _revoke(self, call: Call) -> Response:
         wanted = wanted_of(call.body, self._wall())
         if self._live() >= MAX_LIVE:
             return problem(507, "Insufficient Storage", detail=f"{MAX_LIVE} are in force: revoke accounts, or a key")
-        made = await self._lasting(self._make(wanted, call.operator))
+        made = await self._lasting(self._make(wanted, call.operator.name))
         return told(told_of(made.revocation), 201 if made.new else 200)
 
-    async def _make(self, wanted: Wanted, operator: Operator) -> Made:
+    async def _make(self, wanted: Wanted, by: str) -> Made:
         async with self._order:
-            made = await self._store.revoke(wanted, id=self._new_id(), now=self._wall(), by=operator.name)
+            made = await self._store.revoke(wanted, id=self._new_id(), now=self._wall(), by=by)
             if made.numbered is not None:
                 self._publish(made.numbered)
-                self._tell(made.revocation, operator)
+                self._tell(made.revocation, by)
             return made
 
     async def _undo(self, call: Call) -> Response:
@@ -178,7 +198,7 @@ class RevocationDesk:
         if not self._retain:
             self._bus.trim(revocations_topic(), numbered.offset + 1)
 
-    def _tell(self, revocation: Revocation, operator: Operator) -> None:
+    def _tell(self, revocation: Revocation, by: str) -> None:
         subject = revocation.subject
         # The one record of why somebody's verdict changed (INVARIANTS I17).
         log.info(
@@ -189,5 +209,5 @@ class RevocationDesk:
             event_id=subject.event_id,
             reason=revocation.reason,
             expires=revocation.expires,
-            by=operator.name,
+            by=by,
         )

@@ -9,6 +9,7 @@ import pytest
 from typer.main import get_command
 
 from lockstep.cli import app
+from lockstep.leaks import LeakSettings
 from lockstep.settings import (
     AddressSettings,
     AuditSettings,
@@ -38,8 +39,8 @@ def test_a_link_leads_somewhere(page: Path) -> None:
 def test_every_setting_is_documented() -> None:
     text = (ROOT / "docs" / "settings.md").read_text("utf-8")
     for model in (
-        Settings, AddressSettings, AuditSettings, BusSettings, IssuerSettings, LimitsSettings, OperatorSettings,
-        PlaceSettings, ShowingsApiSettings, ShowingSettings, SourceSettings,
+        Settings, AddressSettings, AuditSettings, BusSettings, IssuerSettings, LeakSettings, LimitsSettings,
+        OperatorSettings, PlaceSettings, ShowingsApiSettings, ShowingSettings, SourceSettings,
     ):  # fmt: skip
         for name in model.model_fields:
             assert f"`{name}`" in text, f"docs/settings.md does not speak of {name}"

@@ -11,7 +11,7 @@ EVERY = [one for measures in ALL.values() for one in measures]
 
 LABELS = {
     "event_id", "source", "state", "why", "outcome", "file", "mode", "format", "how", "code", "reason", "class",
-    "limit", "kind", "status", "scope", "decision", "part", "version",
+    "limit", "kind", "status", "scope", "decision", "part", "version", "action",
 }  # fmt: skip
 """Names out of the settings and words of ours: of each there are few."""
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -113,3 +114,42 @@ async def test_what_the_server_drops_for_who_is_gone_did_not_go_out() -> None:
     await sent(lambda: True, done=told.append, is_here=lambda: next(left))
     await sent(lambda: True, done=told.append, is_here=lambda: False)
     assert told == [STEP_BYTES]
+
+
+async def paced(waits: list[float], *, is_here: Callable[[], bool] | None = None) -> tuple[list[int], list[int]]:
+    asked: list[int] = []
+    sizes: list[int] = []
+
+    async def send(message: Any) -> None:
+        sizes.append(len(message.get("body", b"")))
+
+    async def receive() -> Any:
+        raise AssertionError("a body is sent without asking for anything")
+
+    def pace(n_bytes: int) -> float:
+        asked.append(n_bytes)
+        return waits.pop(0)
+
+    content = memoryview(bytes(2 * STEP_BYTES + 1))
+    body = GrantedBody(
+        content, granted=lambda: True, turns=Turns(), is_here=is_here, status_code=206, headers={}, whole_bytes=9 << 20
+    )
+    assert body.whole_bytes == 9 << 20
+    body.pace = pace
+    await body({"type": "http", "method": "GET"}, receive, send)
+    return asked, sizes
+
+
+async def test_a_body_that_is_paced_waits_before_each_step() -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    asked, sizes = await paced([0.0, 0.02, 0.03])
+    assert loop.time() - began >= 0.05
+    assert asked == [STEP_BYTES, STEP_BYTES, 1]
+    assert sizes == [0, STEP_BYTES, STEP_BYTES, 1, 0]
+
+
+async def test_who_went_away_while_its_body_waited_is_waited_for_no_longer() -> None:
+    asked, sizes = await paced([0.0, 0.001, 60.0], is_here=iter([True, False]).__next__)
+    assert asked == [STEP_BYTES, STEP_BYTES]
+    assert sizes == [0, STEP_BYTES]

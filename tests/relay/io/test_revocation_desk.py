@@ -21,7 +21,7 @@ from relay.io import revocation_desk
 from relay.io.revocation_desk import RevocationDesk
 from relay.io.revocation_store import RevocationStore
 from relay.operators import operator_key
-from relay.revocation_words import PATH
+from relay.revocation_words import PATH, Wanted
 from tests.support.doors import FULL, READER, Door, open_door
 from tests.support.tokens import NOW, claims
 
@@ -258,3 +258,31 @@ async def test_what_nobody_would_hear_of_is_not_taken(rig: Rig) -> None:
     assert (await rig.ask("GET")).json()["revocations"] == [made]
     rig.door.holds = True
     assert (await rig.ask("DELETE", f"{PATH}/{made['id']}")).status_code == 204
+
+
+async def test_who_is_no_operator_revokes_without_waiting(rig: Rig) -> None:
+    wanted = Wanted(Subject(SubjectKind.SESSION, "session-1"), "leak: fast", NOW + 3_600)
+    with capture_logs() as logs:
+        rig.desk.revoke_soon(wanted, "leak-detector")
+        # What was begun is finished before the store is closed.
+        await rig.desk.aclose()
+    assert rig.index.covers(claims(), NOW)
+    assert [(line["event"], line["by"], line["reason"]) for line in logs] == [
+        ("revocation.made", "leak-detector", "leak: fast")
+    ]
+
+
+async def test_what_nobody_waits_for_and_cannot_be_done_is_in_the_log(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = Wanted(Subject(SubjectKind.SESSION, "session-1"), "leak: fast", NOW + 3_600)
+    monkeypatch.setattr(revocation_desk, "MAX_LIVE", 0)
+    with capture_logs() as logs:
+        rig.desk.revoke_soon(wanted, "leak-detector")
+        await rig.desk.aclose()
+        monkeypatch.setattr(revocation_desk, "MAX_LIVE", 9)
+        # The store is closed.
+        rig.desk.revoke_soon(wanted, "leak-detector")
+        await asyncio.gather(*rig.desk._writes)
+    assert [line["event"] for line in logs] == ["revocation.not_made"] * 2
+    assert len(rig.index) == 0

@@ -1,0 +1,215 @@
+"""Watch sessions for leaks while they are served: feed the detector, tell what it finds, warn, pace, have revoked.
+
+What went out is told when its body is over, with what was really sent: a player that gives a segment up has not
+fetched it. Of those that nothing is found of, nothing is kept here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from kernel.io.http import problem
+from kernel.revocation import Subject, SubjectKind
+from relay.binding import network_of
+from relay.io.body import GrantedBody
+from relay.leaks.detector import Detector
+from relay.leaks.model import Finding, LeakLimits, Level
+from relay.leaks.pacing import MAX_BACKLOG_S, Pace
+from relay.leaks.pages import foreign_page, is_host
+from relay.leaks.word import MAX_WORDS_CHARS, Suspect
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.types import Scope
+
+    from kernel.showings import Showing
+    from kernel.tokens import Claims
+    from relay.playlist import Listed
+
+log = structlog.get_logger("relay")
+
+IDLE_S = 1.0
+"""How often it is looked whether there is something to do, while there is nothing."""
+
+WARNING_WORD = "leak_suspected"
+"""What the field `Lockstep-Warning` says."""
+
+_WITHOUT_PICTURE = frozenset("asic")
+"""Renditions' names that begin so are sound, text and I-frames (`relay/variants.py`)."""
+
+Sent = Callable[[int, int, int], None]
+
+
+class _Suspect:
+    """A session that was told of."""
+
+    __slots__ = ("event_id", "level", "pace")
+
+    def __init__(self, event_id: str, level: Level) -> None:
+        self.event_id = event_id
+        self.level = level
+        self.pace = Pace()
+
+
+class LeakWatch:
+    """Watch the sessions of all showings.
+
+    Args:
+        limits: from which score on what is done.
+        now: seconds that never step back.
+        wall: the time of day in Unix seconds.
+        revoke: has a session revoked; None: nobody can.
+    """
+
+    def __init__(
+        self,
+        limits: LeakLimits,
+        *,
+        now: Callable[[], float],
+        wall: Callable[[], float],
+        revoke: Callable[[Suspect], None] | None = None,
+    ) -> None:
+        self._detector = Detector(limits, _page)
+        self._note = self._detector.note
+        self._now = now
+        self._wall = wall
+        self._revoke = revoke
+        self._suspects: dict[str, _Suspect] = {}
+        self.found: dict[Level, int] = dict.fromkeys((Level.WARN, Level.THROTTLE, Level.REVOKE), 0)
+        """How often a session rose to each level."""
+
+    @property
+    def n_sessions(self) -> int:
+        """Return how many sessions are remembered."""
+        return self._detector.n_sessions
+
+    def suspects(self) -> dict[Level, int]:
+        """Return how many sessions are at each level now."""
+        counts = dict.fromkeys(self.found, 0)
+        for suspect in self._suspects.values():
+            counts[suspect.level] += 1
+        return counts
+
+    def watched(
+        self, scope: Scope, address: str, claims: Claims, showing: Showing, rendition: str, listed: Listed, then: Sent
+    ) -> Sent:
+        """Return what is to be told how much of a segment went out: `then` is told as well, and first.
+
+        Args:
+            scope: the request's.
+            address: the client's.
+            claims: whose.
+            showing: of which showing.
+            rendition: which one.
+            listed: the segment.
+            then: who else is told: first byte, the one behind the last, length of the whole.
+        """
+
+        def sent(start: int, stop: int, length: int) -> None:
+            then(start, stop, length)
+            if not start and 2 * stop < length:
+                # Given up at the beginning is not fetched; by pieces it counts as often as pieces are large.
+                return
+            allowed = showing.allowed_origins
+            finding = self._note(
+                claims.session or claims.jti, self._now(), showing.event_id, rendition, listed.key.msn,
+                listed.segment.duration_s, length, _network(address), (scope, allowed) if allowed else None,
+                picture=rendition[0] not in _WITHOUT_PICTURE,
+            )  # fmt: skip
+            if finding is not None:
+                self._tell(finding, claims)
+
+        return sent
+
+    def marked(self, response: Response, claims: Claims, listed: Listed) -> Response:
+        """Return what a session is answered with a segment: warned, paced, or told to wait, if it was told of."""
+        suspect = self._suspects.get(claims.session or claims.jti) if self._suspects else None
+        if suspect is None or not isinstance(response, GrantedBody):
+            return response
+        if suspect.level >= Level.THROTTLE:
+            if suspect.pace.backlog_s(now=self._now()) > MAX_BACKLOG_S:
+                response = problem(
+                    429, "Too Many Requests", detail="this session is paced to the speed at which it is watched",
+                    headers={"Retry-After": str(int(MAX_BACKLOG_S))},
+                )  # fmt: skip
+            else:
+                seconds = listed.segment.duration_s / max(1, response.whole_bytes)
+                response.pace = partial(self._wait_s, suspect.pace, seconds)
+        response.headers["Lockstep-Warning"] = WARNING_WORD
+        return response
+
+    async def run(self) -> None:
+        """Let what is long ago count less, until cancelled."""
+        while True:
+            due = self._detector.next_deadline()
+            await asyncio.sleep(IDLE_S if due is None else max(0.0, due - self._now()))
+            self.tick()
+
+    def tick(self) -> None:
+        """Do what is due."""
+        for finding in self._detector.handle_timer(now=self._now()):
+            self._tell(finding, None)
+        for session, suspect in list(self._suspects.items()):
+            if self._detector.level(session, suspect.event_id) is Level.NONE:
+                # Forgotten, where there were too many to remember all.
+                del self._suspects[session]
+
+    def _wait_s(self, pace: Pace, seconds_a_byte: float, n_bytes: int) -> float:
+        return pace.wait_s(n_bytes * seconds_a_byte, now=self._now())
+
+    def _tell(self, finding: Finding, claims: Claims | None) -> None:
+        """Tell of a level that has changed; `claims` are the session's where it has risen."""
+        if finding.level is Level.NONE:
+            self._suspects.pop(finding.session, None)
+        elif (known := self._suspects.get(finding.session)) is not None:
+            known.level, known.event_id = finding.level, finding.event_id
+        else:
+            self._suspects[finding.session] = _Suspect(finding.event_id, finding.level)
+        fields: dict[str, Any] = {
+            "session": finding.session,
+            "event_id": finding.event_id,
+            "action": finding.level.name.lower(),
+            "score": round(finding.score, 2),
+            "signals": {part.signal: round(part.weight, 2) for part in finding.parts},
+            "reasons": list(finding.reasons),
+        }
+        if claims is None:
+            log.info("session.suspected", **fields)
+            return
+        log.warning("session.suspected", account=claims.account, **fields)
+        self.found[finding.level] += 1
+        if finding.level is Level.REVOKE and self._revoke is not None:
+            kind, value = (SubjectKind.SESSION, claims.session) if claims.session else (SubjectKind.TOKEN, claims.jti)
+            words = "; ".join(finding.reasons)[:MAX_WORDS_CHARS]
+            self._revoke(Suspect(Subject(kind, value), words, self._wall(), claims.ends))
+
+
+@lru_cache(maxsize=65_536)
+def _network(address: str) -> int:
+    # Only told apart, within this process: its hash is salted, and nothing of an address is kept with a session.
+    return hash(network_of(address)) & 0x3FFF_FFFF
+
+
+def _page(clue: tuple[Scope, tuple[str, ...]]) -> str | None:
+    scope, allowed = clue
+    for name, value in scope["headers"]:
+        if name == b"referer":
+            page = _foreign(value, allowed)
+            return None if page is None else _but_ours(page, scope)
+    return None
+
+
+@lru_cache(maxsize=4_096)
+def _foreign(referer: bytes, allowed: tuple[str, ...]) -> str | None:
+    return foreign_page(referer.decode("latin-1"), allowed)
+
+
+def _but_ours(page: str, scope: Scope) -> str | None:
+    # A page of our own server may show everything.
+    hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    return None if is_host(page, hosts) else page
