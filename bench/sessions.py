@@ -235,9 +235,14 @@ async def measure_keeper() -> list[dict[str, Any]]:
     def decide(claims: Claims) -> object:
         return gate.decide(claims, "final", Scope.WATCH, now=time_s, whence=NOWHERE)
 
+    def both(claims: Claims) -> object:
+        decide(claims)
+        return keeper.touch(claims)
+
     time_s = wall()
-    counted = statistics.median(spent(keeper.touch) for _ in range(9))
-    gates = statistics.median(spent(decide) for _ in range(9))
+    # In pairs: what one costs more than the other just before it.
+    gates, more = zip(*((alone := spent(decide), spent(both) - alone) for _ in range(15)), strict=True)
+    counted, gates_us = statistics.median(more), statistics.median(gates)
     where = machine()
     return [
         {
@@ -246,8 +251,8 @@ async def measure_keeper() -> list[dict[str, Any]]:
         },
         {
             "what": "a session is found to be counted, at each request for a segment, median", "unit": "us",
-            "ours": round(counted, 2), "yardstick_what": "what the gates take for it", "yardstick": round(gates, 2),
-            "ratio": round(counted / gates, 2), "figure": "<= 1 us", "met": counted <= 1, **where,
+            "ours": round(counted, 2), "yardstick_what": "what the gates take for it", "yardstick": round(gates_us, 2),
+            "ratio": round(counted / gates_us, 2), "figure": "<= 1 us", "met": counted <= 1, **where,
         },
     ]  # fmt: skip
 

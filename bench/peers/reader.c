@@ -115,6 +115,8 @@ static size_t receive(struct one *one) {
     ssize_t got = recvmsg(one->fd, &header, 0);
     if (got < 0 && errno == EAGAIN) return 0;
     if (got <= 0) fail("socket %zd was closed at step %u of %u: %s", one - all, one->step, step_count, strerror(errno));
+    /* The kernel begins to stamp a moment after it was asked to, and what it has in hand by then goes without. */
+    one->arrived = now(CLOCK_REALTIME);
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&header); c; c = CMSG_NXTHDR(&header, c))
         if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_TIMESTAMPNS) {
             struct timespec at;

@@ -52,7 +52,10 @@ class Seat:
         counted: whether the book has it.
     """
 
-    __slots__ = ("began_ms", "counted", "expires", "more", "owed", "seen", "served", "until", "wish")
+    __slots__ = ("began_ms", "counted", "expires", "more", "owed", "seen", "served", "token", "until", "wish")
+
+    token: str
+    """The `jti` of the token that was looked at last, the very object: asked again, nothing else of it is looked at."""
 
     more: tuple[Limit, ...]
     """What counts it besides, from its second request for media on."""
@@ -67,6 +70,15 @@ class Seat:
         self.owed = False
         self.served = False
         self.more = ()
+        self.token = ""
+
+
+def _is_of(seat: Seat, claims: Claims) -> bool:
+    """Tell whether a seat is that of a token's bearer, and was asked for for as long as the token lasts."""
+    if claims.expires > seat.expires or claims.account != seat.wish.account:
+        return False
+    seat.token = claims.jti
+    return True
 
 
 class Departure(NamedTuple):
@@ -135,8 +147,7 @@ class Seats:
         return (
             seat is not None
             and (now < seat.until or now < self._held_until)
-            and claims.expires <= seat.expires
-            and claims.account == seat.wish.account
+            and (seat.token is claims.jti or _is_of(seat, claims))
         )
 
     def touch(self, claims: Claims, now: float) -> bool:
@@ -146,8 +157,7 @@ class Seats:
         if (
             seat is None
             or (now >= seat.until and now >= self._held_until)
-            or claims.expires > seat.expires
-            or claims.account != seat.wish.account
+            or (seat.token is not claims.jti and not _is_of(seat, claims))
             or (seat.more and seat.served)
         ):
             return False

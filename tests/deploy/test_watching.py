@@ -120,7 +120,7 @@ async def test_a_wrong_question_is_found(printed: Printed) -> None:
 
 def test_the_dashboard_has_its_rows() -> None:
     rows = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
-    assert rows == ["Viewers", "Delivery", "Feeds", "Relay", "Gates", "Loop"]
+    assert rows == ["Viewers", "Delivery", "Feeds", "Relay", "Gates", "Sessions", "Loop"]
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
     assert len(set(ids)) == len(ids)
     # No panel lies over another, or beyond the grid's 24 columns.
