@@ -85,7 +85,7 @@ class LoopWatch:
             self.blocked += 1
             if now - said_at >= SAY_S:
                 said_at = now
-                log.warning("loop.blocked", ms=round((now - alive_at - PROBE_S) * 1000), stack=self._stack())
+                log.warning("loop.blocked", ms=round((now - alive_at - PROBE_S) * 1000), frames=self._stack())
 
     def _stack(self) -> list[str]:
         frame = sys._current_frames().get(self._thread_id)  # noqa: SLF001 - there is no public way

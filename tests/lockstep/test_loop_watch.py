@@ -58,7 +58,7 @@ def test_a_loop_that_stands_still_is_told_with_its_stack(blocked: Blocked) -> No
     line = logs[0]
     assert (line["event"], line["log_level"]) == ("loop.blocked", "warning")
     assert line["ms"] >= 50
-    assert any(frame.endswith(" stand_still") for frame in line["stack"])
+    assert any(frame.endswith(" stand_still") for frame in line["frames"])
     assert watch.blocked >= 1
 
 
