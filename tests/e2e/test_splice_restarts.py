@@ -53,7 +53,7 @@ class Lists:
         self.newest: dict[str, str] = {}
 
     async def look(self, http: httpx2.AsyncClient) -> None:
-        """Read each of them, and judge it as it stands."""
+        """Read each of them, and judge it as it stands; then wait as players do, or the address is told 429."""
         for name in self._names:
             answer = await http.get(self._path + name)
             if answer.status_code == 404:
@@ -67,6 +67,7 @@ class Lists:
             before = self.texts.setdefault((name, last), text)
             assert before == text or check_succession(before, text) == [], f"{before}\n---\n{text}"
             self.newest[name] = last
+        await asyncio.sleep(0.05)
 
     def are(self, *, dark: bool) -> bool:
         """Tell whether all of them end with another stream's segments, or with the showing's own."""
