@@ -4,7 +4,9 @@ Rules:
 * A segment is listed if it ends no later than what is out of the lead, plus one audio frame; all of it once the lead
   has ended.
 * A discontinuity stands where the origin marks one, where its numbers begin anew, and where one was put into the lead;
-  the discontinuity sequence is the lead's (RFC 8216, 6.2.4: it matches across renditions).
+  the discontinuity sequence is the lead's (RFC 8216, 6.2.4: it matches across renditions). Of what lies between two of
+  the lead's there may be no segment here: then both stand before the next one (6.2.1: each tag counts), or players
+  would take its timestamps for those of another stretch, or wait for one that never comes.
 """
 
 from __future__ import annotations
@@ -160,13 +162,14 @@ class Companion:
 
     def _list(self, waiting: Waiting, at: float) -> None:
         before = self.listing.last
-        discontinuity, broken = waiting.segment.discontinuity, False
+        marked, broken = waiting.segment.discontinuity, False
         # A discontinuity of the lead's belongs to the segment that begins nearest to it; where that is a toss-up, to
         # the one that the origin has marked.
         middle = at + waiting.place.duration_s / 2
-        reach = middle + SLACK_S if discontinuity else middle - SLACK_S
+        reach = middle + SLACK_S if marked else middle - SLACK_S
         passed = [sequence for start, sequence in self._lead.breaks if start <= reach]
         if before is None:
+            discontinuities = int(marked)
             sequence = passed[-1] if passed else self._lead.first_sequence - self._earlier()
         else:
             broken = waiting.key.msn != before.key.msn + 1 or loses_map(before.segment, waiting.segment)
@@ -174,8 +177,13 @@ class Companion:
             # What the origin has marked on the segment before is not marked again.
             inserted = inserted and passed[-1] > before.discontinuity_sequence
             fresh = waiting.key.generation != before.key.generation
-            discontinuity = discontinuity or broken or inserted or fresh
-            sequence = before.discontinuity_sequence + discontinuity
+            discontinuities = int(marked or broken or inserted or fresh)
+            sequence = before.discontinuity_sequence + discontinuities
+            if discontinuities and passed:
+                sequence = max(sequence, passed[-1])
+            if not broken:
+                # Behind a hole the list begins anew, under whatever number.
+                discontinuities = sequence - before.discontinuity_sequence
         self._last_reach = reach
         self._spans[waiting.key] = (at, at + waiting.place.duration_s)
         self.listing.append(
@@ -184,7 +192,7 @@ class Companion:
                 waiting.key,
                 waiting.ref,
                 waiting.resolve,
-                discontinuity=discontinuity,
+                discontinuities=discontinuities,
                 discontinuity_sequence=sequence,
                 broken=broken,
                 prefix="",

@@ -50,14 +50,16 @@ class Listed:
     """A segment that is out, with all that its place in the list decides; it never changes after.
 
     `lines` are its own lines without the URI, `key_lines` and `map_line` the state it needs, all with gated names.
-    `discontinuity_sequence` counts this segment's own tag (RFC 8216, 6.2.2). `broken` says that the segment
-    before it was never seen: a list must not span such a hole, since numbers in a list are consecutive.
+    `discontinuities` says how many EXT-X-DISCONTINUITY stand before it: more than one where what lies between them has
+    no segment in this rendition, but has one in others. `discontinuity_sequence` counts them (RFC 8216, 6.2.1: all tags
+    before the segment count). `broken` says that the segment before it was never seen: a list must not span such a
+    hole, since numbers in a list are consecutive.
     """
 
     key: SegmentKey
     ref: str
     segment: PlaylistSegment
-    discontinuity: bool
+    discontinuities: int
     discontinuity_sequence: int
     broken: bool
     lines: tuple[str, ...]
@@ -89,7 +91,7 @@ def listed(
     ref: str,
     resolve: Resolve,
     *,
-    discontinuity: bool,
+    discontinuities: int,
     discontinuity_sequence: int,
     broken: bool,
     prefix: str,
@@ -102,8 +104,8 @@ def listed(
         key: our number of it.
         ref: its absolute URI.
         resolve: turns a URI of its lines into an absolute one.
-        discontinuity: whether one stands before it, the origin's or ours.
-        discontinuity_sequence: its number, its own tag counted.
+        discontinuities: how many stand before it, the origin's or ours.
+        discontinuity_sequence: its number, its own tags counted.
         broken: whether what lay before it was never seen.
         prefix: stands before names in the playlist.
         wall: its date in Unix seconds, carried on from a segment that has one; said where its own lines have none, so
@@ -127,7 +129,7 @@ def listed(
     if wall is not None and segment.pdt is None:
         lines = (f"#EXT-X-PROGRAM-DATE-TIME:{format_date(wall)}", *lines)
     return Listed(
-        key, ref, segment, discontinuity, discontinuity_sequence, broken, lines, keys, map_line, tuple(assets)
+        key, ref, segment, discontinuities, discontinuity_sequence, broken, lines, keys, map_line, tuple(assets)
     )  # fmt: skip
 
 
@@ -175,8 +177,8 @@ def head_text(head: Head, first: Listed, *, number: int | None = None) -> str:
         f"#EXT-X-VERSION:{head.version}",
         f"#EXT-X-TARGETDURATION:{head.target_s}",
         f"#EXT-X-MEDIA-SEQUENCE:{first.key.msn if number is None else number}",
-        # 4.3.3.3: the number of the first segment, its own tag not counted because that still stands in the list.
-        f"#EXT-X-DISCONTINUITY-SEQUENCE:{first.discontinuity_sequence - first.discontinuity}",
+        # 4.3.3.3: the number of the first segment, its own tags not counted because those still stand in the list.
+        f"#EXT-X-DISCONTINUITY-SEQUENCE:{first.discontinuity_sequence - first.discontinuities}",
     ]
     if head.kind is not None:
         lines.append(f"#EXT-X-PLAYLIST-TYPE:{head.kind}")
@@ -193,7 +195,7 @@ def item_text(before: Listed | None, item: Listed, *, prefix: str) -> str:
         item: the segment.
         prefix: stands before its name.
     """
-    lines = ["#EXT-X-DISCONTINUITY"] if item.discontinuity else []
+    lines = ["#EXT-X-DISCONTINUITY"] * item.discontinuities
     keys = before.key_lines if before is not None else ()
     if item.key_lines != keys:
         if not item.key_lines or _formats(keys) - _formats(item.key_lines):
@@ -202,7 +204,7 @@ def item_text(before: Listed | None, item: Listed, *, prefix: str) -> str:
         lines.extend(item.key_lines)
     map_line = before.map_line if before is not None else None
     # 4.3.2.5: a MAP holds until the next one; after a discontinuity it is said again for players that start there.
-    if item.map_line is not None and (item.map_line != map_line or item.discontinuity):
+    if item.map_line is not None and (item.map_line != map_line or item.discontinuities):
         lines.append(item.map_line)
     return "\n".join([*lines, *item.lines, prefix + segment_name(item), ""])
 

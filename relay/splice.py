@@ -9,6 +9,10 @@ Rules:
   their own. They are added up from the cuts, so that nothing of a splice needs to be kept that is long past.
 * Both edges are discontinuities, and counted (RFC 8216, 4.3.3.3). Nothing changes where what follows is what would have
   followed anyway: two blackouts that lead to one stream are one splice.
+* They are counted where the lead is, for all renditions: at one time all have one discontinuity sequence number
+  (6.2.4), or players take timestamps for those of another stretch, or wait for one that never comes. What has no
+  segment of a rendition beside it, as a short rest of a stream between an edge and a discontinuity of its own, leaves
+  its tag to the next one (6.2.1: each tag counts).
 * A block ends the list (4.3.3.4). Behind it the usual list begins again, under its own numbers.
 * The showing's own segments are dark if they overlap what is dark at all: the start rounds down, the end up.
 * Who turns out to be inside when some of it is out has a list that begins there, with what the redirect stream has
@@ -74,8 +78,8 @@ class Piece(NamedTuple):
     """Segments of one stream, one behind the other: numbers `first` to `stop`, exclusive.
 
     The segment `anchor` stands under `number` in the variant, all others as far from it as in their own stream.
-    `shift` is what is added to their discontinuity sequence numbers. `spliced` says that something else stands before
-    the first.
+    `shift` is what is added to their discontinuity sequence numbers, `least` what those are at least, and `before` that
+    of the segment before the first, None if none is. `spliced` says that something else stands before the first.
     """
 
     stream: str
@@ -84,11 +88,29 @@ class Piece(NamedTuple):
     anchor: int = 0
     number: int = 0
     shift: int = 0
+    least: float = -inf
+    before: int | None = None
     spliced: bool = False
 
     def number_of(self, msn: int) -> int:
         """Return under which number a segment stands in the variant."""
         return self.number + msn - self.anchor
+
+    def sequence_of(self, own: int) -> int:
+        """Return which discontinuity sequence number one of its stream's own is in the variant."""
+        return int(max(own + self.shift, self.least))
+
+    def as_listed(self, item: Listed) -> Listed:
+        """Return a segment as it stands in the variant: what its own stream has before it may not stand here."""
+        sequence = self.sequence_of(item.discontinuity_sequence)
+        is_first = item.key.msn == self.first
+        before = self.before if is_first else None
+        if before is None:
+            before = self.sequence_of(item.discontinuity_sequence - item.discontinuities)
+        broken = item.broken and not (is_first and self.spliced)
+        if (sequence, sequence - before, broken) == (item.discontinuity_sequence, item.discontinuities, item.broken):
+            return item
+        return replace(item, discontinuity_sequence=sequence, discontinuities=sequence - before, broken=broken)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +136,7 @@ def place_in(items: Sequence[Listed], msn: int) -> Place | None:
     own = items[at].discontinuity_sequence if at < len(items) and items[at].key.msn == msn else None
     if at and items[at - 1].key.msn == msn - 1:
         return Place(msn, items[at - 1].discontinuity_sequence, own)
-    return None if own is None else Place(msn, own - items[at].discontinuity, own)
+    return None if own is None else Place(msn, own - items[at].discontinuities, own)
 
 
 def label_of(active: frozenset[str], zones: ZoneSet) -> Veil | None:
@@ -122,7 +144,7 @@ def label_of(active: frozenset[str], zones: ZoneSet) -> Veil | None:
     return next((one for one in zones if one.blackout_id in active), None)
 
 
-def plan(stream: str, cuts: Iterable[Cut], zones: ZoneSet, ground: Ground) -> Plan:
+def plan(stream: str, cuts: Iterable[Cut], zones: ZoneSet, ground: Ground, lead: Ground | None = None) -> Plan:
     """Return what a variant of a rendition is made of.
 
     Args:
@@ -130,8 +152,10 @@ def plan(stream: str, cuts: Iterable[Cut], zones: ZoneSet, ground: Ground) -> Pl
         cuts: in the order of their segments.
         zones: whose variant it is.
         ground: what is known of the rendition.
+        lead: what is known of the lead rendition, None if that is this one.
     """
-    draft = _Draft(stream)
+    draft, count = _Draft(stream), _Count(stream)
+    lead = lead or ground
     for cut in cuts:
         label = label_of(cut.active, zones)
         source = stream if label is None else label.redirect
@@ -139,21 +163,80 @@ def plan(stream: str, cuts: Iterable[Cut], zones: ZoneSet, ground: Ground) -> Pl
         if source == draft.source:
             continue
         if draft.source is not None:
-            end = ground.place(cut, draft.source, up=draft.source != stream)
-            if end is None:
+            leads_end = lead.place(cut, draft.source, up=True)
+            end = None if leads_end is None else _end(cut, draft.source, leads_end, ground, up=draft.source != stream)
+            if end is None or leads_end is None:
                 # Nothing of it lies behind the cut yet. Of what is dark beforehand nothing is shown meanwhile.
                 return draft.plan() if not late else Plan((), blocked=source is None)
             draft.close(end)
+            count.close(leads_end)
         if late:
             draft.forget()
         if source is None:
             draft.block()
             continue
-        begin = ground.place(cut, source, up=True)
-        if begin is None:
+        leads_begin, begin = lead.place(cut, source, up=True), ground.place(cut, source, up=True)
+        if leads_begin is None or begin is None:
             return draft.plan(waits=True)
-        draft.open(source, begin, ground.own(source, begin.msn))
+        if draft.source is None:
+            draft.begin_anew(source, begin)
+            count.begin_anew(source, leads_begin)
+        else:
+            count.open(source, leads_begin, lead.own(source, leads_begin.msn))
+            draft.open(source, begin, count)
     return draft.plan()
+
+
+def _end(cut: Cut, source: str, leads: Place, ground: Ground, *, up: bool) -> Place | None:
+    """Return where a rendition stands at the end of a piece.
+
+    Args:
+        cut: where it ends.
+        source: the stream that it is a piece of.
+        leads: where the lead stands there.
+        ground: what is known of the rendition.
+        up: whether a segment that spans the cut belongs to the piece.
+    """
+    end = ground.place(cut, source, up=up)
+    if up and end is not None and end.before > leads.before:
+        # What spans the cut lies behind a discontinuity that the lead does not come to.
+        return ground.place(cut, source, up=False)
+    return end
+
+
+class _Count:
+    """How far the lead's discontinuity sequence has come: its own number in the variant counts for all renditions.
+
+    `shift` and `least` are the open piece's.
+    """
+
+    def __init__(self, stream: str) -> None:
+        self.shift = 0
+        self.least: float = -inf
+        self._source = stream
+        self._first: float = -inf
+        self._sequence = 0
+        self._last: tuple[str, float] | None = None
+
+    def close(self, end: Place) -> None:
+        """End the lead's open piece; one without segments has never been."""
+        if end.msn > self._first:
+            self._sequence = end.before + self.shift
+            self._last = self._source, end.msn
+
+    def begin_anew(self, source: str, begin: Place) -> None:
+        """Go by a stream's own numbers."""
+        self._source, self._first, self._last = source, begin.msn, None
+        self.shift, self.least, self._sequence = 0, -inf, begin.before
+
+    def open(self, source: str, begin: Place, own: int | None) -> None:
+        """Begin a piece of the lead; `own` is the number of its first segment, None if that is not out."""
+        own = own if own is not None else begin.own
+        own = begin.before if own is None else own
+        spliced = self._last != (source, begin.msn)
+        self.least = self._sequence + spliced
+        self.shift = self._sequence + 1 - own if spliced else self._sequence - begin.before
+        self._source, self._first = source, begin.msn
 
 
 class _Draft:
@@ -163,8 +246,8 @@ class _Draft:
         self.source: str | None = stream
         self._pieces: list[Piece] = []
         self._open: Piece | None = Piece(stream)
-        self._number: int | None = None
-        self._sequence = 0
+        self._number = 0
+        self._before: int | None = None
         self._last: tuple[str, float] | None = None
 
     def close(self, end: Place) -> None:
@@ -172,10 +255,10 @@ class _Draft:
         piece = self._open
         assert piece is not None
         self._open = None
+        self._number = piece.number_of(end.msn)
         if end.msn > piece.first:
             self._pieces.append(piece._replace(stop=end.msn))
-            self._number = piece.number_of(end.msn)
-            self._sequence = end.before + piece.shift
+            self._before = piece.sequence_of(end.before)
             self._last = piece.stream, end.msn
 
     def forget(self) -> None:
@@ -186,19 +269,20 @@ class _Draft:
         """End the list: what comes behind begins anew."""
         self.source = None
 
-    def open(self, source: str, begin: Place, own: int | None) -> None:
-        """Begin a piece."""
-        own = own if own is not None else begin.own
-        if self.source is None or self._number is None:
-            # Behind a block the list begins anew, under its stream's own numbers: the usual one, as a rule.
-            self._pieces.clear()
-            self._open = Piece(source, begin.msn)
-        else:
-            spliced = self._last != (source, begin.msn)
-            shift = self._sequence - begin.before
-            if spliced:
-                shift = self._sequence + 1 - (begin.before if own is None else own)
-            self._open = Piece(source, begin.msn, inf, begin.msn, self._number, shift, spliced)
+    def begin_anew(self, source: str, begin: Place) -> None:
+        """Begin a list anew behind a block, under its stream's own numbers: the usual one, as a rule."""
+        self._pieces.clear()
+        self._before = self._last = None
+        self._open = Piece(source, begin.msn)
+        self.source = source
+
+    def open(self, source: str, begin: Place, count: _Count) -> None:
+        """Begin a piece; `count` says how its discontinuities are counted."""
+        spliced = self._last != (source, begin.msn)
+        least = count.least if self._before is None else max(count.least, self._before + spliced)
+        self._open = Piece(
+            source, begin.msn, inf, begin.msn, self._number, count.shift, least, self._before, spliced
+        )  # fmt: skip
         self.source = source
 
     def plan(self, *, waits: bool = False) -> Plan:
@@ -250,14 +334,9 @@ def splice(made_of: Plan, items: Mapping[str, Sequence[Listed]]) -> list[Spliced
         kept = items.get(piece.stream, ())
         begin = bisect_left(kept, piece.first, key=_msn)
         for item in kept[begin : bisect_left(kept, piece.stop, key=_msn)]:
-            msn, sequence = item.key.msn, item.discontinuity_sequence + piece.shift
-            edge = piece.spliced and msn == piece.first
-            # What its own stream had before it is not what stands before it here.
-            as_listed = replace(item, discontinuity_sequence=sequence) if piece.shift else item
-            if edge:
-                as_listed = replace(as_listed, discontinuity=True, broken=False)
-            if sequence >= as_listed.discontinuity:
-                out.append(Spliced(piece.number_of(msn), piece.stream, as_listed))
+            as_listed = piece.as_listed(item)
+            if as_listed.discontinuity_sequence >= as_listed.discontinuities:
+                out.append(Spliced(piece.number_of(item.key.msn), piece.stream, as_listed))
     first = len(out) - 1
     while first > 0 and _follows(out[first - 1], out[first]):
         first -= 1

@@ -164,7 +164,7 @@ class Splicer:
         cuts = self.cuts.all()
         if own is None or not cuts:
             return out
-        streams = [(self._stream, False), (self._stream, True), *((one, True) for one in sorted(self.cutter.streams))]
+        streams = [(one, up) for one in (self._stream, *sorted(self.cutter.streams)) for up in (False, True)]
         for name in own.renditions:
             ground = Rendition(self._stream, name, self.cuts, self._known)
             for cut in cuts:
@@ -189,17 +189,20 @@ class Splicer:
         # Not by their windows: of one that is ended the same list goes on. When it is dark, the cuts say.
         key = (name, tuple([(veil.blackout_id, veil.redirect) for veil in zones]))
         before = self._views.get(key)
-        others = [self._listing(stream, name) for stream in streams_of(zones)]
-        lists = [listing, *(one for one in others if one is not None)]
+        own = self._known(self._stream)
+        assert own is not None
+        names = dict.fromkeys((name, own.lead_name))
+        all_of_them = [self._listing(stream, one) for stream in (self._stream, *streams_of(zones)) for one in names]
+        lists = [one for one in all_of_them if one is not None]
         if any(one.is_held for one in lists):
             return before
-        own = self._known(self._stream)
-        ended = own is not None and own.ended(name)
+        ended = own.ended(name)
         stamp = (self.cuts.revision, ended, *[one.revision for one in lists])
         if before is not None and before.stamp == stamp:
             return before
         ground = Rendition(self._stream, name, self.cuts, self._known)
-        made_of = plan(self._stream, self.cuts.all(), zones, ground)
+        lead = None if name == own.lead_name else replace(ground, name=own.lead_name)
+        made_of = plan(self._stream, self.cuts.all(), zones, ground, lead)
         dark = darkness(self._stream, self.cuts.all(), zones, ground)
         view = View(stamp, made_of, dark, 0, ended=ended)
         if before is not None and before.made_of.pieces[:1] == made_of.pieces[:1]:

@@ -322,7 +322,7 @@ class Window:
                 key,
                 block.ref,
                 block.resolve,
-                discontinuity=discontinuity,
+                discontinuities=int(discontinuity),
                 discontinuity_sequence=sequence,
                 broken=broken,
                 prefix=self.listing.prefix,

@@ -13,17 +13,23 @@ from typing import Any
 
 from playwright.async_api import Browser as RunningBrowser
 from playwright.async_api import Page, async_playwright
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
+from tests.e2e.player_state import ASK, HEARD, told
 from tests.e2e.stage import ROOT
 
 HLS_JS = ROOT / "ui" / "node_modules" / "hls.js" / "dist" / "hls.min.js"
 SDK = ROOT / "ui" / "sdk"
 CHROMIUM = "/usr/bin/chromium"
+STALLED_MS = 90_000
+"""How long something may not come: the longest that a test plays is a third of it."""
 CHROMIUM_OPTIONS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--autoplay-policy=no-user-gesture-required",
 ]  # fmt: skip
-PAGE = """<!doctype html><title>player</title><video muted></video><script src="hls.min.js"></script><script>
+PAGE = f"""<!doctype html><title>player</title><video muted></video><script src="hls.min.js"></script><script>
+{HEARD}</script>"""
+PAGE += """<script>
 const video = document.querySelector("video");
 window.errors = [];
 window.play = (url, rate, bearer) => {
@@ -33,6 +39,7 @@ window.play = (url, rate, bearer) => {
     xhrSetup: (xhr) => bearer && xhr.setRequestHeader("Authorization", "Bearer " + bearer),
   });
   hls.on(Hls.Events.ERROR, (_, data) => { if (data.fatal) window.errors.push(data.details); });
+  window.hear(hls);
   hls.on(Hls.Events.MANIFEST_PARSED, () => { video.play().then(() => { video.playbackRate = rate; }); });
   hls.loadSource(url);
   hls.attachMedia(video);
@@ -95,9 +102,17 @@ class Player:
         """Return the fatal errors of hls.js."""
         return list(await self.page.evaluate("window.errors"))
 
+    async def state(self) -> str:
+        """Return what hls.js has, loads and waits for, as a text."""
+        return told(await self.page.evaluate(ASK))
+
     async def _until(self, what: str) -> None:
-        await self.page.wait_for_function(f"({what}) || window.errors.length", timeout=90_000)
-        assert await self.errors() == []
+        try:
+            await self.page.wait_for_function(f"({what}) || window.errors.length", timeout=STALLED_MS)
+        except PlaywrightTimeout:
+            raise AssertionError(f"it was not so in {STALLED_MS} ms: {what}\n{await self.state()}") from None
+        if errors := await self.errors():
+            raise AssertionError(f"{errors}\n{await self.state()}")
 
 
 class Browser:

@@ -2,7 +2,8 @@
 
 In each run hls.js in Chromium and PyAV play a showing, are led to another stream for eight seconds, and come back; each
 presentation (`ts`, `fmp4`, `apart`) has its own tally. A run counts if neither had an error, both were shown the other
-stream and then the showing again, and nothing that they asked for was refused.
+stream and then the showing again, and nothing that they asked for was refused. Both streams are recordings of sixteen
+seconds that begin anew: each run has its edges at another place of these, so that eight runs have been everywhere.
 """
 
 from __future__ import annotations
@@ -32,10 +33,15 @@ high/index.m3u8
 """
 
 FOR_PYAV = frozenset({"ts", "fmp4"})
-"""FFmpeg reads lists that belong together in the order of their timestamps. Where those go back, as where a recording
-begins anew, it waits for good, without any blackout: so `apart` is for hls.js alone."""
+"""FFmpeg's demuxer knows no EXT-X-DISCONTINUITY: of lists that belong together it always returns the packet with the
+lowest timestamp. Where those go back, as where a recording begins anew, it reads nothing but the list that came there
+first until that has caught up with the others, which behind the next such place it never does; from a plain file
+server and without any blackout too. So `apart` is for hls.js alone."""
 
 RUNS = 20
+STEP_S = 2.0
+STEPS = 8
+"""By how much the edges lie later in each run, until they are where they were: a loop of the recordings."""
 PLAYED_S = 26.0
 LEAST_PICTURES = 300
 """Twelve seconds of them: PyAV begins late, and knows no hurry."""
@@ -64,8 +70,9 @@ def _apart(folder: Path) -> Path:
     return folder
 
 
-async def run(presentation: str, page: str, browser: Browser, folder: Path) -> str | None:
+async def run(presentation: str, page: str, browser: Browser, folder: Path, *, later_s: float) -> str | None:
     """Let both players play through both splices; return what went wrong, None if nothing did."""
+    played_s = PLAYED_S + later_s
     stage = Stage(folder)
     try:
         server, url = await serve(stage, presentation)
@@ -73,26 +80,28 @@ async def run(presentation: str, page: str, browser: Browser, folder: Path) -> s
         operator = await asyncio.to_thread(Operator, stage, url)
         async with operator.http, browser.page(page) as player:
             await player.play(urls[0])
-            decoding = asyncio.create_task(decoded(urls[1]) if presentation in FOR_PYAV else enough())
+            decoding = asyncio.create_task(decoded(urls[1], played_s) if presentation in FOR_PYAV else enough())
             await player.has_played(2)
             now = wall()
-            await operator.make(ZONE, start=iso(now + 3), end=iso(now + 11))
-            await player.has_played(PLAYED_S)
+            await operator.make(ZONE, start=iso(now + 3 + later_s), end=iso(now + 11 + later_s))
+            await player.has_played(played_s)
             count = await decoding
             if errors := await player.errors():
                 return f"hls.js: {errors}"
             if count < LEAST_PICTURES:
                 return f"PyAV: {count} pictures"
         return judge(server.log)
+    except AssertionError as error:
+        return str(error)
     except Exception as error:
         return repr(error)
     finally:
         await stage.aclose()
 
 
-async def decoded(url: str) -> int:
+async def decoded(url: str, played_s: float) -> int:
     """Return how many pictures PyAV shows."""
-    return await asyncio.to_thread(pictures, url, PLAYED_S)
+    return await asyncio.to_thread(pictures, url, played_s)
 
 
 async def enough() -> int:
@@ -122,7 +131,7 @@ async def tally(presentation: str, runs: int) -> bool:
             for number in range(1, runs + 1):
                 stage = Path(folder) / f"{number}"
                 await asyncio.to_thread(stage.mkdir)
-                wrong = await run(presentation, page, browser, stage)
+                wrong = await run(presentation, page, browser, stage, later_s=number % STEPS * STEP_S)
                 good += wrong is None
                 print(f"{presentation} {number}/{runs}: {wrong or 'played on'}", flush=True)
     print(f"{presentation}: {good} of {runs} runs without an error", flush=True)

@@ -28,6 +28,7 @@ BEYOND_ONE_FILE = {
     "tests/relay/io/test_hls_seats.py",
     "tests/relay/sessions/test_interleavings.py",
     "tests/relay/test_random_origins.py",
+    "tests/relay/test_spliced_sound.py",
 }
 """Tests of what several files do together."""
 

@@ -159,6 +159,33 @@ def test_discontinuities_of_ours_stand_in_it_too() -> None:
     assert pair.header("DISCONTINUITY-SEQUENCE") == 4
 
 
+def test_two_of_the_leads_discontinuities_within_one_segment_both_stand_before_the_next() -> None:
+    pair = Pair()
+    pair.show(copy_of([2, 2, 2, 2, 2], breaks={2: 1, 3: 1}, sequence=4))
+    # The origin cannot cut its sound there, and marks it once.
+    pair.accompany(copy_of([4, 4, 2], breaks={1: 1}, sequence=4))
+    pair.open(4)
+    lines = (pair.other.text() or "").splitlines()
+    assert lines.index("0-1.ts") - lines.index("#EXT-X-DISCONTINUITY") == 3
+    assert lines.count("#EXT-X-DISCONTINUITY") == 2
+    assert [item.discontinuity_sequence for item in pair.other.listing.items] == [4, 6, 6]
+
+
+def test_behind_a_hole_it_begins_under_the_leads_number() -> None:
+    pair = Pair()
+    pair.show(copy_of([2] * 8, start_s=10, sequence=4))
+    pair.accompany(copy_of([2, 2], start_s=10, sequence=4))
+    for msn, timeline in enumerate((0, 0, 1, 2, 3, 3, 3, 3)):
+        pair.lead.on_timing(timing(msn, f"{msn}.ts", timeline=timeline))
+    pair.open(1)
+    pair.accompany(copy_of([2, 2], first=5, start_s=20, sequence=7))
+    pair.open(7)
+    assert pair.numbers() == [5, 6]
+    assert pair.header("DISCONTINUITY-SEQUENCE") == 6
+    assert (pair.other.text() or "").splitlines().count("#EXT-X-DISCONTINUITY") == 1
+    assert pair.other.listing.items[-1].discontinuity_sequence == 7
+
+
 def test_where_the_lead_begins_is_no_discontinuity_of_one_that_began_before() -> None:
     pair = Pair()
     pair.show(copy_of([2, 2, 2, 2], first=7, start_s=12, sequence=4))

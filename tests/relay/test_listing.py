@@ -15,7 +15,7 @@ def grow(listing: Listing, copy: MediaPlaylist, upto: int) -> None:
             listing.append(
                 listed(
                     segment, SegmentKey(0, segment.msn), BASE + segment.uri, lambda uri: BASE + uri,
-                    discontinuity=False, discontinuity_sequence=0, broken=False, prefix="",
+                    discontinuities=0, discontinuity_sequence=0, broken=False, prefix="",
                 )
             )  # fmt: skip
 

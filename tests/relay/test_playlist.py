@@ -50,7 +50,7 @@ def items(text: str = ORIGIN, *, shift: int = 0, prefix: str = "main/") -> list[
                 SegmentKey(1, segment.msn + shift),
                 resolve(segment.uri),
                 resolve,
-                discontinuity=segment.discontinuity,
+                discontinuities=int(segment.discontinuity),
                 discontinuity_sequence=sequence,
                 broken=False,
                 prefix=prefix,
@@ -132,7 +132,7 @@ def test_dates_are_carried_on() -> None:
     (segment,) = parse_media_playlist("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\na.ts\n").segments
     item = listed(
         segment, SegmentKey(0, 0), BASE + "a.ts", resolve,
-        discontinuity=False, discontinuity_sequence=0, broken=False, prefix="", wall=0.04,
+        discontinuities=0, discontinuity_sequence=0, broken=False, prefix="", wall=0.04,
     )  # fmt: skip
     assert item.lines == ("#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:00.040Z", "#EXTINF:2,")
 

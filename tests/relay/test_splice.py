@@ -23,7 +23,7 @@ def items(
                 SegmentKey(0, first + n),
                 BASE + segment.uri,
                 lambda uri: BASE + uri,
-                discontinuity=segment.discontinuity,
+                discontinuities=int(segment.discontinuity),
                 discontinuity_sequence=sequence,
                 broken=n in broken,
                 prefix="",
@@ -44,10 +44,10 @@ class Table:
     """What is known, written down."""
 
     def __init__(self, places: dict[tuple[int, str], Place]) -> None:
-        self._places = places
+        self.places = places
 
     def place(self, cut: Cut, stream: str, *, up: bool) -> Place | None:
-        return self._places.get((cut.key.msn, stream))
+        return self.places.get((cut.key.msn, stream))
 
     def own(self, stream: str, msn: int) -> int | None:
         return None
@@ -84,9 +84,9 @@ def test_numbers_and_discontinuities_are_added_up_over_a_splice() -> None:
     assert made_of.pieces == (
         Piece("game", -inf, 10),
         # 2 was the last before it, and its own first one is no. 8: that becomes no. 3.
-        Piece("local", 100, 105, 100, 10, -5, True),
+        Piece("local", 100, 105, 100, 10, -5, 3, 2, spliced=True),
         # Five segments stood for ten; no. 9 had become no. 4, and no. 3 of the showing becomes no. 5.
-        Piece("game", 20, inf, 20, 15, 2, True),
+        Piece("game", 20, inf, 20, 15, 2, 5, 4, spliced=True),
     )
     assert made_of.holds("local", 104)
     assert not made_of.holds("local", 105)
@@ -104,7 +104,7 @@ def test_a_stream_that_had_nothing_to_show_leaves_its_discontinuity_to_who_comes
     cuts = [cut(10, "a"), cut(20, "b"), cut(30)]
     made_of = plan("game", cuts, zones(a="local", b="other"), GROUND)
     assert [piece.stream for piece in made_of.pieces] == ["game", "local", "game"]
-    assert made_of.pieces[-1] == Piece("game", 30, inf, 30, 15, 1, True)
+    assert made_of.pieces[-1] == Piece("game", 30, inf, 30, 15, 1, 5, 4, spliced=True)
 
 
 def test_where_it_goes_on_is_waited_for() -> None:
@@ -116,6 +116,58 @@ def test_where_it_goes_on_is_waited_for() -> None:
     assert late.pieces == ()
 
 
+SOUND = Table(
+    {
+        (10, "game"): Place(11, 2, 2),
+        # Of what the lead shows between 100 and its next discontinuity there is no sound.
+        (10, "local"): Place(91, 8, 9),
+        (20, "game"): Place(22, 3, 3),
+        (20, "local"): Place(95, 9, 9),
+    }
+)
+
+
+def test_further_renditions_are_counted_as_the_lead_is() -> None:
+    cuts, inside = [cut(10, "a"), cut(20)], zones(a="local")
+    made_of = plan("game", cuts, inside, SOUND, GROUND)
+    assert [(piece.shift, piece.before) for piece in made_of.pieces[1:]] == [(-5, 2), (2, 4)]
+    kept = {
+        "game": items(9, 14, discontinuities=[12], sequence=2),
+        "local": items(88, 8, discontinuities=[3], sequence=8),
+    }
+    found = splice(made_of, kept)
+    assert [one.item.discontinuities for one in found] == [0, 0, 2, 0, 0, 0, 1]
+    assert [one.item.discontinuity_sequence for one in found] == [2, 2, 4, 4, 4, 4, 5]
+    # By itself it would be one behind from there on.
+    assert [piece.shift for piece in plan("game", cuts, inside, SOUND).pieces[1:]] == [-6, 1]
+
+
+class Spanning(Table):
+    """A segment of the redirect stream's sound spans the second cut."""
+
+    def place(self, cut: Cut, stream: str, *, up: bool) -> Place | None:
+        place = super().place(cut, stream, up=up)
+        if place is None or (cut.key.msn, stream, up) != (20, "local", True):
+            return place
+        return Place(96, 10, 10)
+
+
+def test_sound_that_lies_behind_a_discontinuity_that_the_lead_does_not_come_to_is_left_out() -> None:
+    spanning = Spanning(dict(SOUND.places))
+    made_of = plan("game", [cut(10, "a"), cut(20)], zones(a="local"), spanning, GROUND)
+    assert [(piece.first, piece.stop) for piece in made_of.pieces[1:]] == [(91, 95), (22, inf)]
+    # Where it is not behind one it fills the rest.
+    ahead = Table({**GROUND.places, (20, "local"): Place(105, 10, 10)})
+    made_of = plan("game", [cut(10, "a"), cut(20)], zones(a="local"), spanning, ahead)
+    assert [(piece.first, piece.stop) for piece in made_of.pieces[1:]] == [(91, 96), (22, inf)]
+
+
+def test_a_rendition_waits_where_the_leads_number_is_not_known() -> None:
+    unknown = Table({key: place for key, place in GROUND.places.items() if key != (10, "local")})
+    made_of = plan("game", [cut(10, "a"), cut(20)], zones(a="local"), SOUND, unknown)
+    assert made_of == Plan((Piece("game", -inf, 11),), blocked=False)
+
+
 def test_a_block_ends_the_list_and_behind_it_the_usual_one_begins() -> None:
     blocked = plan("game", [cut(10, "a")], zones(a=None), GROUND)
     assert blocked == Plan((Piece("game", -inf, 10),), blocked=True)
@@ -124,7 +176,7 @@ def test_a_block_ends_the_list_and_behind_it_the_usual_one_begins() -> None:
 
 def test_late_the_list_begins_anew_under_numbers_that_go_on() -> None:
     made_of = plan("game", [cut(10, "a", late="a")], zones(a="local"), GROUND)
-    assert made_of.pieces == (Piece("local", 100, inf, 100, 10, -5, True),)
+    assert made_of.pieces == (Piece("local", 100, inf, 100, 10, -5, 3, 2, spliced=True),)
     assert darkness("game", [cut(10, "a", late="a"), cut(20)], zones(a="local"), GROUND) == [(0, 20)]
 
 
@@ -143,7 +195,7 @@ def test_a_list_is_what_is_kept_of_its_pieces_without_a_hole() -> None:
         (8, "game", 8), (9, "game", 9), *((10 + n, "local", 100 + n) for n in range(5)), (15, "game", 20),
         (16, "game", 21),
     ]  # fmt: skip
-    assert [one.item.discontinuity for one in found] == [n in (2, 7) for n in range(9)]
+    assert [one.item.discontinuities for one in found] == [int(n in (2, 7)) for n in range(9)]
     assert [one.item.discontinuity_sequence for one in found][:3] == [2, 2, 3]
     # What is missing in the middle parts it: what lies before is not shown.
     assert [one.number for one in splice(made_of, {**kept, "local": items(102, 9, sequence=8)})] == [12, 13, 14, 15, 16]
@@ -151,7 +203,7 @@ def test_a_list_is_what_is_kept_of_its_pieces_without_a_hole() -> None:
 
 
 def test_what_is_broken_off_begins_the_list_but_not_at_an_edge() -> None:
-    made_of = Plan((Piece("game", -inf, 10), Piece("local", 100, inf, 100, 10, 1, True)), blocked=False)
+    made_of = Plan((Piece("game", -inf, 10), Piece("local", 100, inf, 100, 10, 1, 1, 0, spliced=True)), blocked=False)
     kept = {"game": items(7, 3, broken=[1]), "local": items(100, 2, broken=[0])}
     assert [one.number for one in splice(made_of, kept)] == [8, 9, 10, 11]
 

@@ -39,7 +39,7 @@ class Made:
     name: str
     duration_s: float
     at: float
-    discontinuity: bool
+    discontinuities: int
     timeline: int
     state: tuple[str, ...]
 
@@ -57,7 +57,6 @@ class Origin:
     audio: list[Made] = field(default_factory=list)
     timeline: int = 0
     marked: bool = False
-    marked_at: float = float("-inf")
     state: tuple[str, ...] = ()
     end: float = 0.0
     audio_end: float = 0.0
@@ -65,19 +64,15 @@ class Origin:
     def make(self, duration_s: float) -> SegmentTiming:
         """Make a segment, and return what feeds measures of it."""
         msn = len(self.made)
-        # Two of them within one segment of sound leave one there: no origin can number that.
-        if self.marked and self.audio_s is not None and self.end < self.marked_at + 2 * self.audio_s:
-            self.marked = False
-        self.marked_at = self.end if self.marked else self.marked_at
         self.timeline += self.marked
-        self.made.append(Made(f"{msn}.ts", duration_s, self.end, self.marked, self.timeline, self.state))
+        self.made.append(Made(f"{msn}.ts", duration_s, self.end, int(self.marked), self.timeline, self.state))
         start = Ticks(round(self.end * TICKS_PER_S))
         wall = EPOCH + self.began + self.end
         self.end += duration_s
         while self.audio_s is not None and self.audio_end + self.audio_s <= self.end + 0.02:
             n, at = len(self.audio), self.audio_end
             inside = next(one for one in self.made if one.at <= at + self.audio_s / 2 < one.at + one.duration_s)
-            fresh = bool(self.audio) and self.audio[-1].timeline != inside.timeline
+            fresh = inside.timeline - self.audio[-1].timeline if self.audio else 0
             self.audio.append(Made(f"{n}.aac", self.audio_s, at, fresh, inside.timeline, ()))
             self.audio_end += self.audio_s
         self.marked = False
@@ -98,11 +93,11 @@ class Origin:
         lines = [
             "#EXTM3U", "#EXT-X-VERSION:6", f"#EXT-X-TARGETDURATION:{self.target_s}",
             f"#EXT-X-MEDIA-SEQUENCE:{first}",
-            f"#EXT-X-DISCONTINUITY-SEQUENCE:{sum(one.discontinuity for one in segments[:first])}",
+            f"#EXT-X-DISCONTINUITY-SEQUENCE:{sum(one.discontinuities for one in segments[:first])}",
         ]  # fmt: skip
         state: tuple[str, ...] = ()
         for one in shown:
-            lines += ["#EXT-X-DISCONTINUITY"] if one.discontinuity else []
+            lines += ["#EXT-X-DISCONTINUITY"] * one.discontinuities
             if one.state != state:
                 lines += one.state or ("#EXT-X-KEY:METHOD=NONE",)
                 state = one.state

@@ -33,7 +33,7 @@ PLAIN: dict[str, Any] = {"headers": [(b"host", b"relay.test")]}
 
 def segment(msn: int) -> Listed:
     return listed(
-        SEGMENT, SegmentKey(0, msn), "file:///nowhere/a.ts", lambda uri: uri, discontinuity=False,
+        SEGMENT, SegmentKey(0, msn), "file:///nowhere/a.ts", lambda uri: uri, discontinuities=0,
         discontinuity_sequence=0, broken=False, prefix="",
     )  # fmt: skip
 
