@@ -164,7 +164,9 @@ def plan(stream: str, cuts: Iterable[Cut], zones: ZoneSet, ground: Ground, lead:
             continue
         if draft.source is not None:
             leads_end = lead.place(cut, draft.source, up=True)
-            end = None if leads_end is None else _end(cut, draft.source, leads_end, ground, up=draft.source != stream)
+            # Of the showing's own, what spans the cut is dark; of another stream's it fills the rest, where it can.
+            up = draft.source != stream and not goes_beyond(cut, draft.source, ground, lead)
+            end = ground.place(cut, draft.source, up=up)
             if end is None or leads_end is None:
                 # Nothing of it lies behind the cut yet. Of what is dark beforehand nothing is shown meanwhile.
                 return draft.plan() if not late else Plan((), blocked=source is None)
@@ -187,21 +189,10 @@ def plan(stream: str, cuts: Iterable[Cut], zones: ZoneSet, ground: Ground, lead:
     return draft.plan()
 
 
-def _end(cut: Cut, source: str, leads: Place, ground: Ground, *, up: bool) -> Place | None:
-    """Return where a rendition stands at the end of a piece.
-
-    Args:
-        cut: where it ends.
-        source: the stream that it is a piece of.
-        leads: where the lead stands there.
-        ground: what is known of the rendition.
-        up: whether a segment that spans the cut belongs to the piece.
-    """
-    end = ground.place(cut, source, up=up)
-    if up and end is not None and end.before > leads.before:
-        # What spans the cut lies behind a discontinuity that the lead does not come to.
-        return ground.place(cut, source, up=False)
-    return end
+def goes_beyond(cut: Cut, stream: str, ground: Ground, lead: Ground) -> bool:
+    """Tell whether what spans a cut lies behind a discontinuity of its stream that the lead does not come to there."""
+    end, leads = ground.place(cut, stream, up=True), lead.place(cut, stream, up=True)
+    return end is not None and leads is not None and end.before > leads.before
 
 
 class _Count:

@@ -18,7 +18,7 @@ from relay.cutting import Cutter
 from relay.listing import MIN_WINDOW_TARGETS, Listing
 from relay.playlist import Asset, Head, Listed, head_text, item_text
 from relay.presentation import Presentation
-from relay.splice import Cut, Place, Plan, Spliced, darkness, plan, splice
+from relay.splice import Cut, Place, Plan, Spliced, darkness, goes_beyond, plan, splice
 
 MAX_VIEWS = 4_096
 """Variants that are kept: fifty zone sets of a ladder of ten in eight languages."""
@@ -164,12 +164,16 @@ class Splicer:
         cuts = self.cuts.all()
         if own is None or not cuts:
             return out
-        streams = [(one, up) for one in (self._stream, *sorted(self.cutter.streams)) for up in (False, True)]
+        # Upwards first: whether the other is needed at the end of a redirect stream, that tells.
+        streams = [(one, up) for one in (self._stream, *sorted(self.cutter.streams)) for up in (True, False)]
         for name in own.renditions:
             ground = Rendition(self._stream, name, self.cuts, self._known)
+            lead = replace(ground, name=own.lead_name)
             for cut in cuts:
                 for stream, up in streams:
                     if self.cuts.place(cut.key, stream, name, up=up) is not None:
+                        continue
+                    if not up and stream != self._stream and not goes_beyond(cut, stream, ground, lead):
                         continue
                     place = ground.place(cut, stream, up=up)
                     if place is not None and place.own is not None:

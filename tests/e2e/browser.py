@@ -85,6 +85,7 @@ class Player:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        self.patience_ms = STALLED_MS
 
     async def play(self, url: str, *, rate: float = 1.0, bearer: str | None = None) -> None:
         """Begin to play."""
@@ -108,9 +109,9 @@ class Player:
 
     async def _until(self, what: str) -> None:
         try:
-            await self.page.wait_for_function(f"({what}) || window.errors.length", timeout=STALLED_MS)
+            await self.page.wait_for_function(f"({what}) || window.errors.length", timeout=self.patience_ms)
         except PlaywrightTimeout:
-            raise AssertionError(f"it was not so in {STALLED_MS} ms: {what}\n{await self.state()}") from None
+            raise AssertionError(f"not in {self.patience_ms:,} ms: {what}\n{await self.state()}") from None
         if errors := await self.errors():
             raise AssertionError(f"{errors}\n{await self.state()}")
 
