@@ -246,8 +246,10 @@ class _Draft:
         piece = self._open
         assert piece is not None
         self._open = None
-        self._number = piece.number_of(end.msn)
-        if end.msn > piece.first:
+        if end.msn <= piece.first:
+            self._number = piece.number_of(int(piece.first))
+        else:
+            self._number = piece.number_of(end.msn)
             self._pieces.append(piece._replace(stop=end.msn))
             self._before = piece.sequence_of(end.before)
             self._last = piece.stream, end.msn

@@ -162,6 +162,23 @@ def test_sound_that_lies_behind_a_discontinuity_that_the_lead_does_not_come_to_i
     assert [(piece.first, piece.stop) for piece in made_of.pieces[1:]] == [(91, 96), (22, inf)]
 
 
+def test_a_piece_whose_only_segment_of_sound_is_left_out_takes_no_number() -> None:
+    short = {
+        (10, "game"): Place(11, 2, 2), (10, "local"): Place(91, 8, 9), (20, "game"): Place(22, 3, 3),
+        # The last before the piece is what spans its end.
+        (20, "local"): Place(90, 8, 8),
+    }  # fmt: skip
+    ahead = Table({**GROUND.places, (20, "local"): Place(105, 7, 7)})
+
+    class Short(Table):
+        def place(self, cut: Cut, stream: str, *, up: bool) -> Place | None:
+            place = super().place(cut, stream, up=up)
+            return Place(91, 8, 9) if place is not None and place.msn == 90 and up else place
+
+    made_of = plan("game", [cut(10, "a"), cut(20)], zones(a="local"), Short(short), ahead)
+    assert [(piece.stream, piece.number) for piece in made_of.pieces] == [("game", 0), ("game", 11)]
+
+
 def test_a_rendition_waits_where_the_leads_number_is_not_known() -> None:
     unknown = Table({key: place for key, place in GROUND.places.items() if key != (10, "local")})
     made_of = plan("game", [cut(10, "a"), cut(20)], zones(a="local"), SOUND, unknown)
