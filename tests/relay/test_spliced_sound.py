@@ -82,17 +82,22 @@ def _overlap_s(one: Made, other: Made) -> float:
     return min(one.at + one.duration_s, other.at + other.duration_s) - max(one.at, other.at)
 
 
-def streams(*, sound_s: tuple[float, float], pictures_s: tuple[list[float], list[float]]) -> Evening:
-    origins = [Origin("game", 2, 8, sound_s[0]), Origin("local", 2, 6, sound_s[1], began=-3.7)]
-    return Evening(origins, durations=dict(zip(("game", "local"), pictures_s, strict=True)))
+STREAMS = ("game", "local", "regional")
+BEGAN = (0.0, -3.7, -1.3)
+
+
+def streams(sound_s: list[float], pictures_s: list[list[float]]) -> Evening:
+    origins = [
+        Origin(stream, 2, 6, one, began=began) for stream, one, began in zip(STREAMS, sound_s, BEGAN, strict=True)
+    ]
+    return Evening(origins, durations=dict(zip(STREAMS, pictures_s, strict=True)))
 
 
 def play(
-    show: Evening, window: Window, marked: set[tuple[str, int]], *, steps: int, restarts: frozenset[int] = frozenset()
+    show: Evening, zones: ZoneSet, marked: set[tuple[str, int]], *, steps: int, restarts: frozenset[int] = frozenset()
 ) -> tuple[Agreement, str]:
-    """Play through both edges; a segment in `marked` stands behind a discontinuity of its stream's own."""
-    zones: ZoneSet = (Veil("city", window, "local", EPOCH),)
-    show.believe({"city": window})
+    """Play through all edges; a segment in `marked` stands behind a discontinuity of its stream's own."""
+    show.believe({veil.blackout_id: veil.window for veil in zones})
     agreement, judge = Agreement(show), Judge()
     sound: str | None = None
     for number in range(steps):
@@ -107,36 +112,41 @@ def play(
     return agreement, sound or ""
 
 
+def veil(name: str, start: float, length_s: float, redirect: str) -> Veil:
+    return Veil(name, Window(EPOCH + start, EPOCH + start + length_s), redirect, EPOCH)
+
+
 @pytest.mark.parametrize(("msn", "tags", "sequence"), [(19, (2, 1), 3), (27, (1, 2), 3), (28, (1, 1), 2)])
 def test_what_has_no_sound_beside_it_leaves_its_discontinuity_to_what_follows(
     msn: int, tags: tuple[int, int], sequence: int
 ) -> None:
     """Segments 20 to 25 are dark; the sound of 19 lies in one that is dark in part, as does that of 26."""
-    show = streams(sound_s=(1.92, 1.92), pictures_s=([2.0], [2.0]))
-    window = Window(EPOCH + 40.5, EPOCH + 52.0)
-    agreement, found = play(show, window, {("game", msn)}, steps=58)
+    show = streams([1.92] * 3, [[2.0]] * 3)
+    agreement, found = play(show, (veil("city", 40.5, 11.5, "local"),), {("game", msn)}, steps=87)
     assert tuple(agreement.tags.values()) == tags
     assert read_playlist(found).segments[-1].discontinuity_sequence == sequence
 
 
 SECONDS = st.lists(st.sampled_from([0.64, 1.0, 1.44, 1.92, 2.0]), min_size=1, max_size=3)
+BLACKOUTS = st.lists(
+    st.tuples(st.floats(20, 45), st.floats(0.5, 25), st.sampled_from(STREAMS[1:])), min_size=1, max_size=3
+)
 
 
 @given(
-    sound_s=st.tuples(st.sampled_from([0.5, 1.024, 1.92, 2.0]), st.sampled_from([0.5, 1.024, 1.92, 2.0])),
-    pictures_s=st.tuples(SECONDS, SECONDS),
-    window=st.tuples(st.floats(20, 40), st.floats(0.5, 30)),
-    marked=st.sets(st.tuples(st.sampled_from(["game", "local"]), st.integers(0, 60)), max_size=30),
-    restarts=st.frozensets(st.integers(10, 70), max_size=2),
+    sound_s=st.lists(st.sampled_from([0.5, 1.024, 1.92, 2.0]), min_size=3, max_size=3),
+    pictures_s=st.lists(SECONDS, min_size=3, max_size=3),
+    blackouts=BLACKOUTS,
+    marked=st.sets(st.tuples(st.sampled_from(STREAMS), st.integers(0, 60)), max_size=40),
+    restarts=st.frozensets(st.integers(10, 100), max_size=2),
 )
-@settings(max_examples=15, deadline=None, phases=(Phase.explicit, Phase.generate))
+@settings(max_examples=12, deadline=None, phases=(Phase.explicit, Phase.generate))
 def test_at_every_time_all_renditions_have_one_number(
-    sound_s: tuple[float, float],
-    pictures_s: tuple[list[float], list[float]],
-    window: tuple[float, float],
+    sound_s: list[float],
+    pictures_s: list[list[float]],
+    blackouts: list[tuple[float, float, str]],
     marked: set[tuple[str, int]],
     restarts: frozenset[int],
 ) -> None:
-    show = streams(sound_s=sound_s, pictures_s=pictures_s)
-    start, length_s = window
-    play(show, Window(EPOCH + start, EPOCH + start + length_s), marked, steps=80, restarts=restarts)
+    zones = tuple(veil(f"b{number}", *one) for number, one in enumerate(blackouts))
+    play(streams(sound_s, pictures_s), zones, marked, steps=110, restarts=restarts)
