@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 from kernel.blackouts import Veil, Window, ZoneSet
@@ -93,6 +93,20 @@ def blackouts(draw: st.DrawFn) -> dict[str, tuple[Window, str | None]]:
     return out
 
 
+# Found once: between two blackouts less of the showing than one segment of sound, which both hide.
+@example(
+    found={
+        "b0": (Window(EPOCH + 64.9, EPOCH + 65.4), "regional"),
+        "b1": (Window(EPOCH + 36.4, EPOCH + 49.2), "local"),
+        "b2": (Window(EPOCH + 47.0, EPOCH + 58.3), "regional"),
+        "b3": (Window(EPOCH + 60.0, EPOCH + 69.7), "local"),
+    },
+    durations=([1.0, 1.92], [2.0], [2.0, 1.44, 2.4]),
+    marked=[],
+    restarts=[],
+    audio=True,
+    lead_s=0.2,
+)
 @given(
     found=blackouts(),
     durations=st.tuples(DURATIONS, DURATIONS, DURATIONS),
