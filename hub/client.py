@@ -41,11 +41,12 @@ class Session:
         self.state = State(Floors())
         self.mismatches = 0
         self.repeats = 0
-        """Cues that came again and were kept from the application."""
+        """Cues that came again, or behind a newer revision, and were kept from the application."""
         self.leaving: Mapping[str, Any] | None = None
         """What was said last of the session's having to go: `ends` and `code`; None: it may stay."""
         self._epoch: str | None = None
         self._seen: dict[int, None] = {}
+        self._corrected: dict[str, int] = {}
         self._heard_at: float | None = None
         self._allowed = False
         self._whole = False
@@ -66,7 +67,7 @@ class Session:
         return taken
 
     def receive(self, frame: Mapping[str, Any], now: float) -> bool:
-        """Take in a frame; return whether the application should see it: all but repeated cues."""
+        """Take in a frame; return whether the application should see it: all but repeated and outdated cues."""
         op = frame.get("op")
         if op == "cue":
             return self._cue(frame)
@@ -129,6 +130,7 @@ class Session:
             # Offsets mean something else.
             self._epoch = frame.get("epoch")
             self._seen.clear()
+            self._corrected.clear()
         if frame.get("resumed"):
             self._whole = True
         else:
@@ -137,6 +139,7 @@ class Session:
     def _begin_anew(self) -> None:
         self.cur = None
         self.state = State(Floors())
+        self._corrected.clear()
         self._whole = self._disturbed = False
 
     def _cue(self, cue: Mapping[str, Any]) -> bool:
@@ -153,7 +156,25 @@ class Session:
         self._seen[o] = None
         if len(self._seen) > MAX_SEEN:
             del self._seen[next(iter(self._seen))]
-        return True
+        if not self._is_outdated(cue):
+            return True
+        self.repeats += 1
+        return False
+
+    def _is_outdated(self, cue: Mapping[str, Any]) -> bool:
+        """Return whether a newer revision was shown: a server that goes by an earlier picture does not send that yet.
+
+        Where one has been ended and another one begun, somebody who resumes may stand further back than it was.
+        """
+        id_, rev, corrected = cue["id"], cue["rev"], self._corrected
+        if rev < corrected.get(id_, 0):
+            return True
+        # What the sequencer says of a market in its own name is ordered by `ver`.
+        if rev > 1 and cue.get("cls") != "safety" and ":~" not in id_:
+            corrected[id_] = rev
+            if len(corrected) > MAX_SEEN:
+                del corrected[next(iter(corrected))]
+        return False
 
     def _heartbeat(self, frame: Mapping[str, Any], now: float) -> None:
         self._heard_at = now

@@ -9,7 +9,7 @@ from kernel.timeline import SegmentKey
 from relay.companion import Companion
 from relay.listing import Listing
 from relay.playlist import Asset, Listed, Resolve
-from relay.splice import Place, place_in
+from relay.splice import Place, place_in, place_lost
 from relay.variants import Rendition, Variants
 from relay.window import Window
 
@@ -139,6 +139,9 @@ class Presentation:
     def place(self, rendition: str, msn: int, *, up: bool) -> Place | None:
         """Return where a rendition stands at the beginning of one of the lead's segments.
 
+        One that the origin had dropped before it was out here, because nothing ran or the origin was away, is never
+        out: then by what came first behind it, as if all renditions had been numbered alike.
+
         Args:
             rendition: its name.
             msn: the lead's segment, which is out or will be next.
@@ -151,7 +154,10 @@ class Presentation:
         if rendition != self._lead_name:
             begin = self.window.begin_of(msn)
             number = None if begin is None else self._companions[rendition].number_at(begin, up=up)
-        return None if number is None else place_in(listing.items, number)
+            lead = self.window.listing.items
+            if number is None and lead and msn < lead[0].key.msn:
+                number = listing.items[0].key.msn - (lead[0].key.msn - msn)
+        return None if number is None else place_in(listing.items, number) or place_lost(listing.items, number)
 
     def place_of(self, rendition: str, msn: int) -> Place | None:
         """Return where a rendition stands before one of its own segments, None if that lies outside what is kept."""

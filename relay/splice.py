@@ -139,6 +139,18 @@ def place_in(items: Sequence[Listed], msn: int) -> Place | None:
     return None if own is None else Place(msn, own - items[at].discontinuities, own)
 
 
+def place_lost(items: Sequence[Listed], msn: int) -> Place | None:
+    """Return where a rendition stood before a segment that was never out here; None: it may still come.
+
+    That is for good: segments come in their order. What lies behind it counts as if it followed at once.
+    """
+    at = bisect_left(items, msn, key=_msn)
+    if at == len(items) or items[at].key.msn == msn:
+        return None
+    before = items[at - 1].discontinuity_sequence if at else items[at].discontinuity_sequence - items[at].discontinuity
+    return Place(msn, before, before)
+
+
 def label_of(active: frozenset[str], zones: ZoneSet) -> Veil | None:
     """Return which blackout counts for a viewer where some are in force, None if none does."""
     return next((one for one in zones if one.blackout_id in active), None)

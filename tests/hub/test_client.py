@@ -60,6 +60,33 @@ def test_a_repeated_cue_is_folded_and_not_shown() -> None:
     assert session.receive(cue(5), 0)
 
 
+def test_an_older_revision_that_comes_behind_a_newer_one_is_folded_and_not_shown() -> None:
+    """I6: a server that began anew stands further back, where the correction is not yet due."""
+    first, amended = cue(5, id="nba:5", rev=1), cue(9, id="nba:5", rev=2)
+    session = begun(amended)
+    session.receive(sub(resumed=True), 0)
+    assert not session.receive(first, 0)
+    assert session.state.version > 0
+    assert session.repeats == 1
+    assert not session.receive(amended, 0)
+    # Of who begins anew nothing is known.
+    session.receive({"op": "resync", "why": "slow"}, 0)
+    assert session.receive(cue(4, id="nba:5", rev=1), 0)
+
+
+def test_of_the_sequencers_own_names_every_cue_is_shown() -> None:
+    session = begun(cue(9, id="odds:~m1", rev=3))
+    assert session.receive(cue(5, id="odds:~m1", rev=2), 0)
+
+
+def test_corrections_are_remembered_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hub.client.MAX_SEEN", 2)
+    session = begun(*(cue(n, id=f"feed:{n}", rev=2) for n in (10, 11, 12)))
+    assert [session.receive(cue(n, id=f"feed:{n}", rev=1), 0) for n in (1,)] == [True]
+    assert session.receive(cue(2, id="feed:10", rev=1), 0)
+    assert not session.receive(cue(3, id="feed:12", rev=1), 0)
+
+
 def test_offsets_are_remembered_up_to_a_limit() -> None:
     session = begun()
     one = cue(0)

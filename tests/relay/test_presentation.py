@@ -89,6 +89,20 @@ def test_while_it_is_held_all_of_it_says_what_it_said() -> None:
     assert presentation.n_waiting == 1
 
 
+def test_where_each_rendition_stood_is_told_though_the_origin_has_dropped_it() -> None:
+    presentation = Presentation(Showing("game", "http://origin.test/x.m3u8"))
+    presentation.observe_top(parse_multivariant(TOP), resolve)
+    names = [f"{n}.ts" for n in range(4)]
+    date = ["#EXT-X-PROGRAM-DATE-TIME:2026-03-27T19:30:00Z"]
+    lead, audio = (playlist(names, first=first, extra=date) for first in (20, 40))
+    presentation.window.observe(lead, refs(lead), lambda uri: BASE + uri, now=0.0)
+    presentation.observe("a0", audio, refs(audio), lambda uri: BASE + uri, now=0.0)
+    assert presentation.place("v0", 17, up=True) is None
+    open_lead(presentation, 22)
+    assert presentation.place("v0", 17, up=True) == Place(17, 0, 0)
+    assert presentation.place("a0", 17, up=True) == Place(37, 0, 0)
+
+
 def test_it_is_told_where_each_rendition_stands_at_a_segment_of_the_leads() -> None:
     presentation = Presentation(Showing("game", "http://origin.test/x.m3u8"))
     presentation.observe_top(parse_multivariant(TOP), resolve)

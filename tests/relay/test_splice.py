@@ -6,7 +6,7 @@ from math import inf
 from kernel.blackouts import Veil, Window, ZoneSet
 from kernel.timeline import SegmentKey
 from relay.playlist import Listed, listed
-from relay.splice import Cut, Piece, Place, Plan, darkness, label_of, place_in, plan, splice
+from relay.splice import Cut, Piece, Place, Plan, darkness, label_of, place_in, place_lost, plan, splice
 from tests.support.playlists import BASE, playlist
 
 
@@ -232,3 +232,12 @@ def test_where_a_rendition_stands_is_told_by_what_is_kept() -> None:
     assert place_in(kept, 5) == Place(5, 4, 4)
     assert place_in(kept, 4) is None
     assert place_in(kept, 9) is None
+
+
+def test_where_it_stood_before_what_was_never_out_is_told_by_what_lies_behind() -> None:
+    kept = [*items(5, 3, discontinuities=[0], sequence=4), *items(12, 1, sequence=5)]
+    # The discontinuity stands before the first that is kept, whatever was before it.
+    assert place_lost(kept, 3) == Place(3, kept[0].discontinuity_sequence - 1, kept[0].discontinuity_sequence - 1)
+    assert place_lost(kept, 10) == Place(10, kept[2].discontinuity_sequence, kept[2].discontinuity_sequence)
+    assert [place_lost(kept, msn) for msn in (5, 12, 13, 20)] == [None] * 4
+    assert place_lost([], 1) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from relay.axis import SLACK_S
 from relay.spliced import tag_of
 from tests.support.reading import read_playlist
 from tests.support.splicing import EPOCH, Evening, Judge, Node, Origin, walls
+from tests.support.validator import check_media
 
 CITY = Window(EPOCH + 61.0, EPOCH + 121.0)
 STATE = Window(EPOCH + 100.5, EPOCH + 200.0)
@@ -239,6 +241,35 @@ def test_one_that_takes_effect_at_once_has_a_list_that_begins_there() -> None:
         assert "main/0-" not in (text or "main/0-")
     show.restart(1)
     assert text == show.nodes[1].splicer.text(None, inside)
+
+
+@pytest.mark.parametrize("audio", [False, True])
+def test_a_list_goes_on_though_the_origin_dropped_its_edge_while_nobody_ran(audio: bool) -> None:
+    show = evening(audio=audio)
+    rendition = "v0" if audio else None
+    inside = (veil("now", Window(), "local"),)
+    node = run(show, 50)
+    show.believe({"now": Window()})
+    was = read_playlist(node.splicer.text(rendition, inside) or "")
+    # Both stop before the first segment behind the edge is out, and come back when the origin lists it no more.
+    show.stand_still(40)
+    show.restart(0)
+    show.restart(1)
+    for number in range(120):
+        if number == 40:
+            ended = Window(None, EPOCH + show.now)
+            inside = (veil("now", ended, "local"),)
+            show.believe({"now": ended})
+        for name in ("v0", "a0") if audio else (None,):
+            text = show.nodes[0].splicer.text(name, inside) or ""
+            assert check_media(text) == [], text
+            assert text == show.nodes[1].splicer.text(name, inside)
+        if number == 0:
+            first = show.nodes[0].splicer.text(rendition, inside) or ""
+            assert tag_of("local") in first
+            assert read_playlist(first).segments[0].msn > was.segments[0].msn
+        show.step()
+    assert tag_of("local") not in (show.nodes[0].splicer.text(rendition, inside) or tag_of("local"))
 
 
 def test_one_that_was_heard_of_late_begins_with_what_is_not_out() -> None:

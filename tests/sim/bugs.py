@@ -66,6 +66,14 @@ BUGS = (
         "waiting: list[object] = []\n        cohort.remove",
     ),
     Bug(
+        "cursor-passes-a-price-that-waits", "hub/cohort.py",
+        "return self.cursor if held is None or held >= self.cursor.upto else self.cursor._replace(upto=held)",
+        "return self.cursor",
+    ),
+    Bug("heart-beats-half-as-often", "hub/pulse.py", "subscriber.heartbeat_at = now + subscriber.heartbeat_s",
+        "subscriber.heartbeat_at = now + 2 * subscriber.heartbeat_s",
+    ),
+    Bug(
         "snapshot-beyond-the-frontier", "hub/cohort.py",
         "state, known = State(self._floors), self._backlog.before(self.cursor.upto)",
         "state, known = State(self._floors), self._backlog.before(type(self.cursor.upto)(1 << 62, 0))",
@@ -211,6 +219,10 @@ BUGS = (
     Bug("ended-blackout-goes-on", "relay/blackouts.py", "if self._known.pop(name, None) is not None:", "if False:"),
     Bug("dark-cues-are-owed", "hub/arrears.py", "elif cohort.hides(subscriber.behind.upto):", "elif False:"),
     Bug("lapsed-body-left-open", "relay/io/hls.py", "is_here=is_here, cut=cut,", "is_here=is_here,"),
+    Bug(
+        "edge-dropped-by-the-origin", "relay/presentation.py", " or place_lost(listing.items, number)", "",
+    ),
+    Bug("outdated-revision-shown", "hub/client.py", "if rev < corrected.get(id_, 0):", "if False:"),
     Bug(
         "late-cue-passed-over", "hub/stream.py",
         "if subscriber.behind is not None and subscriber.behind.seen >= self._backlog.head:",

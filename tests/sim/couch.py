@@ -62,8 +62,10 @@ class Couch(Viewer):
             group.create_task(self._play())
 
     def behave(self) -> None:
-        """Play as everybody does from now on: at the live edge, at rate 1."""
+        """Play as everybody does from now on: at the live edge, at rate 1, and what this process has served."""
         self.manner, self._rate, self._msn = "plays", 1.0, None
+        self._have.clear()
+        self._lost.clear()
 
     async def _play(self) -> None:
         WHO.set(self.name)

@@ -97,6 +97,11 @@ class Dark:
         was_inside = ended is not None and (self.judge.now() <= ended + DARK_S or self.judge.busy_until >= ended)
         return was_inside or bool(self._over(conn))
 
+    def waits(self, conn: Conn, record: Record, upto: Place) -> bool:
+        """Return whether whoever has been sent all before a place waits there for the end of a blackout."""
+        timing, told_at = _shown(record, upto)
+        return timing is not None and self.since(conn, timing, told_at) is not None
+
     def body(self, conn: Conn, record: Record, msn: int, n_bytes: int) -> None:
         """I11: no byte of a dark segment goes to somebody inside."""
         for timing, told_at in record.timings.values():

@@ -101,6 +101,7 @@ def _served(world: World, viewer: Viewer) -> None:
             conflates=seen.conflates,
             floored_at=seen.based_at,
             until=until,
+            waits_s=wish.get("conflate_ms", 0) / 1000,
         )
         if missing:
             fail("I2", f"{viewer.name} {wish}, at {upto}: {missing[0]}")
@@ -136,13 +137,14 @@ def _slack_s(world: World, seen: Seen, wish: dict[str, Any]) -> float:
 def _backwards(wire: Wire, *, begins_anew: bool) -> list[str]:
     """I6: of one fact nothing older comes after something newer, and what was retracted stays so.
 
-    `begins_anew`: whoever subscribes is further back than it was, as with a recording, or before a player's first
-    report: it is sent once more what it may know from a snapshot only.
+    Who is not resumed is told so, and begins anew from a snapshot. `begins_anew`: whoever subscribes is further back
+    than it was, as with a recording, or before a player's first report: it is sent once more what it may know from a
+    snapshot only.
     """
     last: dict[str, tuple[int, str]] = {}
     found = []
     for frame in wire.shown:
-        if begins_anew and frame["op"] == "sub":
+        if frame["op"] == "sub" and (begins_anew or not frame["resumed"]):
             last.clear()
         if frame["op"] != "cue" or frame["cls"] == "safety" or ":~" in frame["id"]:
             continue  # names of our own bear a market's states, which `ver` orders

@@ -23,7 +23,7 @@ from kernel.bus import (
 )
 from kernel.feed_state import Health
 from kernel.pts import TICKS_PER_S, WRAP
-from tests.sim import sights
+from tests.sim import promises, sights
 from tests.sim.answers import Answers
 from tests.sim.course import NOWHERE, Silence
 from tests.sim.record import Conn, Log, Record, decoded, frames_in
@@ -88,7 +88,7 @@ class Judge:
         """From when a message is acknowledged until what it says is on disk and on the bus."""
         self.healthy: frozenset[str] = frozenset()
         self.answers = Answers(self)
-        self.now = loop.time
+        self.now, self.call_later = loop.time, loop.call_later
 
     def note(self, text: str) -> None:
         """Write down what happens."""
@@ -374,6 +374,7 @@ class Judge:
         if conn.event_id and op in ("hb", "sub", "snap", "bye", "unsub", "resync"):
             for invariant, text in sights.goes_on(conn, self.records[conn.event_id], frame, now):
                 self.fail(invariant, text)
+            promises.frame(self, conn, frame)
         if op in ("bye", "unsub"):
             conn.subscribed = None
 
@@ -400,6 +401,7 @@ class Judge:
             self.fail("I4", f"{conn.who} was sent {cue} for {fact}")
         if fact.due is None:
             return
+        promises.cue(conn, fact)
         flush.append((fact.due, o, fact.id))
         frontier = sights.frontier(conn, record, self._loop.time())
         if not fact.due < frontier:

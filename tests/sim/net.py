@@ -41,7 +41,8 @@ class Net:
     Args:
         loop: the simulation's.
         dice: decides on delays and cuts.
-        breaks: whether writing on a transport that has died within this turn raises, as on uvloop.
+        breaks: whether writing on a transport that has died within this turn raises. uvloop (0.23) raises only once its
+            protocol has heard of it: this is harder.
     """
 
     def __init__(self, loop: SimLoop, dice: random.Random, *, breaks: bool) -> None:
@@ -130,6 +131,13 @@ class Link:
             delay_s = self.net.delay_s(self.weather)
             self.net.loop.call_later(delay_s, end.die, ConnectionResetError("Connection reset by peer"))
 
+    def reset_at(self, end: SimTransport) -> None:
+        """Break the connection: one end has had the reset in this turn, the other learns of it in its own time."""
+        end.die(ConnectionResetError("Connection reset by peer"))
+        end.peer.drop_all()
+        delay_s = self.net.delay_s(self.weather)
+        self.net.loop.call_later(delay_s, end.peer.die, ConnectionResetError("Connection reset by peer"))
+
     def forget(self) -> None:
         """Take note that an end is gone."""
         if self.client.dead and self.server.dead:
@@ -152,6 +160,10 @@ class SimTransport(asyncio.Transport):
         self.gone: Callable[[], None] | None = None
         """Is called when nothing can be written any more."""
         self.dead = False
+        self.is_doomed = False
+        """Whether who writes next finds it dead: the peer's reset comes in the same turn, ahead of the write."""
+        self.drained_at = 0.0
+        """When what waited had last been taken."""
         self._net = link.net
         self._loop = link.net.loop
         self._protocol: Any = None
@@ -162,7 +174,7 @@ class SimTransport(asyncio.Transport):
         self._timer: asyncio.TimerHandle | None = None
         self._last_at = 0.0
         self._high, self._low = HIGH_WATER_BYTES, HIGH_WATER_BYTES // 4
-        self._is_paused = False
+        self._is_paused = self._waits = self._is_handing = False
         self._reading = True
         self._closing = False
         self._half = self._ended = False
@@ -176,6 +188,8 @@ class SimTransport(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send."""
+        if self.is_doomed and not self.dead and not self._is_handing:
+            self.link.reset_at(self)
         if self.dead:
             if self._net.breaks:
                 raise RuntimeError("unable to perform operation on a transport; the handler is closed")
@@ -302,6 +316,9 @@ class SimTransport(asyncio.Transport):
             del self._buffer[:size]
             self._taken += size
             self._send(piece)
+        if self._waits is not bool(self._buffer):
+            self._waits = not self._waits
+            self.drained_at = self._loop.time()
         if self._is_paused and len(self._buffer) <= self._low:
             self._is_paused = False
             self._protocol.resume_writing()
@@ -353,6 +370,11 @@ class SimTransport(asyncio.Transport):
                     self.close()
                 return
             self.peer._taken -= len(piece)
-            self._protocol.data_received(piece)
+            # While something is read the connection lives: a reset would have come first.
+            self._is_handing = True
+            try:
+                self._protocol.data_received(piece)
+            finally:
+                self._is_handing = False
             if not self.peer.dead:
                 self.peer._pump()

@@ -30,7 +30,7 @@ WISHES: tuple[dict[str, Any], ...] = (
     {"mode": "edge", "types": ["score", "play"]},
     {"mode": "viewer", "markets": ["m1"]},
     {"mode": "edge", "conflate_ms": 250},
-    {"mode": "viewer", "conflate_ms": 1_000},
+    {"mode": "viewer", "conflate_ms": 2_000},
     {"mode": "edge", "teams": ["a"], "heartbeat_ms": 500},
 )
 
@@ -153,7 +153,7 @@ def _add_showing(plan: Plan, dice: random.Random, event_id: str) -> None:
     near = WRAP - dice.randrange(1, 14 * segment_s) * TICKS_PER_S + dice.randrange(TICKS_PER_S)
     plan.encoders[event_id] = EncoderPlan(
         begins,
-        T0 + GAME_S + 70,
+        T0 + GAME_S + 90,
         segment_s=segment_s,
         base=near if dice.random() < 0.5 else dice.randrange(WRAP),
         latency_s=dice.uniform(0.3, 2.0),
@@ -263,7 +263,7 @@ def _add_blackouts(plan: Plan, dice: random.Random) -> None:
 def _add_troubles(plan: Plan, dice: random.Random) -> None:
     names = [one.name for one in plan.subscriptions if not one.healthy]
     vendors = [f"vendor-{event_id}" for event_id in plan.showings]
-    kinds = ["reset"] * 3 + ["stall", "slow", "slice", "freeze", "pace", "update", "update", "flood"]
+    kinds = ["reset", "reset", "doom", "stall", "slow", "slice", "freeze", "pace", "update", "update", "flood"]
     for name in names:
         for _ in range(dice.randrange(0, 4)):
             at = dice.uniform(1.0, GAME_S)

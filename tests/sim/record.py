@@ -11,6 +11,7 @@ import msgpack
 
 from tests.hub.makers import fact_of
 from tests.sim.course import EVERYWHERE, NOWHERE, Course, Silence
+from tests.sim.promises import Prices
 from tests.support.invariants import Fact, Wire
 
 if TYPE_CHECKING:
@@ -36,12 +37,15 @@ class Log:
     """The offsets that the present process has put on its bus."""
     versions: dict[str, list[Fact]] = field(default_factory=dict)
     """By id, in the order in which they came."""
+    prices: list[Fact] = field(default_factory=list)
 
     def add(self, entry: Entry, now: float) -> Fact:
         """Take in an entry that is new."""
         fact = fact_of(entry, now)
         self.entries[entry.o], self.facts[entry.o] = entry, fact
         self.versions.setdefault(fact.id, []).append(fact)
+        if fact.type == "price":
+            self.prices.append(fact)
         return fact
 
 
@@ -136,6 +140,10 @@ class Conn:
     sent: int = 0
     offsets: dict[int, float] = field(default_factory=dict)
     may_wager: bool | None = None
+    heartbeat_s: float | None = None
+    """By what it subscribed with, or was told at its last heartbeat."""
+    beat_at: float = 0.0
+    prices: Prices = field(default_factory=lambda: Prices(0.0))
     cur: tuple[int, Place] | None = None
     """The cursor that it was told last."""
     told: tuple[int, Place] = (-1, NOWHERE)

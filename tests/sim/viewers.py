@@ -152,12 +152,20 @@ class Viewer:
                 await asyncio.sleep(0.1)
 
     def is_caught_up(self) -> bool:
-        """Return whether it has read a heartbeat that was sent since nothing breaks any more."""
-        record = self._world.judge.records[self.seen.event_id]
+        """Return whether it has read a heartbeat that was sent since nothing breaks any more, and is not in the dark.
+
+        What is dark is owed to nobody inside before it is over, and then by a snapshot.
+        """
+        judge = self._world.judge
+        record = judge.records[self.seen.event_id]
         if self.session.beat_at < self._world.healed_at or self.session.cur is None:
             return False
         told = read_cursor(self.session.cur)
-        return told is not None and told.epoch == record.log.epoch
+        if told is None or told.epoch != record.log.epoch:
+            return False
+        upto = (told.cursor.upto.timeline, int(told.cursor.upto.pts))
+        mine = [conn for conn in judge.conns.values() if conn.who == self.name and conn.subscribed is not None]
+        return not any(judge.answers.dark.waits(conn, record, upto) for conn in mine)
 
 
 class Player:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from kernel.errors import JournalError
+from kernel.pts import TICKS_PER_S
 from kernel.revocation import SubjectKind
 from tests.sim import final
 from tests.sim.couch import Couch
@@ -39,13 +40,22 @@ from tests.sim.viewers import Player, Viewer
 if TYPE_CHECKING:
     from collections.abc import Coroutine, MutableMapping
 
+    from tests.sim.record import Conn
+
 HEAL_S = 45.0
 """By when after the last fault everybody has come back: a silence of ten seconds is noticed, then the client waits for
 up to half a minute by its back-off."""
 
 _SHARED_MEMORY = Path("/dev/shm")
 _OURS = frozenset(
-    {"journal.failed", "journal.batch_failed", "webhook.not_journaled", "log.end_lost", "operators.not_written"}
+    {
+        "journal.failed",
+        "journal.batch_failed",
+        "webhook.not_journaled",
+        "log.end_lost",
+        "operators.not_written",
+        "cuts.not_kept",
+    }
 )
 """What the houses log as errors, and rightly so, when a disk is full or a journal is put back."""
 
@@ -146,6 +156,7 @@ class World:
         await self.operator.settle()
         await self.blackouts.settle()
         await self._all_back()
+        await self._recordings_over()
         await asyncio.sleep(5.0)
         final.judge(self)
 
@@ -247,6 +258,10 @@ class World:
             case "reset":
                 for link in self.net.links_of(trouble.whom):
                     link.reset()
+            case "doom":
+                for link in self.net.links_of(trouble.whom):
+                    conn = self.judge.conns.get(link.number)
+                    link.server.is_doomed = conn is not None and conn.is_socket
             case "stall":
                 weather.stalled_until = now + trouble.lasts_s
             case "slow":
@@ -274,7 +289,7 @@ class World:
         """Let a viewer change its filter; what it has been promised before is void then."""
         wish: dict[str, Any] = {"types": self.dice.choice([["score"], ["price", "market", "play"], None])}
         if self.dice.random() < 0.5:
-            wish = {"conflate_ms": self.dice.choice([0, 250, 1_000])}
+            wish = {"conflate_ms": self.dice.choice([0, 250, 5_000])}
         viewer.session.wish.update(wish)
         viewer.session.to_say.append({"op": "update", **wish})
 
@@ -315,6 +330,28 @@ class World:
                 return
         away = [viewer.name for viewer in self.viewers.values() if not viewer.is_caught_up()]
         self.judge.fail("I15", f"{away} have not come back")
+
+    async def _recordings_over(self) -> None:
+        """Wait until whoever watches a recording has been through it: from its beginning, wherever it was before."""
+        until = self.loop.time() + HEAL_S
+        while self.loop.time() < until:
+            if all(self._is_through(conn) for conn in self.judge.conns.values()):
+                return
+            await asyncio.sleep(0.25)
+
+    def _is_through(self, conn: Conn) -> bool:
+        record = self.judge.records.get(conn.event_id)
+        if (
+            record is None
+            or conn.subscribed is None
+            or conn.mode != "viewer"
+            or self.plan.encoders[conn.event_id].is_live
+        ):
+            return True
+        begins = max(conn.watches_since, self.loop.time() - (self.wall() - self.healed_at))
+        lasts_s = ((record.end_x() or 0) - record.course.begin_x) / TICKS_PER_S
+        # A player loads first.
+        return self.loop.time() > begins + lasts_s + 3.0
 
     def counted(self) -> Counter[str]:
         """Return what happened how often."""

@@ -147,6 +147,7 @@ def lost(
     conflates: bool = False,
     floored_at: float = float("-inf"),
     until: float = float("inf"),
+    waits_s: float = 0.0,
 ) -> list[str]:
     """I2: of all that is due before `upto` nothing is missing that is not accounted for.
 
@@ -159,13 +160,14 @@ def lost(
         conflates: whether of prices only the newest of each market counts.
         floored_at: when the last snapshot came: the safety before it is in its floors.
         until: what came onto the bus from then on may be on its way, though it replaces what came before.
+        waits_s: for how long before that a price may wait for a newer one.
     """
     got = {cue["o"] for _, _, cue in wire.of("cue")}
     due = [fact for fact in log.values() if fact.due is not None and fact.due < upto]
-    floors = _final_floors(log.values())
+    floors = final_floors(log.values())
     found = []
     for fact in log.values():
-        if fact.o in got or not wanted(fact) or fact.at >= until:
+        if fact.o in got or not wanted(fact) or fact.at >= until - waits_s * (fact.type == "price"):
             continue
         if fact.due is None:
             replaced = fact.type == "inv" and any(
@@ -205,7 +207,8 @@ def foreign(wire: Wire, *, event_id: str, hidden: frozenset[str] = frozenset()) 
     return found
 
 
-def _final_floors(facts: Iterable[Fact]) -> dict[str, int]:
+def final_floors(facts: Iterable[Fact]) -> dict[str, int]:
+    """Return by market ("": all) the highest `ver` at or below which nothing is sent any more."""
     floors: dict[str, int] = {}
     for fact in facts:
         if fact.cls == "safety":

@@ -246,6 +246,13 @@ class Evening:
                 node.on_mark(mark)
         self._settle()
 
+    def stand_still(self, steps: int) -> None:
+        """Let the origins go on while no node runs; `restart` begins them again."""
+        nodes, self.nodes = self.nodes, []
+        for _ in range(steps):
+            self.step()
+        self.nodes = nodes
+
     def step(self) -> None:
         """Make the next segment of whichever stream is due, and let everybody see it."""
         origin = min(self.origins, key=lambda one: (one.began + one.end + self._next_s(one), one.stream))

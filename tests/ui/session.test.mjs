@@ -35,6 +35,22 @@ test("each offset is told once, and offsets of another epoch mean something else
   assert.equal(hear(2), 2);
 });
 
+test("an older revision that comes behind a newer one is not told", () => {
+  const session = subscribed();
+  const hear = (o, id, rev, cls = "locked") => session.receive({ op: "cue", o, id, rev, cls }, 0)?.value.o ?? null;
+  assert.equal(hear(9, "a:p3", 2), 9);
+  // A server that began anew stands further back, where the correction is not yet due.
+  session.receive({ op: "sub", epoch: "e", resumed: true }, 0);
+  assert.deepEqual([hear(5, "a:p3", 1), hear(6, "a:p4", 1), hear(10, "a:p3", 3)], [null, 6, 10]);
+  // Of the sequencer's own names every cue is told.
+  assert.deepEqual([hear(11, "a:~m1", 3), hear(7, "a:~m1", 2)], [11, 7]);
+  session.receive({ op: "resync", why: "slow" }, 0);
+  assert.equal(hear(4, "a:p3", 1), 4);
+  assert.equal(hear(12, "a:p3", 2), 12);
+  session.receive({ op: "sub", epoch: "e2", resumed: false }, 0);
+  assert.equal(hear(5, "a:p3", 1), 5);
+});
+
 test("a snapshot is told when all of its pieces have come", () => {
   const session = new Session({});
   session.receive({ op: "sub", epoch: "e", resumed: false }, 0);

@@ -20,6 +20,8 @@ export class Session {
     this.epoch = undefined;
     /** @type {Set<number>} */
     this.seen = new Set();
+    /** @type {Map<string, number>} Of facts that were corrected, the newest revision that was shown. */
+    this.corrected = new Map();
     /** @type {number | null} When the last heartbeat came, in ms. */
     this.heardAt = null;
     this.allowed = false;
@@ -43,7 +45,7 @@ export class Session {
   receive(frame, now) {
     switch (frame.op) {
       case "cue":
-        return this.#isNew(frame.o) ? { kind: "cue", value: frame } : null;
+        return this.#isNew(frame.o) && !this.#isOutdated(frame) ? { kind: "cue", value: frame } : null;
       case "hb":
         this.heardAt = now;
         this.allowed = frame.may_wager === true;
@@ -53,7 +55,10 @@ export class Session {
         }
         return null;
       case "sub":
-        if (frame.epoch !== this.epoch) this.seen.clear();
+        if (frame.epoch !== this.epoch) {
+          this.seen.clear();
+          this.corrected.clear();
+        }
         this.epoch = frame.epoch;
         if (frame.resumed) this.whole = true;
         else this.#beginAnew();
@@ -107,8 +112,24 @@ export class Session {
     return true;
   }
 
+  /**
+   * Return whether a newer revision was shown: a server that goes by an earlier picture does not send that yet. Where
+   * one has been ended and another one begun, somebody who resumes may stand further back than it was.
+   * @param {Frame} cue
+   */
+  #isOutdated(cue) {
+    if (cue.rev < (this.corrected.get(cue.id) ?? 0)) return true;
+    // What the sequencer says of a market in its own name is ordered by `ver`.
+    if (cue.rev > 1 && cue.cls !== "safety" && !cue.id.includes(":~")) {
+      this.corrected.set(cue.id, cue.rev);
+      if (this.corrected.size > MAX_SEEN) this.corrected.delete(this.corrected.keys().next().value ?? "");
+    }
+    return false;
+  }
+
   #beginAnew() {
     this.cur = null;
+    this.corrected.clear();
     this.whole = false;
     this.pieces = {};
   }
