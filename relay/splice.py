@@ -147,7 +147,8 @@ def place_lost(items: Sequence[Listed], msn: int) -> Place | None:
     at = bisect_left(items, msn, key=_msn)
     if at == len(items) or items[at].key.msn == msn:
         return None
-    before = items[at - 1].discontinuity_sequence if at else items[at].discontinuity_sequence - items[at].discontinuity
+    behind = items[at]
+    before = items[at - 1].discontinuity_sequence if at else behind.discontinuity_sequence - behind.discontinuities
     return Place(msn, before, before)
 
 

@@ -67,6 +67,10 @@ class Couch(Viewer):
         self._have.clear()
         self._lost.clear()
 
+    def try_again(self) -> None:
+        """Load what it had given up."""
+        self._lost.clear()
+
     async def _play(self) -> None:
         WHO.set(self.name)
         loop, dice = self._world.loop, self._world.dice

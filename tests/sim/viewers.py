@@ -139,8 +139,12 @@ class Viewer:
                     await asyncio.sleep(AGAIN_S)
                 elif refused.code == CloseCode.REVOKED:
                     await self._world.operator.let_in(mine)
+                    self.try_again()
                 else:
                     raise
+
+    def try_again(self) -> None:
+        """Take note that what was refused may be had."""
 
     async def _read(self) -> None:
         loop = self._world.loop
