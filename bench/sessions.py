@@ -6,8 +6,9 @@
 * The same over Redis, one loopback redis-server with an append-only file; the yardstick is a PING over a link of ours.
 * What 100,000 sessions take in memory, in the book that is also on disk; the yardstick are as many plain dicts.
 * How many signs of life a second it takes in batches, in one process and over Redis.
-* What book and keeper take together of 100,000 sessions, and what a request for a segment costs more for having its
-  session counted; the yardstick is what the gates take for it.
+* What book and keeper take together of 100,000 sessions, and with them the leak detector; what a request for a segment
+  costs more for having its session counted and watched (`bench/_segments.py`); the yardstick is what the gates take for
+  it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import random
 import statistics
 import tempfile
 import time
@@ -27,33 +27,27 @@ import uvloop
 
 from bench._packages import Absent, program
 from bench._proc import rss_bytes
+from bench._segments import Segments
 from bench._skips import skip
 from bench._stage import machine, report
 from bench.redis import Redis
-from kernel.decisions import NOWHERE, Scope
 from kernel.io.committed_file import CommittedFile
-from kernel.io.memory_bus import MemoryBus
 from kernel.io.redis_link import RedisLink
 from kernel.io.system_time import wall
-from kernel.revocation import RevocationIndex
 from kernel.tokens import Claims
 from lockstep.collector import set_up_collector
 from lockstep.logs import configure_logs
-from relay.gate import Gate
 from relay.io.embedded_book import EmbeddedBook
 from relay.io.redis_book import RedisBook
-from relay.io.session_keeper import SessionKeeper
 from relay.sessions.book import SessionBook
 from relay.sessions.memory_book import MemoryBook
 from relay.sessions.model import Limit, Order, Seated, Sign, Wish
-from relay.token_cache import TokenCache
-from relay.token_verifier import TokenVerifier
 
 LIVE = 100_000
 TRIALS = 2_000
 BATCH = 256
 HOUR_MS = 3_600_000
-IN_PROCESS_US, OVER_REDIS_MS, MEMORY_MB = 50, 1, 200
+IN_PROCESS_US, OVER_REDIS_MS, MEMORY_MB, SEGMENT_US = 50, 1, 200, 1
 
 
 class _Rows(CommittedFile):
@@ -208,51 +202,40 @@ def claims_of(account: int) -> Claims:
     )  # fmt: skip
 
 
-async def measure_keeper() -> list[dict[str, Any]]:
-    """Measure what a process has that serves the sessions."""
-    now = asyncio.get_running_loop().time
-    said = [claims_of(n) for n in range(LIVE)]
-    gc.collect()
-    before = rss_bytes(os.getpid())
-    keeper = SessionKeeper(
-        MemoryBook(wall=wall), MemoryBus(now), wall=wall, now=now,
-        limits=lambda _: (Limit("".join(["event:", "final"]), 2, grace_ms=30_000),),
-        about=lambda claims, _: wish(int(claims.jti, 16), 0).about,
+async def measure_segments() -> list[dict[str, Any]]:
+    """Measure what a process has that serves the sessions, and watches them for leaks."""
+    served = Segments(
+        [claims_of(n) for n in range(LIVE)], lambda: Limit("".join(["event:", "final"]), 2, grace_ms=30_000),
+        lambda claims: wish(int(claims.jti, 16), 0).about,
     )  # fmt: skip
-    for claims in said:
-        assert await keeper.seat(claims, NOWHERE, media=True) is None
-    gc.collect()
-    taken = rss_bytes(os.getpid()) - before
-    gate = Gate(TokenCache(TokenVerifier({"k": bytes(32)})), RevocationIndex(), endings=keeper.endings)
-    asked = random.Random(9).sample(said, LIVE // 2)
-
-    def spent(ask: Callable[[Claims], object]) -> float:
-        began = time.perf_counter_ns()
-        for claims in asked:
-            ask(claims)
-        return (time.perf_counter_ns() - began) / 1e3 / len(asked)
-
-    def decide(claims: Claims) -> object:
-        return gate.decide(claims, "final", Scope.WATCH, now=time_s, whence=NOWHERE)
-
-    def both(claims: Claims) -> object:
-        decide(claims)
-        return keeper.touch(claims)
-
-    time_s = wall()
-    # In pairs: what one costs more than the other just before it.
-    gates, more = zip(*((alone := spent(decide), spent(both) - alone) for _ in range(15)), strict=True)
-    counted, gates_us = statistics.median(more), statistics.median(gates)
-    where = machine()
+    seated, watched = await served.fill()
+    us, where = await served.measure(), machine()
+    gates = us["gates"]
+    beside = {"unit": "us", "yardstick_what": "what the gates take for it", "yardstick": round(gates, 2)}
+    both = us["both"]
     return [
         {
-            "what": f"memory of {LIVE:,} live sessions, book and keeper", "unit": "MB", "ours": round(taken / 1e6, 1),
-            "bytes_each": round(taken / LIVE), "figure": f"<= {MEMORY_MB} MB", "met": taken <= MEMORY_MB * 1e6, **where,
+            "what": f"memory of {LIVE:,} live sessions, book and keeper", "unit": "MB", "ours": round(seated / 1e6, 1),
+            "bytes_each": round(seated / LIVE), "figure": f"<= {MEMORY_MB} MB", "met": seated <= MEMORY_MB * 1e6,
+            **where,
         },
         {
-            "what": "a session is found to be counted, at each request for a segment, median", "unit": "us",
-            "ours": round(counted, 2), "yardstick_what": "what the gates take for it", "yardstick": round(gates_us, 2),
-            "ratio": round(counted / gates_us, 2), "figure": "<= 1 us", "met": counted <= 1, **where,
+            "what": f"memory of {LIVE:,} live sessions, book, keeper and leak detector", "unit": "MB",
+            "ours": round((seated + watched) / 1e6, 1), "bytes_each": round((seated + watched) / LIVE),
+            "figure": f"<= {MEMORY_MB} MB", "met": seated + watched <= MEMORY_MB * 1e6, **where,
+        },
+        {
+            "what": f"a request for a segment, its session counted and watched for leaks: more than without,"
+            f" of {LIVE:,} in random order, median", **beside, "ours": round(both, 2),
+            "ratio": round(both / gates, 2), "figure": f"<= {SEGMENT_US} us", "met": both <= SEGMENT_US, **where,
+        },
+        {
+            "what": "the same, its session counted alone", **beside, "ours": round(us["counted"], 2),
+            "ratio": round(us["counted"] / gates, 2), **where,
+        },
+        {
+            "what": "the same, its session watched alone", **beside, "ours": round(us["watched"], 2),
+            "ratio": round(us["watched"] / gates, 2), **where,
         },
     ]  # fmt: skip
 
@@ -305,7 +288,7 @@ async def _used(link: RedisLink) -> int:
 
 
 async def _measure(folder: Path) -> list[dict[str, Any]]:
-    rows = await measure_keeper() + await measure_one_process(folder)
+    rows = await measure_segments() + await measure_one_process(folder)
     try:
         await asyncio.to_thread(program, "redis-server", "redis-server")
     except Absent as error:

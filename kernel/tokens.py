@@ -121,6 +121,11 @@ class Claims(Value, frozen=True, eq=False):
     window: tuple[int, int]
     session: str
     scopes: frozenset[str]
+    # What a process knows of their session, found by them without looking for it: no claims, and nobody's but theirs
+    # who put it there (`relay/sessions/seats.py`, `relay/leaks/record.py`; `kernel.value.set_aside`). They stand here
+    # for being in memory beside what the gate has just looked at.
+    seat: Any = None
+    fetches: Any = None
     purchase: str | None = None
     geo: str | None = None
     fingerprint: str | None = None
@@ -137,7 +142,7 @@ class Claims(Value, frozen=True, eq=False):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Claims):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in self.__struct_fields__ if name != "kid")
+        return all(getattr(self, name) == getattr(other, name) for name in _CLAIMS)
 
     def __hash__(self) -> int:
         return hash((self.jti, self.session))
@@ -160,6 +165,9 @@ class Claims(Value, frozen=True, eq=False):
     def ends(self) -> int:
         """Return when these claims cease to admit, whatever comes first, in Unix seconds."""
         return min(self.expires, self.window[1])
+
+
+_CLAIMS = tuple(name for name in Claims.__struct_fields__ if name not in {"kid", "seat", "fetches"})
 
 
 def checked_keys(keys: Mapping[str, bytes]) -> Mapping[str, bytes]:

@@ -35,6 +35,14 @@ def replace(value: T, **changes: Any) -> T:
     return msgspec.structs.replace(value, **changes)
 
 
+def set_aside(value: Value, name: str, what: Any) -> None:
+    """Put into a field of a value what is no part of it: whatever is found by it again and again.
+
+    Such a field says so where it is declared, and counts for nothing where values are compared.
+    """
+    msgspec.structs.force_setattr(value, name, what)
+
+
 def to_map(value: Record | Value) -> dict[str, Any]:
     """Return the fields of a record by name."""
     return msgspec.structs.asdict(value)

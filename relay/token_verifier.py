@@ -256,8 +256,8 @@ class TokenVerifier:
                 return Flaw.BAD_CLAIMS
             streams = counted
         claims = Claims(
-            said.jti, said.sub, said.evt, said.nbf, said.exp, said.win, said.sid, said.scp,
-            said.pid, said.geo, said.fph, binding, key.kid, said.hzp, said.pln, streams,
+            said.jti, said.sub, said.evt, said.nbf, said.exp, said.win, said.sid, said.scp, None,
+            None, said.pid, said.geo, said.fph, binding, key.kid, said.hzp, said.pln, streams,
         )  # fmt: skip
         return Verified(claims, key, plain.isascii() and b"\\" not in plain)
 

@@ -52,7 +52,8 @@ class Flights:
         known = self._grants.of(connection)
         if known is None:
             connection.when_lost(self._lost)
-        if known != claims:
+        # They are the same ones nearly always, and to compare what they say takes as long as all else here.
+        if known is not claims and known != claims:
             self._grants.add(connection, claims)
         self._whence[connection] = (whence, zones)
 

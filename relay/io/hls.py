@@ -217,7 +217,7 @@ class Hls:
             return await self._media(request, asset, listed.key.generation, granted, sent)
         sent = self._leaks.watched(request.scope, whence.address, claims, relay.showing, rendition, listed, sent)
         response = await self._media(request, asset, listed.key.generation, granted, sent)
-        return self._leaks.marked(response, claims, listed)
+        return self._leaks.marked(response, claims, listed) if self._leaks.told_of else response
 
     async def _redirected(
         self, request: Request, named: HlsRequest, relay: StreamRelay, decision: Decision, whence: Whence

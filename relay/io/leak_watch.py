@@ -1,7 +1,8 @@
 """Watch sessions for leaks while they are served: feed the detector, tell what it finds, warn, pace, have revoked.
 
 What went out is told when its body is over, with what was really sent: a player that gives a segment up has not
-fetched it. Of those that nothing is found of, nothing is kept here.
+fetched it. Of those that nothing is found of, nothing is kept here: their claims know what the detector remembers of
+them, or it would be looked for in four places at every request.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import structlog
 
 from kernel.io.http import problem
 from kernel.revocation import Subject, SubjectKind
+from kernel.value import set_aside
 from relay.binding import network_of
 from relay.io.body import GrantedBody
 from relay.leaks.detector import Detector
@@ -75,11 +77,12 @@ class LeakWatch:
         revoke: Callable[[Suspect], None] | None = None,
     ) -> None:
         self._detector = Detector(limits, _page)
-        self._note = self._detector.note
+        self._note, self._follows = self._detector.note, self._detector.follows
         self._now = now
         self._wall = wall
         self._revoke = revoke
-        self._suspects: dict[str, _Suspect] = {}
+        self.told_of: dict[str, _Suspect] = {}
+        """The sessions whose answers are `marked`."""
         self.found: dict[Level, int] = dict.fromkeys((Level.WARN, Level.THROTTLE, Level.REVOKE), 0)
         """How often a session rose to each level."""
 
@@ -91,7 +94,7 @@ class LeakWatch:
     def suspects(self) -> dict[Level, int]:
         """Return how many sessions are at each level now."""
         counts = dict.fromkeys(self.found, 0)
-        for suspect in self._suspects.values():
+        for suspect in self.told_of.values():
             counts[suspect.level] += 1
         return counts
 
@@ -109,26 +112,43 @@ class LeakWatch:
             listed: the segment.
             then: who else is told: first byte, the one behind the last, length of the whole.
         """
+        return partial(self._sent, scope, address, claims, showing, rendition, listed, then)
 
-        def sent(start: int, stop: int, length: int) -> None:
-            then(start, stop, length)
-            if not start and 2 * stop < length:
-                # Given up at the beginning is not fetched; by pieces it counts as often as pieces are large.
-                return
-            allowed = showing.allowed_origins
-            finding = self._note(
-                claims.session or claims.jti, self._now(), showing.event_id, rendition, listed.key.msn,
-                listed.segment.duration_s, length, _network(address), (scope, allowed) if allowed else None,
-                picture=rendition[0] not in _WITHOUT_PICTURE,
-            )  # fmt: skip
-            if finding is not None:
-                self._tell(finding, claims)
-
-        return sent
+    def _sent(
+        self, scope: Scope, address: str, claims: Claims, showing: Showing, rendition: str, listed: Listed, then: Sent,
+        start: int, stop: int, length: int,
+    ) -> None:  # fmt: skip
+        then(start, stop, length)
+        if not start and 2 * stop < length:
+            # Given up at the beginning is not fetched; by pieces it counts as often as pieces are large.
+            return
+        record, allowed = claims.fetches, showing.allowed_origins
+        msn, seconds = listed.key.msn, listed.segment.duration_s
+        clue = (scope, allowed) if allowed else None
+        # Only told apart, within this process: it is salted, and nothing of an address is kept with a session.
+        mark = hash(address)
+        if record is not None and self._follows(record, self._now(), rendition, msn, seconds, mark, clue):
+            return
+        picture = rendition[0] not in _WITHOUT_PICTURE
+        if not picture and record is not None and self._detector.goes_with(record, msn, mark, clue):
+            return
+        session, event_id = claims.session or claims.jti, showing.event_id
+        record = self._detector.find(session, event_id)
+        network = record.network if record is not None and record.mark == mark else _network(address)
+        finding = self._note(
+            session, self._now(), event_id, rendition, msn, seconds, length, network, clue, picture=picture
+        )  # fmt: skip
+        record = self._detector.find(session, event_id)
+        if record is not None:
+            record.mark = mark
+            if picture and claims.fetches is not record and claims.event_id == event_id:
+                set_aside(claims, "fetches", record)
+        if finding is not None:
+            self._tell(finding, claims)
 
     def marked(self, response: Response, claims: Claims, listed: Listed) -> Response:
         """Return what a session is answered with a segment: warned, paced, or told to wait, if it was told of."""
-        suspect = self._suspects.get(claims.session or claims.jti) if self._suspects else None
+        suspect = self.told_of.get(claims.session or claims.jti)
         if suspect is None or not isinstance(response, GrantedBody):
             return response
         if suspect.level >= Level.THROTTLE:
@@ -154,10 +174,10 @@ class LeakWatch:
         """Do what is due."""
         for finding in self._detector.handle_timer(now=self._now()):
             self._tell(finding, None)
-        for session, suspect in list(self._suspects.items()):
+        for session, suspect in list(self.told_of.items()):
             if self._detector.level(session, suspect.event_id) is Level.NONE:
                 # Forgotten, where there were too many to remember all.
-                del self._suspects[session]
+                del self.told_of[session]
 
     def _wait_s(self, pace: Pace, seconds_a_byte: float, n_bytes: int) -> float:
         return pace.wait_s(n_bytes * seconds_a_byte, now=self._now())
@@ -165,11 +185,11 @@ class LeakWatch:
     def _tell(self, finding: Finding, claims: Claims | None) -> None:
         """Tell of a level that has changed; `claims` are the session's where it has risen."""
         if finding.level is Level.NONE:
-            self._suspects.pop(finding.session, None)
-        elif (known := self._suspects.get(finding.session)) is not None:
+            self.told_of.pop(finding.session, None)
+        elif (known := self.told_of.get(finding.session)) is not None:
             known.level, known.event_id = finding.level, finding.event_id
         else:
-            self._suspects[finding.session] = _Suspect(finding.event_id, finding.level)
+            self.told_of[finding.session] = _Suspect(finding.event_id, finding.level)
         fields: dict[str, Any] = {
             "session": finding.session,
             "event_id": finding.event_id,
@@ -189,9 +209,9 @@ class LeakWatch:
             self._revoke(Suspect(Subject(kind, value), words, self._wall(), claims.ends))
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4_096)
 def _network(address: str) -> int:
-    # Only told apart, within this process: its hash is salted, and nothing of an address is kept with a session.
+    # Salted, as an address's mark is. It is asked for where a session begins or has another address, no more.
     return hash(network_of(address)) & 0x3FFF_FFFF
 
 

@@ -367,18 +367,18 @@ class SessionKeeper:
                 elif life is not Life.EVICTED:
                     self._seats.confirm(one)
                 if leaving is not None:
-                    self._depart(one.seat.wish.account, one.session, leaving)
+                    self._depart(one.wish.account, one.session, leaving)
             for first in range(0, len(gone), REFILL_AT_ONCE):
                 await asyncio.gather(*(self._seat_again(one) for one in gone[first : first + REFILL_AT_ONCE]))
             await asyncio.sleep(0)
 
     async def _seat_again(self, owed: Owed) -> None:
         """Have the book know a session that we have just served, and that it has lost."""
-        session, seat = owed.session, owed.seat
-        if self._seats.departure(session) is not None or seat.wish.until_ms <= self._book_ms():
+        session, seat, wish = owed.session, owed.seat, owed.wish
+        if self._seats.departure(session) is not None or wish.until_ms <= self._book_ms():
             return
         try:
-            outcome = await self.admit(seat.wish._replace(began_ms=seat.began_ms))
+            outcome = await self.admit(wish._replace(began_ms=seat.began_ms))
         except BookUnavailable:
             self._seats.owe([owed])
             return

@@ -3,7 +3,8 @@
 Rules of the house:
 
 1. `note` is called for every segment that went out, so an ordinary request costs some comparisons and nothing else:
-   the next segment of the same rendition, to the same network, no further ahead than players load.
+   the next segment of the same rendition, to the same network, no further ahead than players load. Whoever keeps a
+   session's record at hand asks `follows` first, and is spared to have it looked for.
 2. Whatever is not that is judged at once (`relay/leaks/signals.py`).
 3. A sweep of ten seconds, in slices, lets everything decay, tells of levels that fall, forgets who is gone, and finds
    each showing's median: the count of every session goes into one small histogram.
@@ -88,6 +89,10 @@ class Detector:
         self._sweep: Generator[list[Finding], float, None] | None = None
         self._due: float | None = None
         self._began = 0.0
+        # Thousands fetch one segment at one time: they share the numbers of it, which lie near by then, whereas each
+        # session's own would lie somewhere else in memory.
+        self._until = 0.0
+        self._sure = 0
         self.n_sessions = 0
         """How many sessions are remembered."""
 
@@ -131,16 +136,69 @@ class Detector:
             picture=picture,
         )  # fmt: skip
 
+    def follows(
+        self, record: Record, now: float, rendition: str, msn: int, seconds: float, mark: int, clue: Any
+    ) -> bool:  # fmt: skip
+        """Take note of a segment with the picture by the record of its session, if it is as a viewer's ought to be.
+
+        Args:
+            record: what `find` returned after one with the picture; it may be forgotten by now.
+            now: when.
+            rendition: which.
+            msn: the segment's number.
+            seconds: how long it is.
+            mark: what the network is known by: as long as that is `record.mark`, it is the record's.
+            clue: as for `note`.
+
+        Returns:
+            Whether it was the next of an ordinary viewer, and all is done. Else nothing is: `note` it.
+        """
+        if (
+            record.plain_in is not self
+            or msn != record.front + 1
+            or rendition != record.rendition
+            or mark != record.mark
+            or (clue is not None and (msn < record.sure or not msn & SELDOM) and self._page_of(clue) is not None)
+        ):
+            return False
+        until = record.until
+        if until > now:
+            until += seconds * _A_SECOND
+            if until - now >= SUSPECT_UNTIL_S:
+                return False
+        else:
+            until = now + seconds * _A_SECOND
+            if until == self._until:
+                until = self._until
+            else:
+                self._until = until
+        record.front, record.until = msn, until
+        return True
+
+    def goes_with(self, record: Record, msn: int, mark: int, clue: Any) -> bool:
+        """Tell whether nothing is to be noted of sound or text, by the record of its session; arguments as above."""
+        return (
+            record.plain_in is self
+            and mark == record.mark
+            and (clue is None or (msn >= record.sure and msn & SELDOM != 0) or self._page_of(clue) is None)
+        )
+
+    def find(self, session: str, event_id: str) -> Record | None:
+        """Return what is remembered of a session, for `follows`."""
+        crowd = self._crowds.get(event_id)
+        return None if crowd is None else crowd.records.get(session)
+
     def level(self, session: str, event_id: str) -> Level:
         """Return what was told of a session last."""
-        crowd = self._crowds.get(event_id)
-        record = None if crowd is None else crowd.records.get(session)
+        record = self.find(session, event_id)
         return Level.NONE if record is None or record.case is None else Level(record.case.level)
 
     def forget(self, session: str, event_id: str) -> None:
         """Know nothing of a session any more; nothing is told of it."""
         crowd = self._crowds.get(event_id)
-        if crowd is not None and crowd.records.pop(session, None) is not None:
+        record = None if crowd is None else crowd.records.pop(session, None)
+        if record is not None:
+            record.go()
             self.n_sessions -= 1
 
     def next_deadline(self) -> float | None:
@@ -176,10 +234,13 @@ class Detector:
             crowd = self._crowds[event_id] = _Crowd()
         if self.n_sessions >= self.limits.max_sessions:
             fullest = max(self._crowds.values(), key=lambda one: len(one.records))
-            del fullest.records[next(iter(fullest.records))]
+            fullest.records.pop(next(iter(fullest.records))).go()
             self.n_sessions -= 1
         known = crowd.renditions.setdefault(rendition, rendition)
-        record = crowd.records[session] = Record(session, network, known, msn - 1, now, sure=msn + FIRST)
+        if msn + FIRST != self._sure:
+            self._sure = msn + FIRST
+        record = crowd.records[session] = Record(session, network, known, msn - 1, now, sure=self._sure)
+        record.come(self)
         crowd.queue.append(record)
         self.n_sessions += 1
         if self._due is None:

@@ -83,14 +83,31 @@ class Case:
         return not (self.level or self.foreign or self.jumps or self.networks or self.seeks_until > now)
 
 
-class Record:
+class Trail:
+    """What every fetch looks at: all of it lies in one line of a processor's cache.
+
+    `plain_in` is the detector that it is one of as long as it has no case. `front` is the newest segment, `rendition`
+    the one it was fetched in. `until` is when what was fetched would have been watched at three times the speed. From
+    the number `sure` on its page is only asked for now and then. `mark` is what whoever feeds the detector knows its
+    network by without working out which one it is.
+    """
+
+    __slots__ = ("front", "mark", "plain_in", "rendition", "sure", "until")
+
+    front: int
+    mark: int
+    plain_in: object
+    rendition: str
+    sure: int
+    until: float
+
+
+class Record(Trail):
     """What is remembered of one session at one showing.
 
-    `until` is when what it has fetched would have been watched at three times the speed. `front` is the newest segment.
-    What follows is as of `marked`, the newest one that was not simply the next: from there to `front` everything was
-    fetched, in `rendition`. `seen` tells which of the last `SPAN` were fetched, `run` which of them in `rendition`;
-    `paired` that the last one had been fetched before, in another rendition. From the number `sure` on its page is only
-    asked for now and then.
+    What follows is as of `marked`, the newest segment that was not simply the next: from there to `front` everything
+    was fetched, in `rendition`. `seen` tells which of the last `SPAN` were fetched, `run` which of them in `rendition`;
+    `paired` that the last one had been fetched before, in another rendition.
 
     Counted are, and all decay: `n_new` segments; `n_pairs`, of which another rendition was fetched as well;
     `n_crossings`, from such a one on to the next segment in yet another rendition, or in the first again; `n_repeats`,
@@ -98,9 +115,10 @@ class Record:
     pairs, but goes on with the smaller one; who takes two renditions at once crosses over.
     """
 
+    # `_room` and `_space` hold nothing: with them it takes three lines of a cache, and its trail is all in one.
     __slots__ = (
-        "case", "front", "marked", "n_crossings", "n_new", "n_pairs", "n_repeats", "network", "paired", "rendition",
-        "run", "seen", "session", "sure", "until",
+        "_case", "_room", "_space", "home", "marked", "n_crossings", "n_new", "n_pairs", "n_repeats", "network",
+        "paired", "run", "seen", "session",
     )  # fmt: skip
 
     def __init__(self, session: str, network: int, rendition: str, front: int, now: float, *, sure: int = 0) -> None:
@@ -110,10 +128,32 @@ class Record:
         self.front = self.marked = front
         self.until = now
         self.sure = sure
+        self.mark = 0
         self.seen = self.run = 0
         self.n_new = self.n_pairs = self.n_crossings = self.n_repeats = 0
         self.paired = False
-        self.case: Case | None = None
+        self.home: object = None
+        self.plain_in = None
+        self._case: Case | None = None
+
+    @property
+    def case(self) -> Case | None:
+        """Return what is not quite ordinary about it, None: nothing is."""
+        return self._case
+
+    @case.setter
+    def case(self, case: Case | None) -> None:
+        self._case = case
+        self.plain_in = self.home if case is None else None
+
+    def come(self, home: object) -> None:
+        """Be one of a detector's from now on."""
+        self.home = home
+        self.plain_in = home if self._case is None else None
+
+    def go(self) -> None:
+        """Be nobody's any more. Tokens that are remembered may know it for hours yet, so it keeps next to nothing."""
+        self.home = self.plain_in = self._case = None
 
     def settle(self) -> None:
         """Take in the segments since `marked`, which came one after the other."""

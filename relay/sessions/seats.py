@@ -16,13 +16,14 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 
 from kernel.decisions import Ending
-from relay.sessions.model import Leaving, Sign
+from kernel.value import set_aside
+from relay.sessions.model import Leaving, Sign, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kernel.tokens import Claims
-    from relay.sessions.model import Limit, Wish
+    from relay.sessions.model import Limit
 
 MAX_SEATS = 200_000
 """Sessions of one process: twice as many as are meant to watch by it. Who is forgotten takes its seat again."""
@@ -42,7 +43,28 @@ def session_of(claims: Claims) -> str:
     return claims.session or claims.jti
 
 
-class Seat:
+_NOTHING = Wish("", "", "", (), 0, 0, {})
+"""What somebody wishes who has left."""
+
+
+class Pulse:
+    """What every request for media looks at: all of it lies in one line of a processor's cache.
+
+    `plain_in` are the seats among which it is found by nothing but the claims that it was found by before: once it has
+    been served, where the book counts it and no more is to be counted. `seen` is when it was served last. `owed` is the
+    round that this sign of life is owed in, 0: it is not. Until `until` the seat counts.
+    """
+
+    __slots__ = ("counted", "owed", "plain_in", "seen", "until")
+
+    counted: bool
+    owed: int
+    plain_in: Seats | None
+    seen: float
+    until: float
+
+
+class Seat(Pulse):
     """The seat of a session: what it wished, what it was given, and until when that counts.
 
     Args:
@@ -52,13 +74,9 @@ class Seat:
         counted: whether the book has it.
     """
 
-    __slots__ = ("began_ms", "counted", "expires", "more", "owed", "seen", "served", "token", "until", "wish")
+    __slots__ = ("_more", "_served", "began_ms", "expires", "home", "wish")
 
-    token: str
-    """The `jti` of the token that was looked at last, the very object: asked again, nothing else of it is looked at."""
-
-    more: tuple[Limit, ...]
-    """What counts it besides, from its second request for media on."""
+    home: Seats | None
 
     def __init__(self, wish: Wish, began_ms: int, expires: int, *, counted: bool, now: float) -> None:
         self.wish = wish
@@ -67,18 +85,47 @@ class Seat:
         self.counted = counted
         self.seen = now
         self.until = now + wish.dead_after_ms / 1_000
-        self.owed = False
-        self.served = False
-        self.more = ()
-        self.token = ""
+        self.owed = 0
+        self.home = self.plain_in = None
+        self._served = False
+        self._more: tuple[Limit, ...] = ()
 
+    @property
+    def served(self) -> bool:
+        """Return whether it was asked for with media, or has asked for some since."""
+        return self._served
 
-def _is_of(seat: Seat, claims: Claims) -> bool:
-    """Tell whether a seat is that of a token's bearer, and was asked for for as long as the token lasts."""
-    if claims.expires > seat.expires or claims.account != seat.wish.account:
-        return False
-    seat.token = claims.jti
-    return True
+    @served.setter
+    def served(self, served: bool) -> None:
+        self._served = served
+        self._settle()
+
+    @property
+    def more(self) -> tuple[Limit, ...]:
+        """Return what counts it besides, from its second request for media on."""
+        return self._more
+
+    @more.setter
+    def more(self, more: tuple[Limit, ...]) -> None:
+        self._more = more
+        self._settle()
+
+    def come(self, home: Seats) -> None:
+        """Be one of those seats from now on."""
+        self.home = home
+        self._settle()
+
+    def go(self) -> None:
+        """Be nobody's any more. Tokens that are remembered may know it for hours yet, so it keeps next to nothing."""
+        self.home, self.wish = None, _NOTHING
+        self._settle()
+
+    def is_of(self, claims: Claims) -> bool:
+        """Return whether it is that of a token's bearer, and was asked for for as long as the token lasts."""
+        return claims.expires <= self.expires and claims.account == self.wish.account
+
+    def _settle(self) -> None:
+        self.plain_in = self.home if self._served and self.counted and not self._more else None
 
 
 class Departure(NamedTuple):
@@ -91,15 +138,16 @@ class Departure(NamedTuple):
 
 
 class Owed(NamedTuple):
-    """A sign of life that the book is to be given: of whom, and when it was."""
+    """A sign of life that the book is to be given: of whom, when it was, and what its giver wished."""
 
     session: str
     seat: Seat
     seen: float
+    wish: Wish
 
     def sign(self, now: float, wall_ms: int) -> Sign:
         """Return it as the book takes it, by the time of day here."""
-        return Sign(self.seat.wish.account, self.session, wall_ms - round((now - self.seen) * 1_000))
+        return Sign(self.wish.account, self.session, wall_ms - round((now - self.seen) * 1_000))
 
 
 class Seats:
@@ -113,8 +161,14 @@ class Seats:
     def __init__(self, *, max_seats: int = MAX_SEATS, max_departures: int = MAX_DEPARTURES) -> None:
         self._max_seats, self._max_departures = max_seats, max_departures
         self._seats: dict[str, Seat] = {}
-        self._owed: dict[str, Seat] = {}
-        self._round: deque[tuple[str, Seat]] = deque()
+        # Those whose signs of life are owed, and how many of them have left since.
+        self._owed: list[Seat] = []
+        self._n_left = 0
+        self._lap = 1
+        self._round: deque[Seat] = deque()
+        # Thousands are seen at one time: they share one number, or each would have one somewhere else in memory.
+        self._seen = float("-inf")
+        self._untils: dict[float, float] = {}
         # Their oldest are let go of one by one, which in a dict would take longer and longer.
         self._quiet: OrderedDict[str, None] = OrderedDict()
         self._departures: OrderedDict[str, Departure] = OrderedDict()
@@ -137,35 +191,41 @@ class Seats:
     @property
     def n_owed(self) -> int:
         """Return how many signs of life are owed."""
-        return len(self._owed) + len(self._round)
+        return len(self._owed) - self._n_left + len(self._round)
 
     # What every request asks.
 
     def has(self, claims: Claims, now: float) -> bool:
         """Return whether the bearer of `claims` has a seat; asking is no sign of life."""
-        seat = self._seats.get(claims.session or claims.jti)
-        return (
-            seat is not None
-            and (now < seat.until or now < self._held_until)
-            and (seat.token is claims.jti or _is_of(seat, claims))
-        )
+        seat = claims.seat
+        return (seat is not None and seat.plain_in is self and now < seat.until) or self._found(claims, now) is not None
 
     def touch(self, claims: Claims, now: float) -> bool:
         """Take a sign of life; return whether its giver has a seat, and needs not be judged by more than it was."""
-        key = claims.session or claims.jti
-        seat = self._seats.get(key)
-        if (
-            seat is None
-            or (now >= seat.until and now >= self._held_until)
-            or (seat.token is not claims.jti and not _is_of(seat, claims))
-            or (seat.more and seat.served)
-        ):
-            return False
-        seat.seen, seat.served = now, True
+        seat = claims.seat
+        if seat is None or seat.plain_in is not self or now >= seat.until:
+            seat = self._found(claims, now)
+            if seat is None or (seat.more and seat.served):
+                return False
+            seat.served = True
+        if now == self._seen:
+            now = self._seen
+        else:
+            self._seen = now
+        seat.seen = now
         if not seat.owed and seat.counted:
-            seat.owed = True
-            self._owed[key] = seat
+            seat.owed = self._lap
+            self._owed.append(seat)
         return True
+
+    def _found(self, claims: Claims, now: float) -> Seat | None:
+        """Return the seat of a token's bearer, if it counts; the claims know it from then on."""
+        seat = self._seats.get(session_of(claims))
+        if seat is None or (now >= seat.until and now >= self._held_until) or not seat.is_of(claims):
+            return None
+        if claims.seat is not seat:
+            set_aside(claims, "seat", seat)
+        return seat
 
     def is_quiet(self, session: str, now: float) -> bool:
         """Return whether a session had a seat here, and has not asked for media since it lost it by its silence."""
@@ -183,12 +243,13 @@ class Seats:
     def take(self, wish: Wish, began_ms: int, expires: int, *, now: float, counted: bool = True) -> Seat:
         """Note that a session has a seat from now on; what was owed for the one before is not owed any more."""
         key = wish.session
-        former = self._seats.pop(key, None)
-        self._owed.pop(key, None)
+        former = self._seats.get(key)
+        self.leave(key)
         self._quiet.pop(key, None)
         while len(self._seats) >= self._max_seats:
             self.leave(next(iter(self._seats)))
         seat = self._seats[key] = Seat(wish, began_ms, expires, counted=counted, now=now)
+        seat.come(self)
         if former is not None:
             seat.served = former.served
         self._taken += 1
@@ -197,34 +258,42 @@ class Seats:
 
     def leave(self, session: str) -> None:
         """Note that a session has no seat any more."""
-        self._seats.pop(session, None)
-        self._owed.pop(session, None)
+        seat = self._seats.pop(session, None)
+        if seat is not None:
+            seat.go()
+            if seat.owed == self._lap:
+                self._n_left += 1
 
     def begin_round(self) -> None:
         """Have all that is owed by now taken, before what comes meanwhile."""
-        self._round.extend(self._owed.items())
-        self._owed = {}
+        self._round.extend(self._owed)
+        self._owed = []
+        self._n_left = 0
+        self._lap += 1
+        self._untils = {}
 
     def take_owed(self, count: int) -> list[Owed]:
         """Return the next signs of life of this round, `count` at most, and owe them no more."""
         taken: list[Owed] = []
         while self._round and len(taken) < count:
-            session, seat = self._round.popleft()
-            if seat.owed and self._seats.get(session) is seat:
-                seat.owed = False
-                taken.append(Owed(session, seat, seat.seen))
+            seat = self._round.popleft()
+            if seat.home is self:
+                seat.owed = 0
+                taken.append(Owed(seat.wish.session, seat, seat.seen, seat.wish))
         return taken
 
     def owe(self, owed: list[Owed]) -> None:
         """Owe signs of life again: the book did not take them."""
-        for session, seat, _ in owed:
-            if self._seats.get(session) is seat and not seat.owed:
-                seat.owed = True
-                self._owed[session] = seat
+        for _, seat, _, _ in owed:
+            if seat.home is self and not seat.owed:
+                seat.owed = self._lap
+                self._owed.append(seat)
 
     def confirm(self, owed: Owed) -> None:
         """Note that the book has taken a sign of life, and counts its giver."""
-        owed.seat.until = max(owed.seat.until, owed.seen + owed.seat.wish.dead_after_ms / 1_000)
+        until = owed.seen + owed.wish.dead_after_ms / 1_000
+        if until > owed.seat.until:
+            owed.seat.until = self._untils.setdefault(until, until)
 
     def hold_on(self, until: float) -> None:
         """Let all who have a seat keep it until then, for the book cannot be asked; `float("-inf")` ends that."""
@@ -304,7 +373,7 @@ class Seats:
             _, number, seat = heappop(self._ends)
             session = seat.wish.session
             left -= 1
-            if self._seats.get(session) is not seat:
+            if seat.home is not self:
                 continue
             if now < seat.until:
                 heappush(self._ends, (seat.until, number, seat))

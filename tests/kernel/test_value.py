@@ -6,7 +6,20 @@ from typing import Any, Literal
 import pytest
 
 from kernel.cues import Cue, CueClass, CueType, Entry, Op
-from kernel.value import FIRST_MS, LAST_MS, Chars, Count, Milliseconds, Record, Shape, Value, reader, replace, to_map
+from kernel.value import (
+    FIRST_MS,
+    LAST_MS,
+    Chars,
+    Count,
+    Milliseconds,
+    Record,
+    Shape,
+    Value,
+    reader,
+    replace,
+    set_aside,
+    to_map,
+)
 
 
 class Point(Value, frozen=True, gc=False):
@@ -75,3 +88,16 @@ def test_what_has_the_shape_is_read(change: dict[str, Any]) -> None:
 def test_anything_else_is_not(change: dict[str, Any]) -> None:
     assert reader(_Outer)(GOOD | change) is None
     assert reader(_Outer)([GOOD | change]) is None
+
+
+class _Kept(Value, frozen=True):
+    name: str
+    found: Any = None
+
+
+def test_what_is_set_aside_is_found_by_the_value_that_never_changes() -> None:
+    kept, found = _Kept("a"), object()
+    set_aside(kept, "found", found)
+    assert kept.found is found
+    with pytest.raises(AttributeError, match="immutable"):
+        kept.found = None  # type: ignore[misc]

@@ -174,6 +174,45 @@ def test_a_suspect_that_there_is_no_room_for_is_one_no_more() -> None:
     assert watched.watch.suspects()[Level.WARN] == 0
 
 
+def test_a_session_that_its_claims_know_is_told_of_as_any_other() -> None:
+    known, looked_for = Watched(), Watched()
+    one = claims()
+    with capture_logs() as logs:
+        for msn in range(200):
+            for watched, whose in ((known, one), (looked_for, claims())):
+                # A viewer at first, a downloader then, from a second network in the end.
+                watched.now += 2.0 if msn < 50 else 0.1
+                address = "203.0.113.9" if msn < 190 else f"198.51.{msn}.9"
+                for rendition in ("v0", "a0"):
+                    watched.watch.watched(
+                        PLAIN, address, whose, SHOWING, rendition, segment(msn), lambda *_: None
+                    )(0, 10**6, 10**6)  # fmt: skip
+    assert logs[::2] == logs[1::2]
+    assert [line["action"] for line in logs[::2]][-1] == "revoke"
+    assert known.revoked == looked_for.revoked
+    assert one.fetches is not None
+    assert one == claims()
+
+
+def test_another_network_is_noticed_of_a_session_that_its_claims_know() -> None:
+    watch, one, found = Watched(Level.WARN), claims(), []
+    for msn in range(30):
+        watch.now += 2.0
+        # Of one network there may be several addresses.
+        address = f"203.0.113.{msn}" if msn < 20 else f"198.51.{msn}.9"
+        watch.watch.watched(PLAIN, address, one, SHOWING, "v0", segment(msn), lambda *_: None)(0, 10**6, 10**6)
+        found.append(watch.watch.suspects()[Level.WARN])
+    assert found[:20] == [0] * 20
+    assert found[-1] == 1
+
+
+def test_what_claims_know_is_one_showings() -> None:
+    watched, one = Watched(), claims(event_id="other")
+    watched.watch.watched(PLAIN, "203.0.113.9", one, SHOWING, "v0", segment(1), lambda *_: None)(0, 9, 9)
+    assert watched.watch.n_sessions == 1
+    assert one.fetches is None
+
+
 async def test_it_runs_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leak_watch, "IDLE_S", 0.0)
     # Each look at the clock finds it ten seconds later.

@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+from random import Random
+from typing import Any
+
+import pytest
+
 from relay.leaks.detector import (
     FIRST,
     FORGET_S,
@@ -11,6 +16,7 @@ from relay.leaks.detector import (
     Detector,
 )
 from relay.leaks.model import Finding, LeakLimits, Level
+from relay.leaks.record import Record
 from tests.support.leech_trial import trial
 
 ALL = LeakLimits(most=Level.REVOKE)
@@ -172,3 +178,82 @@ def test_leeches_are_found_among_viewers() -> None:
     assert done.total[""] > 1_900
     assert done.found >= 0.8
     assert done.false_alarms <= 0.004
+
+
+def told_by_record(detector: Detector, known: dict[str, Record], session: str, *told: Any) -> Finding | None:
+    """Note a fetch as a watch does that keeps records at hand: by `follows` and `goes_with`, else by `note`."""
+    now, rendition, msn, network, page, picture = told
+    record, clue = known.get(session), page
+    if record is not None:
+        if detector.follows(record, now, rendition, msn, 2.0, network, clue):
+            return None
+        if not picture and detector.goes_with(record, msn, network, clue):
+            return None
+    found = note(
+        detector, now, msn, session=session, rendition=rendition, network=network, page=page, picture=picture
+    )  # fmt: skip
+    record = detector.find(session, "game")
+    if record is not None:
+        record.mark = network
+        if picture:
+            known[session] = record
+    return found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_by_records_at_hand_the_same_is_found(seed: int) -> None:
+    chance = Random(seed)
+    limits = LeakLimits(most=Level.REVOKE, max_sessions=5)
+    plainly, by_record = (Detector(limits, lambda clue: "free.example" if clue == "foreign" else None) for _ in "ab")
+    known: dict[str, Record] = {}
+    places = dict.fromkeys(("ann", "bob", "eve", "joe", "kim", "leo"), 100)
+    now = 1_000.0
+    for _ in range(600):
+        now += chance.choice((0.0, 0.1, 0.5, 1.0, 20.0 if chance.random() < 0.02 else 0.3))
+        session = chance.choice(list(places)[: 3 + 3 * (seed % 2)])
+        picture = chance.random() < 0.8
+        places[session] += picture and chance.choices((1, 0, -2, 40), (90, 5, 3, 2))[0]
+        rendition = (f"v{int(chance.random() < 0.05)}") if picture else "a0"
+        network = 7 if chance.random() < 0.97 else chance.randrange(5)
+        page = chance.choices((None, "own", "foreign"), (50, 50, seed % 3))[0]
+        told = (now, rendition, places[session], network, page, picture)
+        expected = note(
+            plainly, now, places[session], session=session, rendition=rendition, network=network, page=page,
+            picture=picture,
+        )  # fmt: skip
+        assert told_by_record(by_record, known, session, *told) == expected
+        if chance.random() < 0.02:
+            for detector in (plainly, by_record):
+                detector.forget(session, "game")
+        assert swept(by_record, now) == swept(plainly, now)
+        assert by_record.n_sessions == plainly.n_sessions
+        assert by_record.level(session, "game") is plainly.level(session, "game")
+
+
+def test_a_record_that_is_forgotten_or_another_detectors_is_not_gone_by() -> None:
+    detector = Detector()
+    note(detector, 1_000.0, 1)
+    record = detector.find("s", "game")
+    assert record is not None
+    record.mark = 7
+    assert not Detector().follows(record, 1_002.0, "v0", 2, 2.0, 7, None)
+    assert not Detector().goes_with(record, 2, 7, None)
+    assert detector.follows(record, 1_002.0, "v0", 2, 2.0, 7, None)
+    assert detector.goes_with(record, 2, 7, None)
+    detector.forget("s", "game")
+    assert not detector.follows(record, 1_004.0, "v0", 3, 2.0, 7, None)
+    assert not detector.goes_with(record, 3, 7, None)
+    assert detector.find("s", "game") is None
+
+
+def test_what_is_the_same_for_thousands_is_one_object() -> None:
+    detector = Detector()
+    records = []
+    for number in range(3):
+        note(detector, 1_000.0, 1_000, session=f"s{number}")
+        record = detector.find(f"s{number}", "game")
+        assert record is not None
+        record.mark = 7
+        assert detector.follows(record, float("1002"), "v0", 1_001, 2.0, 7, None)
+        records.append(record)
+    assert len({id(record.until) for record in records}) == len({id(record.sure) for record in records}) == 1

@@ -247,3 +247,66 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_seat_has_no_dict() -> None:
     assert not hasattr(seated().find("session-1"), "__dict__")
     assert sys.getsizeof(seated().find("session-1")) < 200
+
+
+def test_claims_know_their_seat_and_no_other_does_for_them() -> None:
+    known, other = seated(), seated()
+    ours = claims()
+    assert known.touch(ours, 1.0)
+    seat = known.find("session-1")
+    assert ours.seat is seat
+    # It is no claim.
+    assert ours == claims()
+    assert hash(ours) == hash(claims())
+    # Somebody else's seats are looked through, as if nothing were known.
+    assert not Seats().touch(ours, 1.0)
+    assert other.touch(ours, 2.0)
+    assert other.has(ours, 2.0)
+    assert ours.seat is other.find("session-1")
+    assert known.touch(ours, 3.0)
+    assert [one.seen for one in taken(known)] == [3.0]
+    assert [one.seen for one in taken(other)] == [2.0]
+
+
+def test_who_has_left_is_not_known_by_its_claims_any_more_and_holds_nothing() -> None:
+    known, ours = seated(), claims()
+    assert known.touch(ours, 1.0)
+    assert known.touch(ours, 1.0)
+    owed = taken(known)
+    known.leave("session-1")
+    for ask in (known.touch, known.has):
+        assert not ask(ours, 2.0)
+    assert ours.seat.wish == Wish("", "", "", (), 0, 0, {})
+    # What was taken before is signed all the same.
+    assert owed[0].sign(2.0, 2_000) == Sign("ann", "session-1", 1_000)
+    # It comes back, by the same token.
+    known.take(wish(), 0, EXPIRES, now=3.0)
+    assert known.touch(ours, 4.0)
+    assert ours.seat is known.find("session-1")
+
+
+def test_more_that_is_to_be_counted_later_is_looked_at_by_who_is_known_as_well() -> None:
+    known, ours = seated(), claims()
+    for now in (1.0, 2.0):
+        assert known.touch(ours, now)
+    seat = known.find("session-1")
+    assert seat is not None
+    seat.more = (Limit("global", 1),)
+    assert not known.touch(ours, 3.0)
+    assert known.has(ours, 3.0)
+    seat.more = ()
+    assert known.touch(ours, 4.0)
+    # Silence ends it for whoever is known, too, unless the book cannot be asked.
+    assert not known.has(ours, 30.0)
+    known.hold_on(60.0)
+    assert known.touch(ours, 31.0)
+
+
+def test_one_time_is_one_object_for_all_who_are_seen_at_it() -> None:
+    known = seated("s1", "s2", "s3")
+    for number in (1, 2, 3):
+        assert known.touch(claims(session=f"s{number}"), float("7"))
+    owed = taken(known)
+    for one in owed:
+        known.confirm(one)
+    assert len({id(one.seat.seen) for one in owed}) == len({id(one.seat.until) for one in owed}) == 1
