@@ -74,6 +74,16 @@ def dismiss(host: Host, numbers: Sequence[int], bye: Bye) -> None:
     _silence(host, deque(numbers), bye, deque())
 
 
+def hasten(subscriber: Subscriber, *, by: float) -> None:
+    """Have a connection cut at bus time `by` that was told something else before: what is on its way is no more for it.
+
+    One that is cut already stays so.
+    """
+    if subscriber.close_by is not None:
+        subscriber.revoked = True
+        subscriber.close_by = min(subscriber.close_by, by)
+
+
 def _silence(host: Host, numbers: deque[int], bye: Bye, parted: deque[tuple[Socket, bytes]]) -> None:
     """Take the next few out of all that is sent; once all are, say the farewells."""
     for _ in range(min(STEP, len(numbers))):

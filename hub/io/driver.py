@@ -14,7 +14,7 @@ import structlog
 
 from hub.close_codes import Bye, CloseCode
 from hub.dialogue import Dialogue, Reply, feed_map
-from hub.io.dismissal import CUT, STEP, dismiss
+from hub.io.dismissal import CUT, STEP, dismiss, hasten
 from hub.io.intake import follow
 from hub.io.outbox import Outbox
 from hub.io.pacemaker import Pacemaker
@@ -382,6 +382,7 @@ class Hub:
         subscriber = socket.subscriber
         assert subscriber is not None  # sockets tell of greeted connections only
         self._leave(subscriber)
+        self.grants.remove(subscriber.number)
         subscriber.phase = Phase.CLOSING
         self._pacemaker.remove(subscriber)
         self.sockets.pop(subscriber.number, None)
@@ -415,6 +416,9 @@ class Hub:
         subscriber = socket.subscriber
         assert subscriber is not None  # closed by the hub means greeted by the hub
         if subscriber.phase is Phase.CLOSING:
+            if bye.code in CUT:
+                hasten(subscriber, by=self._bus.now() + self.settings.cut_after_s)
+                self._set_beat(subscriber)
             return None
         if retry_ms is None and bye.code in (CloseCode.OVERLOADED, CloseCode.GOING_AWAY):
             # Spread: they would otherwise come back as they went, all at once.
@@ -453,6 +457,7 @@ class Hub:
         self._outbox.counts.cut += 1
         log.info("subscriber.cut", number=subscriber.number)
         self._leave(subscriber)
+        self.grants.remove(subscriber.number)
         self._pacemaker.remove(subscriber)
         subscriber.phase = Phase.CLOSING
         subscriber.hang_up()
@@ -464,7 +469,6 @@ class Hub:
             transport.abort()
 
     def _leave(self, subscriber: Subscriber) -> None:
-        self.grants.remove(subscriber.number)
         self._outbox.drop(subscriber)
         stream = self._streams.get(subscriber.event_id)
         if stream is not None:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kernel.revocation import Revocation, Subject, SubjectKind
+from tests.sim import sights
 from tests.sim.dark import Dark
 
 if TYPE_CHECKING:
@@ -139,7 +140,13 @@ class Answers:
         key = (session, asks.event_id, asks.msn)
         spans = [*self._halves.get(key, ()), (asks.start, asks.start + asks.body)]
         if 2 * _covered(spans) >= asks.length:
-            self.judge.records[asks.event_id].served.setdefault(session, set()).add(asks.msn)
+            record = self.judge.records[asks.event_id]
+            served = record.served.setdefault(session, set())
+            for other in self.judge.conns.values() if asks.msn not in served else ():
+                if other.who == session and other.mode == "viewer" and other.event_id == asks.event_id:
+                    # Until now it could see by what was known before.
+                    sights.upto(other, record, self.judge.now())
+            served.add(asks.msn)
         if asks.start or asks.body < asks.length:
             kept = [one for one in self._halves.get(key, ()) if one[0] != asks.start]
             self._halves[key] = [*kept, spans[-1]]

@@ -222,6 +222,10 @@ BUGS = (
     Bug(
         "edge-dropped-by-the-origin", "relay/presentation.py", " or place_lost(listing.items, number)", "",
     ),
+    Bug(
+        "sent-away-and-revoked", "hub/io/driver.py", "            if bye.code in CUT:\n                hasten",
+        "            if False:\n                hasten",
+    ),
     Bug("outdated-revision-shown", "hub/client.py", "if rev < corrected.get(id_, 0):", "if False:"),
     Bug(
         "late-cue-passed-over", "hub/stream.py",

@@ -11,6 +11,7 @@ from hub.client import Session
 from hub.close_codes import CloseCode
 from hub.cursor import read_cursor
 from hub.io.client import Client, Refused
+from tests.sim.course import EVERYWHERE
 from tests.sim.http_client import Reply, request
 from tests.sim.loop import WHO
 from tests.sim.record import Seen
@@ -65,7 +66,9 @@ class TappedSession(Session):
             told = read_cursor(frame["cur"])
             assert told is not None
             place = frame["as_of"]
-            upto = (place["tl"], int(place["pts"])) if place else told.cursor.upto
+            # Of who sees everything at once it tells everything.
+            all_told = EVERYWHERE if seen.wish["mode"] == "realtime" else told.cursor.upto
+            upto = (place["tl"], int(place["pts"])) if place else all_told
             seen.based, seen.based_at = ((upto[0], int(upto[1])), told.cursor.o), now
         elif op == "sub":
             seen.conflates = seen.conflates or bool(frame["conflate_ms"])

@@ -784,6 +784,19 @@ async def test_a_revoked_reader_that_stands_still_is_cut() -> None:
         assert rig.hub.counts()["sockets"] == 0
 
 
+async def test_who_is_revoked_while_it_is_sent_away_for_something_else_is_cut_all_the_same() -> None:
+    settings = HubSettings(heartbeat_ms=30_000, drain_s=0.05, close_timeout_s=60, cut_after_s=0.05)
+    async with running(settings) as rig, rig.client() as client:
+        await subscribe(client)
+        client.transport.pause_reading()
+        rig.hub.end_all()
+        assert rig.hub.counts()["sockets"] == 1
+        rig.hub.revoke(ANN)
+        await asyncio.wait_for(rig.hub.gone.wait(), 10)
+        assert rig.hub.counts()["sockets"] == 0
+        rig.hub.revoke(ANN)
+
+
 async def test_whoever_may_not_stay_where_they_are_is_told_and_whoever_may_not_wager_is_told_that() -> None:
     refused: dict[str, Reason] = {}
     barred: set[str] = set()
