@@ -118,7 +118,7 @@ class Couch(Viewer):
         if not self._listed:
             return
         numbers = [msn for _, msn in self._listed]
-        if self._msn is None or self._msn < numbers[0]:
+        if self._msn is None or self._msn < numbers[0] or self._msn not in {*numbers, *self._have}:
             # As RFC 8216, 6.3.3 wants it; a recording from its beginning.
             is_live = self._world.plan.encoders[self.seen.event_id].is_live
             self._msn, self._offset = numbers[max(0, len(numbers) - 3)] if is_live else numbers[0], 0.0
