@@ -132,7 +132,8 @@ def _played(world: World, viewer: Viewer) -> Place:
 def _slack_s(world: World, seen: Seen, wish: dict[str, Any]) -> float:
     segment_s = world.plan.encoders[seen.event_id].segment_s
     # A cursor stands where a price waits to be conflated.
-    return 4.5 + (8 * segment_s if wish["mode"] == "viewer" else 0) + wish.get("conflate_ms", 0) / 1000
+    waits_s: float = wish.get("conflate_ms", 0) / 1000
+    return 4.5 + (8 * segment_s if wish["mode"] == "viewer" else 0) + waits_s
 
 
 def _backwards(wire: Wire, *, begins_anew: bool) -> list[str]:
