@@ -29,6 +29,7 @@ from kernel.timeline import SegmentKey
 from relay.gate import Gate
 from relay.io.leak_watch import LeakWatch
 from relay.io.session_keeper import SessionKeeper
+from relay.leaks.detector import FIRST
 from relay.leaks.model import LeakLimits
 from relay.playlist import Listed, listed
 from relay.sessions.memory_book import MemoryBook
@@ -121,16 +122,22 @@ class Segments:
         self._failed = 0
 
     async def fill(self) -> tuple[int, int]:
-        """Have all take their seats, then all fetch a segment; return what each of the two takes, in bytes."""
+        """Have all take their seats, then all fetch segments; return what each of the two takes, in bytes."""
         before = _resident()
         for claims in self.said:
             assert await self.keeper.seat(claims, NOWHERE, media=True) is None
         seated = _resident() - before
         before = _resident()
-        for number, claims in enumerate(self.said):
-            # Without the gates: what they keep of somebody is no matter here.
-            self._make_up(self._decided, [Asked(claims, self._addresses[number], self._segment(self._msns[number]))])
-        await self._others()
+        # So many that a page is looked at as it is all through a game, and not as where a session begins.
+        for _ in range(1 + FIRST):
+            for number, claims in enumerate(self.said):
+                # Without the gates: what they keep of somebody is no matter here.
+                self._msns[number] += 1
+                self._make_up(
+                    self._decided, [Asked(claims, self._addresses[number], self._segment(self._msns[number]))]
+                )
+            self._clock.move(SEGMENT_S)
+            await self._others()
         return seated, _resident() - before
 
     async def measure(self) -> dict[str, float]:
@@ -189,7 +196,7 @@ class Segments:
         for one in asked:
             self._failed += not self.keeper.touch(one.claims)
             if ask not in (self._watched, self._both):
-                self._watch.watched(SCOPE, one.address, one.claims, SHOWING, "v3", one.segment, told)(0, 2, 2)
+                self._watch.sent(SCOPE, one.address, one.claims, SHOWING, "v3", one.segment, told, 0, 2, 2)
 
     async def _others(self) -> None:
         """Do what a relay does beside serving: tell the book, and let the detector sweep."""
@@ -218,7 +225,7 @@ class Segments:
     def _watched(self, asked: Asked) -> None:
         claims, address, one = asked
         self._gate.decide(claims, "final", Scope.WATCH, now=self._wall, whence=Whence(asked.address))
-        sent = self._watch.watched(SCOPE, address, claims, SHOWING, "v3", one, told)
+        sent = partial(self._watch.sent, SCOPE, address, claims, SHOWING, "v3", one, told)
         if self._watch.told_of:
             self._watch.marked(ANSWER, claims, one)
         sent(0, SEGMENT_BYTES, SEGMENT_BYTES)
@@ -228,7 +235,7 @@ class Segments:
         self._gate.decide(claims, "final", Scope.WATCH, now=self._wall, whence=Whence(asked.address))
         if not self.keeper.touch(claims):
             self._failed += 1
-        sent = self._watch.watched(SCOPE, address, claims, SHOWING, "v3", one, told)
+        sent = partial(self._watch.sent, SCOPE, address, claims, SHOWING, "v3", one, told)
         if self._watch.told_of:
             self._watch.marked(ANSWER, claims, one)
         sent(0, SEGMENT_BYTES, SEGMENT_BYTES)

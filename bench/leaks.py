@@ -9,10 +9,13 @@ from __future__ import annotations
 import statistics
 import time
 import tracemalloc
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
+from bench._pace import figure_us
 from bench._stage import machine, report
+from bench.tokens import pyjwt_us
 from kernel.showings import Showing
 from kernel.timeline import SegmentKey
 from kernel.tokens import Claims
@@ -83,8 +86,9 @@ def watch_us(names: list[str], *pages: str) -> float:
             spent += began - time.process_time()
             began = time.process_time()
             for one in claims:
-                watch.watched(scope, "203.0.113.9", one, showing, "v3", listed, then)(0, 1_000_000, 1_000_000)
-                watch.marked(response, one, listed)
+                partial(watch.sent, scope, "203.0.113.9", one, showing, "v3", listed, then)(0, 1_000_000, 1_000_000)
+                if watch.told_of:
+                    watch.marked(response, one, listed)
             spent += time.process_time() - began
         taken.append(spent / (20 * len(names)))
     return 1e6 * statistics.median(taken)
@@ -142,7 +146,7 @@ def run() -> list[dict[str, Any]]:
     """Measure and return what is written to `out/leaks.json`."""
     names = [f"s{number:021}" for number in range(WATCHING)]
     noted, plain = note_us(Detector(), names), watch_us(names)
-    ours, least = watch_us(names, "https://tv.example"), least_us(names)
+    ours, least, theirs = watch_us(names, "https://tv.example"), least_us(names), pyjwt_us()
     each, sweep_ms = memory_bytes(SESSIONS)
     done = trial(SEED, SESSIONS)
     table = kinds(done)
@@ -167,7 +171,7 @@ def run() -> list[dict[str, Any]]:
             f" the detector alone {noted:.2f})",
             "unit": "us", "ours": round(ours, 3),
             "yardstick": round(least, 3), "yardstick_what": "noting that its session runs",
-            "ratio": round(ours / least, 2), "figure": f"<= {COST_US:g} us", "met": ours <= COST_US, **machine(),
+            "ratio": round(ours / least, 2), **figure_us(COST_US, ours, theirs), **machine(),
         },
         {
             "what": f"memory of a session, of {SESSIONS}; a step of the sweep over them takes {sweep_ms:.1f} ms",

@@ -215,7 +215,7 @@ class Hls:
         sent: Callable[[int, int, int], None] = partial(relay.sent, whose)
         if self._leaks is None:
             return await self._media(request, asset, listed.key.generation, granted, sent)
-        sent = self._leaks.watched(request.scope, whence.address, claims, relay.showing, rendition, listed, sent)
+        sent = partial(self._leaks.sent, request.scope, whence.address, claims, relay.showing, rendition, listed, sent)
         response = await self._media(request, asset, listed.key.generation, granted, sent)
         return self._leaks.marked(response, claims, listed) if self._leaks.told_of else response
 

@@ -19,7 +19,7 @@ from kernel.revocation import Subject, SubjectKind
 from kernel.value import set_aside
 from relay.binding import network_of
 from relay.io.body import GrantedBody
-from relay.leaks.detector import Detector
+from relay.leaks.detector import SELDOM, Detector
 from relay.leaks.model import Finding, LeakLimits, Level
 from relay.leaks.pacing import MAX_BACKLOG_S, Pace
 from relay.leaks.pages import foreign_page, is_host
@@ -98,10 +98,11 @@ class LeakWatch:
             counts[suspect.level] += 1
         return counts
 
-    def watched(
-        self, scope: Scope, address: str, claims: Claims, showing: Showing, rendition: str, listed: Listed, then: Sent
-    ) -> Sent:
-        """Return what is to be told how much of a segment went out: `then` is told as well, and first.
+    def sent(
+        self, scope: Scope, address: str, claims: Claims, showing: Showing, rendition: str, listed: Listed, then: Sent,
+        start: int, stop: int, length: int,
+    ) -> None:  # fmt: skip
+        """Take note of how much of a segment went out; a `functools.partial` of it all but the last three is `Sent`.
 
         Args:
             scope: the request's.
@@ -110,33 +111,36 @@ class LeakWatch:
             showing: of which showing.
             rendition: which one.
             listed: the segment.
-            then: who else is told: first byte, the one behind the last, length of the whole.
+            then: who else is told, and first.
+            start: the first byte.
+            stop: the one behind the last.
+            length: of the whole segment.
         """
-        return partial(self._sent, scope, address, claims, showing, rendition, listed, then)
-
-    def _sent(
-        self, scope: Scope, address: str, claims: Claims, showing: Showing, rendition: str, listed: Listed, then: Sent,
-        start: int, stop: int, length: int,
-    ) -> None:  # fmt: skip
         then(start, stop, length)
         if not start and 2 * stop < length:
             # Given up at the beginning is not fetched; by pieces it counts as often as pieces are large.
             return
-        record, allowed = claims.fetches, showing.allowed_origins
-        msn, seconds = listed.key.msn, listed.segment.duration_s
-        clue = (scope, allowed) if allowed else None
-        # Only told apart, within this process: it is salted, and nothing of an address is kept with a session.
-        mark = hash(address)
-        if record is not None and self._follows(record, self._now(), rendition, msn, seconds, mark, clue):
+        record, msn, allowed = claims.fetches, listed.key.msn, showing.allowed_origins
+        # A small number, which is one object for all: each session's own would lie somewhere else in memory. One change
+        # of network in 256 is not noticed by it. It is salted, and nothing of an address is kept with a session.
+        mark = hash(address) & 0xFF
+        if (
+            record is not None
+            and record.mark == mark
+            and (not allowed or (msn >= record.sure and msn & SELDOM) or _page((scope, allowed)) is None)
+            and (
+                self._follows(record, self._now(), rendition, msn, listed.segment.duration_s)
+                or (rendition[0] in _WITHOUT_PICTURE and self._detector.goes_with(record))
+            )
+        ):
             return
-        picture = rendition[0] not in _WITHOUT_PICTURE
-        if not picture and record is not None and self._detector.goes_with(record, msn, mark, clue):
-            return
+        picture, clue = rendition[0] not in _WITHOUT_PICTURE, (scope, allowed) if allowed else None
         session, event_id = claims.session or claims.jti, showing.event_id
         record = self._detector.find(session, event_id)
         network = record.network if record is not None and record.mark == mark else _network(address)
         finding = self._note(
-            session, self._now(), event_id, rendition, msn, seconds, length, network, clue, picture=picture
+            session, self._now(), event_id, rendition, msn, listed.segment.duration_s, length, network, clue,
+            picture=picture,
         )  # fmt: skip
         record = self._detector.find(session, event_id)
         if record is not None:

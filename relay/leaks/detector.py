@@ -136,10 +136,11 @@ class Detector:
             picture=picture,
         )  # fmt: skip
 
-    def follows(
-        self, record: Record, now: float, rendition: str, msn: int, seconds: float, mark: int, clue: Any
-    ) -> bool:  # fmt: skip
+    def follows(self, record: Record, now: float, rendition: str, msn: int, seconds: float) -> bool:
         """Take note of a segment with the picture by the record of its session, if it is as a viewer's ought to be.
+
+        It must have gone to the record's network, and no page be shown it that may not: whoever asks has seen to that,
+        by `Trail.mark`, `Trail.sure` and `SELDOM`.
 
         Args:
             record: what `find` returned after one with the picture; it may be forgotten by now.
@@ -147,19 +148,11 @@ class Detector:
             rendition: which.
             msn: the segment's number.
             seconds: how long it is.
-            mark: what the network is known by: as long as that is `record.mark`, it is the record's.
-            clue: as for `note`.
 
         Returns:
             Whether it was the next of an ordinary viewer, and all is done. Else nothing is: `note` it.
         """
-        if (
-            record.plain_in is not self
-            or msn != record.front + 1
-            or rendition != record.rendition
-            or mark != record.mark
-            or (clue is not None and (msn < record.sure or not msn & SELDOM) and self._page_of(clue) is not None)
-        ):
+        if msn != record.front + 1 or rendition != record.rendition or record.plain_in is not self:
             return False
         until = record.until
         if until > now:
@@ -175,13 +168,9 @@ class Detector:
         record.front, record.until = msn, until
         return True
 
-    def goes_with(self, record: Record, msn: int, mark: int, clue: Any) -> bool:
-        """Tell whether nothing is to be noted of sound or text, by the record of its session; arguments as above."""
-        return (
-            record.plain_in is self
-            and mark == record.mark
-            and (clue is None or (msn >= record.sure and msn & SELDOM != 0) or self._page_of(clue) is None)
-        )
+    def goes_with(self, record: Record) -> bool:
+        """Tell whether nothing is to be noted of sound or text, by the record of its session; it is as above."""
+        return record.plain_in is self
 
     def find(self, session: str, event_id: str) -> Record | None:
         """Return what is remembered of a session, for `follows`."""

@@ -44,7 +44,7 @@ def body() -> GrantedBody:
 
 def send_whole(watch: LeakWatch, msn: int) -> None:
     """Send a segment of a megabyte."""
-    watch.watched(PLAIN, "203.0.113.9", claims(), SHOWING, "v0", segment(msn), lambda *_: None)(0, 10**6, 10**6)
+    watch.sent(PLAIN, "203.0.113.9", claims(), SHOWING, "v0", segment(msn), lambda *_: None, 0, 10**6, 10**6)
 
 
 class Watched:
@@ -59,10 +59,10 @@ class Watched:
         )
 
     def send(self, msn: int, *, scope: Any = PLAIN, stop: int = 1_000_000, start: int = 0, **who: Any) -> None:
-        sent = self.watch.watched(
-            scope, "203.0.113.9", claims(**who), SHOWING, "v0", segment(msn), lambda *told: self.heard.append(told)
-        )
-        sent(start, stop, 1_000_000)
+        self.watch.sent(
+            scope, "203.0.113.9", claims(**who), SHOWING, "v0", segment(msn), lambda *told: self.heard.append(told),
+            start, stop, 1_000_000,
+        )  # fmt: skip
 
     def download(self, count: int = 200, **who: Any) -> None:
         for msn in range(count):
@@ -184,9 +184,9 @@ def test_a_session_that_its_claims_know_is_told_of_as_any_other() -> None:
                 watched.now += 2.0 if msn < 50 else 0.1
                 address = "203.0.113.9" if msn < 190 else f"198.51.{msn}.9"
                 for rendition in ("v0", "a0"):
-                    watched.watch.watched(
-                        PLAIN, address, whose, SHOWING, rendition, segment(msn), lambda *_: None
-                    )(0, 10**6, 10**6)  # fmt: skip
+                    watched.watch.sent(
+                        PLAIN, address, whose, SHOWING, rendition, segment(msn), lambda *_: None, 0, 10**6, 10**6
+                    )
     assert logs[::2] == logs[1::2]
     assert [line["action"] for line in logs[::2]][-1] == "revoke"
     assert known.revoked == looked_for.revoked
@@ -200,7 +200,7 @@ def test_another_network_is_noticed_of_a_session_that_its_claims_know() -> None:
         watch.now += 2.0
         # Of one network there may be several addresses.
         address = f"203.0.113.{msn}" if msn < 20 else f"198.51.{msn}.9"
-        watch.watch.watched(PLAIN, address, one, SHOWING, "v0", segment(msn), lambda *_: None)(0, 10**6, 10**6)
+        watch.watch.sent(PLAIN, address, one, SHOWING, "v0", segment(msn), lambda *_: None, 0, 10**6, 10**6)
         found.append(watch.watch.suspects()[Level.WARN])
     assert found[:20] == [0] * 20
     assert found[-1] == 1
@@ -208,7 +208,7 @@ def test_another_network_is_noticed_of_a_session_that_its_claims_know() -> None:
 
 def test_what_claims_know_is_one_showings() -> None:
     watched, one = Watched(), claims(event_id="other")
-    watched.watch.watched(PLAIN, "203.0.113.9", one, SHOWING, "v0", segment(1), lambda *_: None)(0, 9, 9)
+    watched.watch.sent(PLAIN, "203.0.113.9", one, SHOWING, "v0", segment(1), lambda *_: None, 0, 9, 9)
     assert watched.watch.n_sessions == 1
     assert one.fetches is None
 
@@ -220,7 +220,7 @@ async def test_it_runs_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     watch = LeakWatch(LeakLimits(), now=lambda: float(next(later)), wall=lambda: float(NOW))
     running = asyncio.create_task(watch.run())
     await asyncio.sleep(0)
-    watch.watched(PLAIN, "203.0.113.9", claims(), SHOWING, "v0", segment(1), lambda *_: None)(0, 9, 9)
+    watch.sent(PLAIN, "203.0.113.9", claims(), SHOWING, "v0", segment(1), lambda *_: None, 0, 9, 9)
     assert watch.n_sessions == 1
     for _ in range(100):
         await asyncio.sleep(0)

@@ -183,12 +183,14 @@ def test_leeches_are_found_among_viewers() -> None:
 def told_by_record(detector: Detector, known: dict[str, Record], session: str, *told: Any) -> Finding | None:
     """Note a fetch as a watch does that keeps records at hand: by `follows` and `goes_with`, else by `note`."""
     now, rendition, msn, network, page, picture = told
-    record, clue = known.get(session), page
-    if record is not None:
-        if detector.follows(record, now, rendition, msn, 2.0, network, clue):
-            return None
-        if not picture and detector.goes_with(record, msn, network, clue):
-            return None
+    record = known.get(session)
+    if record is not None and record.mark == network:
+        looks = page is not None and (msn < record.sure or not msn & SELDOM)
+        if not (looks and page == "foreign"):
+            if detector.follows(record, now, rendition, msn, 2.0):
+                return None
+            if not picture and detector.goes_with(record):
+                return None
     found = note(
         detector, now, msn, session=session, rendition=rendition, network=network, page=page, picture=picture
     )  # fmt: skip
@@ -236,13 +238,13 @@ def test_a_record_that_is_forgotten_or_another_detectors_is_not_gone_by() -> Non
     record = detector.find("s", "game")
     assert record is not None
     record.mark = 7
-    assert not Detector().follows(record, 1_002.0, "v0", 2, 2.0, 7, None)
-    assert not Detector().goes_with(record, 2, 7, None)
-    assert detector.follows(record, 1_002.0, "v0", 2, 2.0, 7, None)
-    assert detector.goes_with(record, 2, 7, None)
+    assert not Detector().follows(record, 1_002.0, "v0", 2, 2.0)
+    assert not Detector().goes_with(record)
+    assert detector.follows(record, 1_002.0, "v0", 2, 2.0)
+    assert detector.goes_with(record)
     detector.forget("s", "game")
-    assert not detector.follows(record, 1_004.0, "v0", 3, 2.0, 7, None)
-    assert not detector.goes_with(record, 3, 7, None)
+    assert not detector.follows(record, 1_004.0, "v0", 3, 2.0)
+    assert not detector.goes_with(record)
     assert detector.find("s", "game") is None
 
 
@@ -254,6 +256,6 @@ def test_what_is_the_same_for_thousands_is_one_object() -> None:
         record = detector.find(f"s{number}", "game")
         assert record is not None
         record.mark = 7
-        assert detector.follows(record, float("1002"), "v0", 1_001, 2.0, 7, None)
+        assert detector.follows(record, float("1002"), "v0", 1_001, 2.0)
         records.append(record)
     assert len({id(record.until) for record in records}) == len({id(record.sure) for record in records}) == 1
