@@ -163,7 +163,8 @@ def lost(
         waits_s: for how long before that a price may wait for a newer one.
     """
     got = {cue["o"] for _, _, cue in wire.of("cue")}
-    due = [fact for fact in log.values() if fact.due is not None and fact.due < upto]
+    # What it got may lie beyond what it is told to have: there a price waits to be conflated.
+    due = [fact for fact in log.values() if fact.due is not None and (fact.due < upto or fact.o in got)]
     floors = final_floors(log.values())
     found = []
     for fact in log.values():
