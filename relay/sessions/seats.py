@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from heapq import heappop, heappush
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from kernel.decisions import Ending
@@ -175,8 +176,9 @@ class Seats:
         self._endings: dict[str, Ending] = {}
         self._cuts: list[tuple[float, str]] = []
         self._forgets: list[tuple[float, str]] = []
-        self._ends: list[tuple[float, int, Seat]] = []
-        self._taken = 0
+        # By the second in which they are to be looked at next: a heap of them would take as much again as the seats do.
+        self._ends: dict[int, deque[Seat]] = {}
+        self._seconds: list[int] = []
         self._held_until = float("-inf")
 
     def __len__(self) -> int:
@@ -252,8 +254,7 @@ class Seats:
         seat.come(self)
         if former is not None:
             seat.served = former.served
-        self._taken += 1
-        heappush(self._ends, (seat.until, self._taken, seat))
+        self._look_again(seat, seat.until)
         return seat
 
     def leave(self, session: str) -> None:
@@ -369,20 +370,34 @@ class Seats:
             if departure is not None and departure.forget_at == at and departure.cut_at <= now:
                 del self._departures[session], self._endings[session]
             left -= 1
-        while left and self._ends and self._ends[0][0] <= now and now >= self._held_until:
-            _, number, seat = heappop(self._ends)
-            session = seat.wish.session
-            left -= 1
-            if seat.home is not self:
+        while left and self._seconds and self._seconds[0] <= now and now >= self._held_until:
+            due = self._ends[self._seconds[0]]
+            if not due:
+                del self._ends[heappop(self._seconds)]
                 continue
-            if now < seat.until:
-                heappush(self._ends, (seat.until, number, seat))
-            elif seat.owed:
-                # The book has not been asked about it yet.
-                heappush(self._ends, (now + 1.0, number, seat))
-            else:
-                self.leave(session)
-                self._quiet[session] = None
-                if len(self._quiet) > MAX_QUIET:
-                    self._quiet.popitem(last=False)
+            left -= 1
+            self._end(due.popleft(), now)
         return not left
+
+    def _look_again(self, seat: Seat, at: float) -> None:
+        second = ceil(at)
+        if second not in self._ends:
+            self._ends[second] = deque()
+            heappush(self._seconds, second)
+        self._ends[second].append(seat)
+
+    def _end(self, seat: Seat, now: float) -> None:
+        """Let go of a seat, if its time is up: within a second."""
+        if seat.home is not self:
+            return
+        if now < seat.until:
+            self._look_again(seat, seat.until)
+        elif seat.owed:
+            # The book has not been asked about it yet.
+            self._look_again(seat, now + 1.0)
+        else:
+            session = seat.wish.session
+            self.leave(session)
+            self._quiet[session] = None
+            if len(self._quiet) > MAX_QUIET:
+                self._quiet.popitem(last=False)
