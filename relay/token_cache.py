@@ -31,7 +31,7 @@ MAX_BYTES = 96 << 20
 STEPS = 4
 """How far the hand moves for one new token at most, before it takes whatever it points at."""
 
-_ENTRY_BYTES = 540
+_ENTRY_BYTES = 556
 """What an entry takes beside its texts and scopes: `Claims`, integers, window, and its place in the order, measured."""
 
 _FEW_SCOPES = 2
