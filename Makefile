@@ -70,7 +70,7 @@ check: setup  ## style, types, the dependency rule, the house rules
 sim: setup  ## simulate SEEDS games with everything that can break, in JOBS processes
 	$(BIN)/python -m tests.sim --seeds 0-$$(( $(SEEDS) - 1 )) --jobs $(JOBS)
 
-sim-bugs: setup  ## plant every bug in a copy, and let the simulator find it: half an hour
+sim-bugs: setup  ## plant every bug in a copy, and let the simulator find it: half an hour, on slow cores more than one
 	$(BIN)/python -m tests.sim.bugs
 
 bench: setup  ## measure against the yardsticks, in one run

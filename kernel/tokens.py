@@ -123,7 +123,7 @@ class Claims(Value, frozen=True, eq=False):
     scopes: frozenset[str]
     # What a process knows of their session, found by them without looking for it: no claims, and nobody's but theirs
     # who put it there (`relay/sessions/seats.py`, `relay/leaks/record.py`; `kernel.value.set_aside`). They stand here
-    # for being in memory beside what the gate has just looked at.
+    # for being in memory beside what the gate has just looked at. A copy that speaks of another session must have None.
     seat: Any = None
     fetches: Any = None
     purchase: str | None = None

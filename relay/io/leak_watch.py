@@ -142,7 +142,8 @@ class LeakWatch:
             session, self._now(), event_id, rendition, msn, listed.segment.duration_s, length, network, clue,
             picture=picture,
         )  # fmt: skip
-        record = self._detector.find(session, event_id)
+        if record is None:
+            record = self._detector.find(session, event_id)
         if record is not None:
             record.mark = mark
             if picture and claims.fetches is not record and claims.event_id == event_id:
