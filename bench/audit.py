@@ -27,7 +27,7 @@ from kernel.tokens import Claims, Reason
 from relay.audit import Auditor, Judged, Note
 from relay.audit_records import decision_bytes, inputs_of
 from relay.io.audit_store import AuditStore
-from relay.place.model import Fix, IpPlace, NetworkClass, PlaceVerdict, Point
+from relay.place.model import Fix, NetworkClass, PlaceVerdict, Point, known_place
 
 NOW = 1_800_000_000.0
 RECORDS = 6_000
@@ -51,7 +51,7 @@ def notes(draw: random.Random, count: int, *, per_s: float) -> Iterator[Note]:
     for number in range(count):
         at = NOW + number / per_s + draw.random() * 1e-3
         lon, lat = draw.uniform(-124, -70), draw.uniform(25, 48)
-        place = IpPlace(
+        place = known_place(
             _address(draw), "US", f"US-{draw.choice(REGIONS)}", _name(draw), f"{draw.randint(10_000, 99_999)}",
             Point(round(lon, 4), round(lat, 4)), draw.choice([1_000.0, 5_000.0, 20_000.0]), f"{draw.randint(500, 880)}",
             draw.randint(1_000, 400_000),

@@ -40,7 +40,7 @@ from relay.fixes import FixBook
 from relay.gate import Gate
 from relay.io.geo_databases import DatabaseKind
 from relay.io.locator import Locator, PlaceFiles
-from relay.place.model import IpPlace, Point
+from relay.place.model import Point, known_place
 from relay.place.policy import compile_policy
 from relay.policies import PolicyIndex
 from relay.policy_words import POLICY_LIMITS
@@ -258,7 +258,7 @@ def policed(shape: Callable[[int, random.Random], Ring], rules: int, corners: in
     times = []
     for _ in range(POINTS):
         point = Point(chance.uniform(-22, 22), chance.uniform(-22, 22))
-        place = IpPlace("192.0.2.7", country="US", point=point, accuracy_m=1_000.0)
+        place = known_place("192.0.2.7", country="US", point=point, accuracy_m=1_000.0)
         begun_ns = time.perf_counter_ns()
         policy.decide(place, None, now=float(NOW))
         times.append((time.perf_counter_ns() - begun_ns) / 1e3)

@@ -13,7 +13,7 @@ from kernel.decisions import Scope, Verdict
 from kernel.errors import DecodeError
 from kernel.strict_json import decode_known, encode_known
 from kernel.tokens import Reason
-from relay.place.model import ClassAction, Fix, IpPlace, NetworkClass, PlaceVerdict, Point
+from relay.place.model import ClassAction, Fix, IpPlace, NetworkClass, PlaceVerdict, Point, known_place
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -208,9 +208,9 @@ def inputs_from(value: Any) -> Inputs:
             previous,
             *last,
         ) = more
-        place = IpPlace(
+        place = known_place(
             _text(address), country, region, city, postcode, None if point is None else Point(*point), accuracy_m,
-            metro, asn, frozenset(map(NetworkClass, classes)), bool(is_public),
+            metro, asn, frozenset(map(NetworkClass, classes)), is_public=bool(is_public),
         )  # fmt: skip
         mismatch = ClassAction(last[0]) if last else None
         return Inputs(float(now), place.address, place, _fix(fix), _fix(previous), mismatch)

@@ -21,7 +21,7 @@ from kernel.tokens import Claims, Reason
 from relay.blackout_text import BlackoutTerms, BlackoutZone, read_blackout
 from relay.fixes import FixBook
 from relay.place.conditions import Ground, Position
-from relay.place.model import ClassAction, Fix, IpPlace, NetworkClass
+from relay.place.model import ClassAction, Fix, IpPlace, NetworkClass, known_place
 from relay.whereabouts import Locates
 
 KEEP_S = 30.0
@@ -226,6 +226,7 @@ class _Kept(NamedTuple):
     revision: int
     version: str
     until: float
+    place: IpPlace
     concern: Concern
 
 
@@ -270,19 +271,23 @@ class Blackouts:
             return kept.concern
         # Before it is asked: what changes meanwhile is asked about again.
         revision, version = self._index.revision, self._locator.version
-        concern = self._asked(blackouts, claims, address, fix, now)
-        if key not in self._kept and len(self._kept) >= MAX_SESSIONS:
+        if kept is not None and kept.address == address and kept.version is version:
+            place = kept.place
+        else:
+            place = self._locator.locate(address)
+        concern = self._asked(blackouts, claims, place, fix, now)
+        if kept is None and len(self._kept) >= MAX_SESSIONS:
             self._kept.clear()
             self._sets.clear()
         self._kept[key] = _Kept(
-            address, claims.event_id, claims.home, fix, revision, version, now + KEEP_S, concern
+            address, claims.event_id, claims.home, fix, revision, version, now + KEEP_S, place, concern
         )  # fmt: skip
         return concern
 
     def _asked(
-        self, blackouts: tuple[Blackout, ...], claims: Claims, address: str, fix: Fix | None, now: float
+        self, blackouts: tuple[Blackout, ...], claims: Claims, place: IpPlace, fix: Fix | None, now: float
     ) -> Concern:
-        place, home = self._locator.locate(address), home_of(claims.home)
+        home = home_of(claims.home)
         if not place.is_public:
             # Whatever somebody says of it: such an address is nowhere.
             place = IpPlace(place.address, classes=place.classes, is_public=False)
@@ -314,7 +319,7 @@ def home_of(home: str | None) -> IpPlace:
     postcode = postcode.upper().replace(" ", "")
     if len(country) != 2 or not (country.isascii() and country.isalpha() and country.isupper()) or not postcode:
         return IpPlace("")
-    return IpPlace("", country=country, postcode=postcode)
+    return known_place("", country=country, postcode=postcode)
 
 
 def is_in_force(window: Window, now: float) -> bool:

@@ -125,7 +125,9 @@ class IssuerVerifier:
             self._headers[header] = key
         said = readable(payload)
         claims = None if said is None else entitled(said, self.issuer, key.kid)
-        return claims if isinstance(claims, Flaw) else Flaw.BAD_CLAIMS if claims is None else Verified(claims, key)
+        if claims is None:
+            return Flaw.BAD_CLAIMS
+        return claims if isinstance(claims, Flaw) else Verified(claims, key, min(claims.expires, claims.window[1]))
 
     def _key_of(self, text: bytes) -> IssuerKey | Flaw:
         header = readable(text)

@@ -4,7 +4,8 @@ Which policies: the one that governs the showing, and the one that the token nam
 showing's is told. A policy that is named and not in force refuses: nobody is let in because a rule got lost.
 
 An answer is kept for as long as nothing that it came from can have changed: address, policies, databases and lists,
-fixes, and a while of time, because fixes grow old. Asking again then costs a dictionary's look-up.
+fixes, and a while of time, because fixes grow old. Asking again then costs a dictionary's look-up. When only policies
+have changed, or time, the address is not looked up again.
 
 What is done about a device that is elsewhere than its address a session policy may say otherwise than the policy of
 place, and also where none of place governs.
@@ -135,7 +136,7 @@ class Whereabouts:
             and kept[7] == self._sessions.revision
         ):
             return kept[6]
-        return self._asked(key, claims, governing, address, now)
+        return self._asked(key, claims, governing, address, kept, now)
 
     def took_fix(self, session: str, fix: Fix) -> bool:
         """Take note of a device's fix; return False for one that is no newer than what is known."""
@@ -148,12 +149,18 @@ class Whereabouts:
         """Ask anew the next time."""
         self._kept.pop(session, None)
 
-    def _asked(self, key: str, claims: Claims, governing: str | None, address: str, now: float) -> Standing:
-        fix, previous = self._fixes.of(key)
+    def _asked(
+        self, key: str, claims: Claims, governing: str | None, address: str, kept: _Kept | None, now: float
+    ) -> Standing:
         # Before they are asked: what changes meanwhile is asked about again.
         revision, version, sessions = self._policies.revision, self._locator.version, self._sessions.revision
+        place = None
+        if kept is not None and kept[0] == address and kept[4] is version and kept[6].judged is not None:
+            place = kept[6].judged.place
+        if place is None:
+            place = self._locator.locate(address)
+        fix, previous = self._fixes.of(key)
         mismatch = self._sessions.mismatch(claims) if self._sessions.rules_place else None
-        place = self._locator.locate(address)
         geo = claims.geo
         standing = self._answer(governing or geo, place, fix, previous, version, now, mismatch)
         if geo is not None and governing is not None and geo != governing:
@@ -161,7 +168,7 @@ class Whereabouts:
         if fix is not None and not self._is_trusted((governing, geo), fix, previous, now):
             self._fixes.doubt(key)
         until = now + (KEEP_S if fix is None else KEEP_FIX_S)
-        if len(self._kept) >= MAX_SESSIONS and key not in self._kept:
+        if kept is None and len(self._kept) >= MAX_SESSIONS:
             self._kept.clear()
         self._kept[key] = (address, governing, geo, revision, version, until, standing, sessions)
         return standing
@@ -180,7 +187,7 @@ class Whereabouts:
         if found is None:
             return Standing(Reason.POLICY_UNKNOWN, Reason.POLICY_UNKNOWN)
         verdict = found.policy.decide(place, fix, now=now, previous=previous, mismatch=mismatch)
-        judged = Judged(found.record, verdict, now, place, fix, previous, version, mismatch=mismatch)
+        judged = Judged(found.record, verdict, now, place, fix, previous, version, None, mismatch)
         return Standing(verdict.watch, verdict.wager, verdict.warning, judged, verdict.recheck_s)
 
 

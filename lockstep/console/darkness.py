@@ -33,7 +33,7 @@ from relay.place.conditions import (
 )
 from relay.place.geometry import METRES_PER_MILE
 from relay.place.markets import COUNTRY, MARKETS, Market
-from relay.place.model import Fix, IpPlace
+from relay.place.model import Fix, IpPlace, known_place
 
 NAMED = 8
 """Codes that are written out; of more it is said how many there are."""
@@ -117,7 +117,7 @@ def market_shades(blackouts: Sequence[Blackout], at: float) -> list[MarketShade]
 
 
 def _market_shade(market: Market, now: Sequence[tuple[Blackout, bool | None]]) -> MarketShade:
-    place = IpPlace(
+    place = known_place(
         "", country=COUNTRY, region=f"{COUNTRY}-{market.state}", city=market.city, point=market.point, accuracy_m=0.0,
         metro=market.code,
     )  # fmt: skip

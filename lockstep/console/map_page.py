@@ -27,7 +27,7 @@ from lockstep.console.projection import PAPERS, US, Paper
 from relay.blackouts import Blackout, BlackoutIndex, home_of
 from relay.operators import OperatorScope
 from relay.place.addresses import parse_address
-from relay.place.model import Fix, IpPlace, Point
+from relay.place.model import Fix, IpPlace, Point, known_place
 from relay.whereabouts import Locates
 
 FIELDS = ("event", "at", "view", "lat", "lon", "address", "region", "postcode", "home")
@@ -112,7 +112,7 @@ class MapPage:
             if parse_address(address) is None:
                 raise DecodeError("Address: an IPv4 or IPv6 address is expected")
             found = self._locator.locate(address)
-            place = IpPlace(
+            place = known_place(
                 found.address, country=found.country, region=found.region, city=found.city,
                 postcode=postcode or found.postcode, point=found.point, accuracy_m=found.accuracy_m,
                 metro=found.metro, asn=found.asn, classes=found.classes,
@@ -122,7 +122,7 @@ class MapPage:
         country, _, part = (said["region"] or "US").upper().partition("-")
         region = f"{country}-{part}" if part else None
         return Asked(
-            IpPlace("", country=country or None, region=region, postcode=postcode, point=point, accuracy_m=0.0),
+            known_place("", country=country or None, region=region, postcode=postcode, point=point, accuracy_m=0.0),
             None, home, point,
         )  # fmt: skip
 

@@ -21,7 +21,7 @@ RELOADS = counter(
     "source", "outcome",
 )  # fmt: skip
 FAULTS = counter("lockstep_place_faults_total", "Look-ups that found a database corrupt.")
-LOOKUPS = counter("lockstep_place_lookups_total", "Addresses that were looked up: those seen lately are not.")
+LOOKUPS = counter("lockstep_place_lookups_total", "Look-ups of addresses: one for a session that stays where it is.")
 
 MEASURES = measures_in(globals())
 
@@ -52,4 +52,4 @@ def place_readings(locator: Locator, now: float) -> Iterator[Reading]:
         ],
     )
     yield one(FAULTS, locator.databases.faults)
-    yield one(LOOKUPS, locator.cold)
+    yield one(LOOKUPS, locator.lookups)

@@ -13,9 +13,8 @@ DB-IP's, which keep close to them. What is odd counts as unknown, and the rest o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from relay.place.model import NetworkClass, Point
+from relay.place.model import NOWHERE, Locality, NetworkClass, Point
 
 MAX_ACCURACY_KM = 20_038
 """Half the equator: nobody is farther away."""
@@ -34,25 +33,11 @@ FLAGS: Mapping[str, NetworkClass] = {
 """What a database of anonymous networks says, and what it means. Private relays are in none: lists name them."""
 
 
-class CityFacts(NamedTuple):
-    """What is said of where an address is; the fields are those of `model.IpPlace`."""
-
-    country: str | None = None
-    region: str | None = None
-    city: str | None = None
-    postcode: str | None = None
-    point: Point | None = None
-    accuracy_m: float | None = None
-    metro: str | None = None
-    asn: int | None = None
-
-
-UNKNOWN = CityFacts()
 _NO_CLASS: frozenset[NetworkClass] = frozenset()
 _HIDDEN = frozenset({NetworkClass.PROXY})
 
 
-def city_facts(record: object, *, with_districts: bool = False) -> CityFacts:
+def city_facts(record: object, *, with_districts: bool = False) -> Locality:
     """Return what a record of a city, country or enterprise database says.
 
     Args:
@@ -60,7 +45,7 @@ def city_facts(record: object, *, with_districts: bool = False) -> CityFacts:
         with_districts: whether it writes districts in brackets behind cities.
     """
     if type(record) is not dict:
-        return UNKNOWN
+        return NOWHERE
     country = _country(record.get("country"))
     location, postal, traits = record.get("location"), record.get("postal"), record.get("traits")
     point = accuracy_m = metro = None
@@ -71,7 +56,7 @@ def city_facts(record: object, *, with_districts: bool = False) -> CityFacts:
             accuracy_m = accuracy_km * 1_000.0
         if type(metro_code) is int and 0 < metro_code <= 999:
             metro = str(metro_code)
-    return CityFacts(
+    return Locality(
         country,
         None if country is None else _region(country, record.get("subdivisions")),
         _city(record.get("city"), with_districts=with_districts),

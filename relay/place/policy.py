@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from kernel.tokens import Reason
+from kernel.value import set_aside
 from relay.place.boundaries import Boundaries
 from relay.place.conditions import (
     GEOMETRIC,
@@ -39,8 +40,8 @@ from relay.place.policy_text import Effect, Rule, Section, Terms, read_policy
 
 _NEVER = 1 << 30
 
-MAX_KEPT = 32_768
-"""Places whose verdict a policy remembers, some 200 bytes each."""
+MAX_KEPT = 4
+"""As many policies' verdicts are remembered with one locality, the latest first: few showings are watched at once."""
 
 
 class Outcome:
@@ -184,9 +185,10 @@ class Policy:
         self._watch, self._wager = _Compiled(terms.watch), _Compiled(terms.wager)
         self._actions = [(network, terms.actions.get(network, ClassAction.ALLOW)) for network in NetworkClass]
         self._needs_no_fix = terms.gps.missing is ClassAction.ALLOW
-        # What costs the most is where a point lies, and most addresses share theirs with many others.
+        # What costs the most is where a point lies, and most addresses share theirs with many others: it is remembered
+        # with the locality, under a name that keeps nothing alive.
         self._keeps = self._is_geometric and not any(isinstance(part, InNetworks) for part in conditions)
-        self._kept: dict[int, tuple[object, PlaceVerdict]] = {}
+        self._name = object()
 
     def decide(
         self,
@@ -208,11 +210,14 @@ class Policy:
 
         Guaranteed: no look-up, nothing but the arguments decides.
         """
+        is_usual = fix is None and self._needs_no_fix and not place.classes
         if not place.is_public:
             # Whatever somebody says of it: such an address is nowhere.
             place = IpPlace(place.address, classes=place.classes, is_public=False)
-        is_usual = fix is None and self._needs_no_fix and not place.classes
-        if is_usual and self._keeps and place.shared is not None:
+        elif is_usual and self._keeps:
+            for name, verdict in place.locality.verdicts:
+                if name is self._name:
+                    return verdict
             return self._remembered(place)
         position = self._nowhere
         if self._has_positions:
@@ -240,17 +245,11 @@ class Policy:
         return self.terms.gps.flaw_of(fix, previous, now=now) is not Reason.GPS_IMPLAUSIBLE
 
     def _remembered(self, place: IpPlace) -> PlaceVerdict:
-        """Return the same as for any place of which the same is known: nothing else of it is asked."""
-        shared = place.shared
-        kept = self._kept.get(id(shared))
-        # It is kept with its verdict, so that no other has its number meanwhile.
-        if kept is not None and kept[0] is shared:
-            return kept[1]
-        position = Position(self._ground, place, place.point, place.accuracy_m)
+        """Return the same as for any public place in the same locality, from now on without asking."""
+        where = place.locality
+        position = Position(self._ground, place, where.point, where.accuracy_m)
         verdict = self._usual(self._watch.judge(place, position), self._wager.judge(place, position))
-        if len(self._kept) >= MAX_KEPT:
-            self._kept.clear()
-        self._kept[id(shared)] = (shared, verdict)
+        set_aside(where, "verdicts", ((self._name, verdict), *where.verdicts[: MAX_KEPT - 1]))
         return verdict
 
     def _usual(self, watch: Outcome, wager: Outcome) -> PlaceVerdict:

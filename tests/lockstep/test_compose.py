@@ -20,7 +20,7 @@ from lockstep.openapi import operations_of
 from lockstep.operator_keys import create_operator, revoke_operator, rotate_operator
 from lockstep.settings import PlaceSettings, Settings
 from relay.operators import OperatorScope, operator_key
-from relay.place.model import IpPlace, NetworkClass
+from relay.place.model import NetworkClass, known_place
 from tests.support.auditing import judged, verified
 from tests.support.tokens import claims
 
@@ -128,7 +128,7 @@ async def test_a_policy_is_in_force_when_it_is_acknowledged_and_after_a_restart(
             found = deployment.policies.find("west")
             assert found is not None
             assert found.version == 1
-            assert found.policy.decide(IpPlace("192.0.2.1", "DE"), None, now=1.0).watch is Reason.GEO_BLOCKED
+            assert found.policy.decide(known_place("192.0.2.1", "DE"), None, now=1.0).watch is Reason.GEO_BLOCKED
             assert (await client.put("/api/v1/policies/west", json={**POLICY, "moon": 1})).status_code == 422
             await client.put("/api/v1/policies/east", json={**POLICY, "policy_id": "east"})
             assert (await client.delete("/api/v1/policies/east")).status_code == 204

@@ -23,7 +23,7 @@ def entry(
     record = DecisionRecord(
         0, at_ms, session, "ann", "game", Scope.WATCH, Verdict.ADMIT, verdict.watch, policy_id, 1, "", verdict
     )
-    return Entry(record, Inputs(1.0, PLACE.address, changed(PLACE, country=country)))
+    return Entry(record, Inputs(1.0, PLACE.address, changed(PLACE, locality=changed(PLACE.locality, country=country))))
 
 
 def test_who_would_have_been_cut_or_let_in() -> None:

@@ -11,9 +11,9 @@ from kernel.value import replace
 from lockstep.explaining import explained_lines, explained_map, fix_of, located
 from lockstep.settings import PlaceSettings, Settings
 from relay.place.explain import Explained, RuleOutcome
-from relay.place.model import ClassAction, Fix, IpPlace, NetworkClass, PlaceVerdict, Point
+from relay.place.model import ClassAction, Fix, IpPlace, NetworkClass, PlaceVerdict, Point, known_place
 
-PLACE = IpPlace(
+PLACE = known_place(
     "203.0.113.7",
     "US",
     "US-CA",

@@ -29,7 +29,7 @@ from relay.audit_records import (
     policy_bytes,
     record_of,
 )
-from relay.place.model import ClassAction, Fix, IpPlace, NetworkClass, PlaceVerdict, Point
+from relay.place.model import ClassAction, Fix, NetworkClass, PlaceVerdict, Point, known_place
 from tests.support.auditing import FIX, PLACE, WEST, Policy, judged, note
 from tests.support.tokens import NOW
 
@@ -38,8 +38,9 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 reasons = st.none() | st.sampled_from(Reason)
 fixes = st.builds(Fix, st.builds(Point, numbers, numbers), numbers, numbers)
 places = st.builds(
-    IpPlace, texts, *[st.none() | texts] * 4, st.none() | st.builds(Point, numbers, numbers), st.none() | numbers,
-    st.none() | texts, st.none() | st.integers(0, 2**32), st.frozensets(st.sampled_from(NetworkClass)), st.booleans(),
+    known_place, texts, *[st.none() | texts] * 4, st.none() | st.builds(Point, numbers, numbers), st.none() | numbers,
+    st.none() | texts, st.none() | st.integers(0, 2**32), st.frozensets(st.sampled_from(NetworkClass)),
+    is_public=st.booleans(),
 )  # fmt: skip
 verdicts = st.builds(PlaceVerdict, reasons, reasons, reasons, texts, texts)
 judgements = st.builds(

@@ -68,10 +68,15 @@ def test_an_entry_ends_with_its_token() -> None:
         late = cache.verify(text, now=ends)
         assert late is not None
         assert late.reason_at(ends, "game", "watch") is not None
-        assert (verifier.asked, len(cache), cache.n_bytes) == (asked + 2, 0, 0)
-        # One that has ended takes no place.
+        # It is judged anew each time, and the next to come takes its place.
         assert cache.verify(text, now=ends) == late
-        assert len(cache) == 0
+        assert verifier.asked == asked + 3
+        cache.verify(token(jti=f"next to {ends}", expires=ends + 1), now=ends)
+        assert len(cache) == 1
+        cache, verifier = made()
+        # One that has ended is not taken in.
+        assert cache.verify(text, now=ends) == late
+        assert (len(cache), cache.n_bytes) == (0, 0)
 
 
 def test_a_wall_clock_that_steps_back_does_no_harm() -> None:
@@ -90,12 +95,19 @@ def test_what_a_dropped_key_signed_is_a_strangers() -> None:
     assert cache.verify(old, now=NOW) is None
     assert verifier.asked == 3
     assert cache.verify(token(), now=NOW) == claims()
-    assert (verifier.asked, len(cache)) == (3, 1)
+    assert verifier.asked == 3
     # The same id with another secret brings nothing back; the secret itself does.
     verifier.rotate({**KEYS, "old": b"x" * 32})
     assert cache.verify(old, now=NOW) is None
     verifier.rotate({**KEYS, **OLD})
     assert cache.verify(old, now=NOW) == claims()
+    # It is remembered again, in the place that it had.
+    asked, n_bytes = verifier.asked, cache.n_bytes
+    assert cache.verify(old, now=NOW) == claims()
+    assert (verifier.asked, len(cache), cache.n_bytes) == (asked, 2, n_bytes)
+    for n in range(3):
+        cache.verify(token(jti=f"t{n}"), now=NOW)
+    assert (len(cache), len(cache._clock)) == (5, 5)
 
 
 def test_a_key_that_stays_keeps_what_is_remembered() -> None:
@@ -211,3 +223,4 @@ def test_it_never_answers_otherwise_than_the_verifier(steps: list[tuple[int, int
         assert len(cache) <= 5
         assert 0 <= cache.n_bytes <= 8_000
         assert cache.n_bytes == sum(entry.n_bytes for entry in cache._entries.values())
+        assert sorted(cache._clock) == sorted(cache._entries)

@@ -378,6 +378,13 @@ def test_a_token_is_for_one_purpose() -> None:
     assert for_other.verify(RING.issue(CLAIMS, other)) == CLAIMS
 
 
+def four_parts() -> str:
+    """Return a text with a dot too many that our key has signed."""
+    head, payload, _ = RING.issue(CLAIMS).split(".")
+    text = f"{head}.{payload}.{payload}"
+    return f"{text}.{b64(hmac.new(KEY, text.encode(), hashlib.sha256).digest())}"
+
+
 def test_a_flaw_says_which() -> None:
     good = RING.issue(CLAIMS)
     head, payload, signature = good.split(".")
@@ -390,7 +397,8 @@ def test_a_flaw_says_which() -> None:
         f"{head}.{payload}.{signature}é": Flaw.MALFORMED,
         f"{head}.{payload}.": Flaw.BAD_SIGNATURE,
         f"{head}..{signature}": Flaw.BAD_SIGNATURE,
-        f"{good}.{signature}": Flaw.MALFORMED,
+        f"{good}.{signature}": Flaw.BAD_SIGNATURE,
+        four_parts(): Flaw.MALFORMED,
         signed([], PAYLOAD): Flaw.BAD_HEADER,
         signed({**HEADER, "alg": "none"}, PAYLOAD): Flaw.BAD_HEADER,
         signed({**HEADER, "kid": "else"}, PAYLOAD): Flaw.UNKNOWN_KEY,

@@ -10,7 +10,7 @@ from kernel.policies import PolicyRecord
 from kernel.tokens import Reason
 from relay import whereabouts
 from relay.fixes import FixBook
-from relay.place.model import ClassAction, Fix, IpPlace, PlaceVerdict, Point
+from relay.place.model import ClassAction, Fix, IpPlace, PlaceVerdict, Point, known_place
 from relay.policies import PolicyIndex, PolicyInForce
 from relay.sessions.policies import SessionPolicies
 from relay.whereabouts import FREE, KEEP_FIX_S, KEEP_S, Whereabouts
@@ -44,10 +44,12 @@ class Atlas:
 
     def __init__(self) -> None:
         self.version = "v1"
+        self.located = 0
         self.countries = {HERE: "US", "192.0.2.8": "GB"}
 
     def locate(self, address: str) -> IpPlace:
-        return IpPlace(address, country=self.countries.get(address))
+        self.located += 1
+        return known_place(address, country=self.countries.get(address))
 
 
 class Rig:
@@ -96,6 +98,27 @@ def test_an_answer_is_kept_until_what_it_came_from_may_have_changed() -> None:
     # Which one governs
     rig.governing = None
     assert rig.whereabouts.standing(claims(), HERE, now=NOW) is FREE
+
+
+def test_an_address_is_looked_up_again_only_where_that_may_say_something_else() -> None:
+    us = Country("US")
+    rig = Rig(us=us)
+    first = rig.whereabouts.standing(claims(), HERE, now=NOW)
+    # Time, and another policy.
+    again = rig.whereabouts.standing(claims(), HERE, now=NOW + KEEP_S)
+    rig.put("us", Country("US"), 2)
+    third = rig.whereabouts.standing(claims(), HERE, now=NOW + KEEP_S)
+    assert first is not again is not third
+    assert first.judged is not None
+    assert third.judged is not None
+    assert third.judged.place is first.judged.place
+    assert rig.atlas.located == 1
+    # Another address, other databases, and another session.
+    rig.whereabouts.standing(claims(), "192.0.2.8", now=NOW)
+    rig.atlas.version = "v2"
+    rig.whereabouts.standing(claims(), "192.0.2.8", now=NOW)
+    rig.whereabouts.standing(claims(session="other"), "192.0.2.8", now=NOW)
+    assert rig.atlas.located == 4
 
 
 def test_the_showings_policy_and_the_tokens_must_agree() -> None:

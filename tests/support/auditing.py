@@ -11,12 +11,12 @@ from kernel.policies import PolicyRecord
 from kernel.tokens import Reason
 from relay.audit import Judged, Note
 from relay.io.audit_reader import Audit, Texts, Verified
-from relay.place.model import Fix, IpPlace, NetworkClass, PlaceVerdict, Point
+from relay.place.model import Fix, IpPlace, NetworkClass, PlaceVerdict, Point, known_place
 from tests.support.tokens import NOW
 
 DAY_S = 86_400
 WEST = PolicyRecord("west", 1, '{"policy_id":"west","deny":["DE"]}', 1.0, "ops")
-PLACE = IpPlace(
+PLACE = known_place(
     "203.0.113.77", "US", "US-CA", "Pasadena", "91101", Point(-118.14, 34.15), 5_000.0, "803", 64_500,
     frozenset({NetworkClass.VPN}),
 )  # fmt: skip

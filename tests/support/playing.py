@@ -27,7 +27,7 @@ from relay.io.driver import StreamRelay
 from relay.io.playback_desk import Counting, PlaybackDesk
 from relay.io.ticket_desk import TicketDesk
 from relay.io.viewer_calls import ViewerCalls
-from relay.place.model import IpPlace, Point
+from relay.place.model import IpPlace, Point, known_place
 from relay.policies import PolicyIndex
 from relay.sessions.about import about_of
 from relay.sessions.counts import SessionCounts
@@ -52,7 +52,7 @@ class Atlas:
     version = "v1"
 
     def locate(self, address: str) -> IpPlace:
-        return IpPlace(address, "US", "US-CA", "Pasadena", point=Point(-118.14, 34.15), accuracy_m=5_000.0)
+        return known_place(address, "US", "US-CA", "Pasadena", point=Point(-118.14, 34.15), accuracy_m=5_000.0)
 
 
 class Far(NetworkBook):

@@ -30,7 +30,7 @@ async def _write(data_dir: Path) -> None:
     for node in ("relay", "hub"):
         store = await AuditStore.open(data_dir / FOLDER, node, retention_days=30, wall=wall)
         for number, country in enumerate(("US", "DE", "CA")):
-            place = replace(PLACE, country=country, classes=frozenset())
+            place = replace(PLACE, locality=replace(PLACE.locality, country=country), classes=frozenset())
             verdict = compile_text(TEXT).decide(place, None, now=now)
             asked = Judged(policy, verdict, now, place)
             store.put(note(f"{node}{number}", account=country, at=now - number * 3_600, asked=asked))

@@ -120,7 +120,7 @@ async def _write(data_dir: Path) -> None:
     record = PolicyRecord("west", 1, text, 1.0, "ops")
     store = await AuditStore.open(data_dir / FOLDER, "serve", retention_days=30, wall=wall)
     for country in ("US", "DE", "CA"):
-        place = replace(PLACE, country=country, classes=frozenset())
+        place = replace(PLACE, locality=replace(PLACE.locality, country=country), classes=frozenset())
         asked = Judged(record, compile_text(text).decide(place, None, now=now), now, place)
         store.put(note(f"s{country}", account=country, at=now, asked=asked))
     await store.aclose()

@@ -19,7 +19,7 @@ from lockstep.console.darkness import (
 from relay.blackout_text import read_blackout
 from relay.blackouts import Blackout, home_of
 from relay.place.markets import MARKETS
-from relay.place.model import Fix, IpPlace, NetworkClass, Point
+from relay.place.model import Fix, IpPlace, NetworkClass, Point, known_place
 
 NOW = 1_790_000_000.0
 LA: dict[str, Any] = {"type": "dma", "code": "803", "radius_miles": 75, "action": "block"}
@@ -194,7 +194,7 @@ def test_conditions_within_each_other() -> None:
 
 
 def at(point: Point, **more: Any) -> IpPlace:
-    return IpPlace("", country="US", point=point, accuracy_m=0.0, **more)
+    return known_place("", country="US", point=point, accuracy_m=0.0, **more)
 
 
 PASADENA, SAN_DIEGO = Point(-118.1445, 34.1478), Point(-117.1611, 32.7157)

@@ -12,7 +12,7 @@ from kernel.errors import DecodeError
 from lockstep.console.map_page import MapPage, point_of, time_of
 from relay.blackouts import BlackoutIndex
 from relay.operators import OperatorScope
-from relay.place.model import IpPlace, NetworkClass, Point
+from relay.place.model import IpPlace, NetworkClass, Point, known_place
 from tests.lockstep.console.rig import Rig, log_in
 
 LA: dict[str, Any] = {"type": "dma", "code": "803", "name": "Los Angeles", "radius_miles": 75, "action": "block"}
@@ -24,8 +24,8 @@ class Locator:
 
     def locate(self, address: str) -> IpPlace:
         if address == NOWHERE:
-            return IpPlace(address, country="US", point=Point(-118.24, 34.05), is_public=False)
-        return IpPlace(
+            return known_place(address, country="US", point=Point(-118.24, 34.05), is_public=False)
+        return known_place(
             address, country="US", region="US-CA", city="Pasadena", postcode="91101", point=Point(-118.1445, 34.1478),
             accuracy_m=5_000.0, classes=frozenset({NetworkClass.VPN}) if address.endswith(".9") else frozenset(),
         )  # fmt: skip

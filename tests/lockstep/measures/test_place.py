@@ -40,6 +40,6 @@ def test_what_is_read_is_measured(tmp_path: Path) -> None:
         ("reloads_total", "tor", "taken"): 0,
         ("reloads_total", "tor", "refused"): 0,
         ("faults_total",): 0,
-        ("lookups_total",): 1,
+        ("lookups_total",): 2,
     }
     locator.close()

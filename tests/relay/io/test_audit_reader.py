@@ -19,7 +19,7 @@ from relay.gate import Gate
 from relay.io.audit_reader import Audit, ChainFile, Texts
 from relay.io.audit_store import AuditStore
 from relay.place import policy
-from relay.place.model import Fix, IpPlace, NetworkClass, PlaceVerdict, Point
+from relay.place.model import Fix, IpPlace, NetworkClass, PlaceVerdict, Point, known_place
 from relay.policies import PolicyIndex
 from relay.token_cache import TokenCache
 from relay.token_verifier import TokenVerifier
@@ -144,7 +144,7 @@ class Atlas:
     def locate(self, address: str) -> IpPlace:
         country, lon = {"192.0.2.1": ("US", -118.1), "192.0.2.2": ("DE", 13.4)}.get(address, (None, -100.0))
         classes = frozenset({NetworkClass.VPN}) if address == "192.0.2.3" else frozenset[NetworkClass]()
-        return IpPlace(address, country, point=Point(lon, 34.0), accuracy_m=1_000.0, classes=classes)
+        return known_place(address, country, point=Point(lon, 34.0), accuracy_m=1_000.0, classes=classes)
 
 
 def us(**more: object) -> str:

@@ -16,9 +16,9 @@ from kernel.errors import DecodeError, SettingsError
 from relay.io import geo_databases as module
 from relay.io.geo_databases import DatabaseKind, GeoDatabase, GeoDatabases, open_database
 from relay.place.addresses import read_address
-from relay.place.geo_records import UNKNOWN, asn_of, city_facts, classes_of
+from relay.place.geo_records import asn_of, city_facts, classes_of
 from relay.place.geo_tree import SearchTree
-from relay.place.model import NetworkClass, Point
+from relay.place.model import NOWHERE, Locality, NetworkClass, Point
 
 REAL = Path(__file__).parents[4] / "shared" / "data" / "mmdb"
 needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="MaxMind's test databases are not here")
@@ -55,7 +55,7 @@ def test_other_kinds_and_other_makers(tmp_path: Path) -> None:
         open_database(made, kind).close()
     dbip = open_database(tmp_path / "dbip-city.mmdb", CITY)
     facts = city_facts(dbip.get("45.16.2.9"), with_districts=dbip.with_districts)
-    assert facts == ("US", "US-CA", "Pasadena", None, Point(-118.1445, 34.1478), None, None, None)
+    assert facts == Locality("US", "US-CA", "Pasadena", point=Point(-118.1445, 34.1478))
     dbip.close()
 
 
@@ -167,11 +167,11 @@ def test_what_is_made_of_a_record_is_remembered(city: Path, monkeypatch: pytest.
             assert len(database._facts) <= 4
     elsewhere = read_address("9.9.9.9")
     assert elsewhere is not None
-    assert database.said(elsewhere) == UNKNOWN
+    assert database.said(elsewhere) == NOWHERE
     database.close()
     pasadena = read_address("45.16.2.9")
     assert pasadena is not None
-    assert database.said(pasadena) == UNKNOWN
+    assert database.said(pasadena) == NOWHERE
     database.close()
 
 
@@ -215,7 +215,7 @@ async def test_the_table_says_what_the_tree_says(
     assert [said_of_all(database) for database in opened if database is not None] == before
     assert all(database is not None and database._table is not None for database in opened)
     databases.close()
-    assert all(said == UNKNOWN for said in said_of_all(opened[0])) if opened[0] else False
+    assert all(said == NOWHERE for said in said_of_all(opened[0])) if opened[0] else False
 
 
 async def test_without_a_table_it_serves_on(
@@ -324,7 +324,7 @@ def test_maxmind_s_own_city_databases(name: str) -> None:
 def test_maxmind_s_san_diego() -> None:
     database = open_database(REAL / "GeoIP2-City-Test.mmdb", CITY)
     facts = city_facts(database.get("214.78.120.5"))
-    assert facts == ("US", "US-CA", "San Diego", "92105", Point(-117.0935, 32.7405), 100_000.0, "825", None)
+    assert facts == Locality("US", "US-CA", "San Diego", "92105", Point(-117.0935, 32.7405), 100_000.0, "825")
     database.close()
 
 

@@ -15,7 +15,7 @@ from fixtures.places import ANONYMOUS, SPOTS, make_anonymous, make_asn, make_cit
 from kernel.errors import SettingsError
 from relay.io.geo_databases import DatabaseKind
 from relay.io.locator import UNREADABLE, Locator, PlaceFiles
-from relay.place.model import IpPlace, NetworkClass, Point
+from relay.place.model import IpPlace, NetworkClass, Point, known_place
 
 PATIENCE_S = 60.0
 """A limit for what hangs, never a measurement."""
@@ -50,7 +50,7 @@ def locator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locator]:
 
 @pytest.mark.parametrize("text", ["45.16.2.9", "::ffff:45.16.2.9", "64:ff9b::45.16.2.9", "2002:2d10:209::1"])
 def test_all_that_is_known_of_an_address(locator: Locator, text: str) -> None:
-    assert locator.locate(text) == IpPlace(
+    assert locator.locate(text) == known_place(
         "45.16.2.9", "US", "US-CA", "Pasadena", "91101", Point(-118.1445, 34.1478), 10_000.0, "803", 7018
     )
 
@@ -144,27 +144,13 @@ def test_the_version_names_all_that_is_read(locator: Locator, tmp_path: Path) ->
     same.close()
 
 
-def test_what_was_asked_for_lately_is_remembered_within_bounds(tmp_path: Path) -> None:
-    locator = Locator(PlaceFiles({DatabaseKind.CITY: make_city(tmp_path)}, {}), remembered=8)
-    locator.open()
-    first = locator.locate("45.16.2.9")
-    assert locator.locate("45.16.2.9") is first
-    assert locator.cold == 1
-    # Asked for again and again it stays, however many others come.
-    for number in range(100):
-        locator.locate(f"9.9.9.{number}")
-        assert locator.locate("45.16.2.9") is first
-    assert locator.cold == 101
-    assert len(locator._young) + len(locator._old) <= 8
-    # And otherwise it goes.
-    for number in range(100):
-        locator.locate(f"9.9.9.{number}")
-    assert locator.locate("45.16.2.9") is not first
-    # What is longer than any address is never kept.
-    kept = len(locator._young) + len(locator._old)
-    locator.locate("x" * 65)
-    assert len(locator._young) + len(locator._old) == kept
-    locator.close()
+def test_who_shares_a_record_shares_what_is_made_of_it(locator: Locator) -> None:
+    asked = locator.lookups
+    one, other = locator.locate("45.16.2.9"), locator.locate("45.16.2.10")
+    assert one.locality is other.locality
+    assert one != other
+    assert locator.locate("45.16.2.9") == one
+    assert locator.lookups == asked + 3
 
 
 def test_no_lookup_leaves_the_process(locator: Locator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,14 +265,14 @@ async def test_what_becomes_bad_changes_nothing(tmp_path: Path) -> None:
     wanted = await asyncio.to_thread(files, tmp_path)
     locator = Locator(wanted)
     await asyncio.to_thread(locator.open)
-    before, place = locator.version, locator.locate("45.16.1.11")
+    before, where = locator.version, locator.locate("45.16.1.11").locality
     for path in [*wanted.databases.values(), *(path for paths in wanted.lists.values() for path in paths)]:
         await asyncio.to_thread(path.write_bytes, b"\xffbad")
     for _ in range(3):
         assert not await locator.refresh()
     assert locator.version == before
     # Not even what was remembered is lost.
-    assert locator.locate("45.16.1.11") is place
+    assert locator.locate("45.16.1.11").locality is where
     await asyncio.to_thread(locator.close)
 
 

@@ -5,12 +5,12 @@ from typing import Any
 from kernel.tokens import Reason
 from kernel.value import replace
 from relay.place.explain import RuleOutcome, explain
-from relay.place.model import ClassAction, Fix, IpPlace, NetworkClass, Point
+from relay.place.model import ClassAction, Fix, NetworkClass, Point, known_place
 from relay.place.policy import compile_policy
 
 NOW = 1_800_000_000.0
 PASADENA, NEW_YORK = Point(-118.14, 34.15), Point(-74.0, 40.7)
-PLACE = IpPlace("203.0.113.7", "US", "US-CA", "Pasadena", "91101", PASADENA, 5_000.0)
+PLACE = known_place("203.0.113.7", "US", "US-CA", "Pasadena", "91101", PASADENA, 5_000.0)
 SQUARE = [[[-119, 33], [-117, 33], [-117, 35], [-119, 35], [-119, 33]]]
 POLICY: dict[str, Any] = {
     "policy_id": "us",
@@ -40,13 +40,14 @@ def test_each_rule_has_its_outcome() -> None:
 
 
 def test_what_is_unknown_is_told_apart() -> None:
-    told = explain(compile_policy(POLICY), replace(PLACE, postcode=None, point=None), None, now=NOW)
+    nowhere = replace(PLACE, locality=replace(PLACE.locality, postcode=None, point=None))
+    told = explain(compile_policy(POLICY), nowhere, None, now=NOW)
     assert [(one.by_address, one.applies) for one in told.watch] == [(True, True), (None, True), (None, True)]
     assert told.verdict.watch is Reason.LOCATION_UNKNOWN
 
 
 def test_the_device_is_asked_beside_the_address() -> None:
-    away = replace(PLACE, point=NEW_YORK)
+    away = replace(PLACE, locality=replace(PLACE.locality, point=NEW_YORK))
     told = explain(compile_policy(POLICY), away, Fix(PASADENA, 10.0, NOW), now=NOW)
     assert [(one.by_address, one.by_device) for one in told.watch] == [(True, True), (False, True), (False, False)]
     assert (told.has_device, told.verdict.watch_rule) == (True, "la")

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.place.geo_records import UNKNOWN, CityFacts, asn_of, city_facts, classes_of
-from relay.place.model import NetworkClass, Point
+from kernel.value import replace
+from relay.place.geo_records import asn_of, city_facts, classes_of
+from relay.place.model import NOWHERE, Locality, NetworkClass, Point
 
 PASADENA: dict[str, Any] = {
     "city": {"geoname_id": 5381396, "names": {"en": "Pasadena", "ja": "パサデナ"}},
@@ -29,7 +30,7 @@ def location(**parts: Any) -> dict[str, Any]:
 
 
 def test_all_of_a_record_is_read() -> None:
-    assert city_facts(PASADENA) == CityFacts(
+    assert city_facts(PASADENA) == Locality(
         "US", "US-CA", "Pasadena", "91101", Point(-118.1445, 34.1478), 10_000.0, "803", 7018
     )
 
@@ -102,7 +103,7 @@ def test_what_is_odd_is_unknown(record: Any, field: str, expected: object) -> No
 
 def test_one_odd_part_leaves_the_rest() -> None:
     facts = city_facts(changed(city=7, postal=None))
-    assert facts == city_facts(PASADENA)._replace(city=None, postcode=None)
+    assert facts == replace(city_facts(PASADENA), city=None, postcode=None)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_districts_go(name: str, expected: str | None) -> None:
 
 @pytest.mark.parametrize("record", [None, {}, [], "US", 7, {"country": None, "location": [], "postal": "9"}])
 def test_nothing_is_nowhere(record: object) -> None:
-    assert city_facts(record) == UNKNOWN
+    assert city_facts(record) == NOWHERE
     assert asn_of(record) is None
     assert classes_of(record) == frozenset()
 

@@ -8,7 +8,7 @@ import pytest
 
 from kernel.tokens import Reason
 from relay.place.gps import GpsTerms, recheck_s
-from relay.place.model import ClassAction, Fix, IpPlace, Point
+from relay.place.model import ClassAction, Fix, IpPlace, Point, known_place
 
 NOW = 1_800_000_000.0
 HOME = Point(-118.2437, 34.0522)
@@ -86,7 +86,7 @@ MISMATCHES = [
 
 @pytest.mark.parametrize(("apart_m", "fix_m", "place_m", "expected"), MISMATCHES)
 def test_address_and_device_disagree(apart_m: float, fix_m: float, place_m: float | None, expected: bool) -> None:
-    place = IpPlace("192.0.2.7", point=HOME, accuracy_m=place_m)
+    place = known_place("192.0.2.7", point=HOME, accuracy_m=place_m)
     assert GpsTerms().disagree(place, Fix(east_of_home(apart_m), fix_m, NOW)) is expected
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from relay.place.lint import Kind, findings
-from relay.place.model import Fix, IpPlace, NetworkClass, Point
+from relay.place.model import Fix, IpPlace, NetworkClass, Point, known_place
 from relay.place.policy import compile_policy
 
 US, CALIFORNIA, NEVADA, FRANCE = {"country": ["US"]}, {"region": ["US-CA"]}, {"region": ["US-NV"]}, {"country": ["FR"]}
@@ -192,7 +192,7 @@ class Worlds:
 
     def place(self) -> IpPlace:
         draw = self._draw
-        return IpPlace(
+        return known_place(
             draw.choice(("192.0.2.7", "198.51.100.7", "10.0.0.1", "nonsense")),
             draw.choice((None, "US", "FR", "DE")),
             # Databases do not contradict themselves; a bad one might.
