@@ -6,8 +6,9 @@ Rules:
   those that feeds gives; the relay follows too, to go on without feeds, and takes over feeds' numbers.
 * A copy whose segments are known ones under their own numbers is merely old (a cache in between answered with an
   older copy) and is passed over; so is, for a while after a rewind, one from before it. A copy that names other URIs
-  under known or lower numbers is a rewind. A URI is the same if its path is, as the playlist writes it: hosts, tokens
-  and folders change with every redirect.
+  under known numbers is a rewind; so is one of lower numbers that we never saw, if it lies further back than caches may
+  be old. A URI is the same if its path is, as the playlist writes it: hosts, tokens and folders change with every
+  redirect.
 * Who began after a rewind knows nothing of what was before. A copy that runs ahead of the last one by more than can
   have been made since is from there, too, and is passed over until it alone comes. Where that cannot be told, the
   origin shows it: it is back at what we took for old when nothing else comes and that grows.
@@ -181,9 +182,11 @@ class PlaylistFollower:
                 if not is_same_segment(known, ref, segment.uri):
                     return True
         # RFC 8216, 6.2.2: the media sequence number of a segment never decreases. A copy that lies wholly below what
-        # we know, with URIs that we have never seen there, comes from an origin that began anew.
+        # we know, with URIs that we have never seen there, comes from an origin that began anew; unless it may be from
+        # a time before we came, or that we missed. Then it has to come alone for a while, and to grow.
         assert self._last is not None
-        return not overlap and listed[-1].msn + self._offset <= self._last
+        below_s = (self._last - listed[-1].msn - self._offset) * sum(one.duration_s for one in listed) / len(listed)
+        return not overlap and below_s > FORMER_S
 
     def _leaps(self, playlist: MediaPlaylist, now: float) -> bool:
         """Return whether a copy runs ahead by more than can have been made since the last one, which is the present."""

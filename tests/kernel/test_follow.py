@@ -69,6 +69,27 @@ def test_a_rewound_origin_begins_a_generation_and_numbers_go_on() -> None:
     assert follower.origin_msn(54) == 1
 
 
+def test_an_old_copy_from_before_we_came_is_no_rewind() -> None:
+    """A list of two segments, and a cache that is older than that: nothing in the copy was ever seen here."""
+    follower = PlaylistFollower()
+    observe(follower, ["c", "d"], first=52, now=10.0)
+    assert observe(follower, ["a", "b"], first=50, now=12.0) == []
+    assert observe(follower, ["j", "k"], first=59, now=26.0) == [SegmentKey(0, 59), SegmentKey(0, 60)]
+    # Nor is one of what we missed.
+    assert observe(follower, ["f", "g"], first=55, now=28.0) == []
+    assert observe(follower, ["k", "l"], first=60, now=30.0) == [SegmentKey(0, 61)]
+
+
+def test_a_rewind_by_no_more_than_caches_are_old_has_to_come_alone_for_a_while() -> None:
+    limit_s = PRESENT_TARGET_DURATIONS * 2
+    for below, waits in ((int(FORMER_S) // 2, True), (int(FORMER_S) // 2 + 1, False)):
+        follower = PlaylistFollower()
+        observe(follower, ["a", "b"], first=50 + below, now=10.0)
+        assert bool(observe(follower, ["x"], first=51, now=10.0 + limit_s)) is not waits
+        assert observe(follower, ["x", "y"], first=51, now=10.1 + limit_s) != []
+        assert follower.generation == 1
+
+
 def test_a_copy_from_before_a_rewind_is_passed_over_for_a_while() -> None:
     follower = PlaylistFollower()
     former, now = ["a", "b", "c"], FORMER_S
@@ -92,7 +113,7 @@ def test_an_old_copy_may_name_what_was_missed_while_the_present_one_comes_too() 
     """Killed before a rewind and back after it: what a cache still lists was never seen here in full."""
     follower = PlaylistFollower()
     follower.resume(timing(50, "b"), origin_msn=50)
-    assert observe(follower, ["x"], first=45, now=10.0) == [SegmentKey(1, 51)]
+    assert observe(follower, ["x"], first=19, now=10.0) == [SegmentKey(1, 51)]
     former = ["a", "b", "c", "d"]
     limit_s = PRESENT_TARGET_DURATIONS * playlist(former).target_duration_s
     assert observe(follower, former, first=49, now=10.0 + limit_s) == []

@@ -236,19 +236,19 @@ def test_a_mark_opens_nothing_that_feeds_calls_otherwise() -> None:
 def test_what_feeds_never_counted_does_not_open() -> None:
     """Two lives of the origin's: feeds knows only the second, and gives it the numbers that we gave the first."""
     relay = Relay(max_hold_s=15.0)
-    relay.copy(["a.ts"], first=50)
-    relay.time(50, "a.ts")
-    relay.mark(50)
-    relay.copy(["x.ts", "y.ts"], first=10)
+    relay.copy(["a.ts"], first=99)
+    relay.time(99, "a.ts")
+    relay.mark(99)
+    relay.copy(["x.ts", "y.ts"], first=50)
     relay.copy(["b.ts", "c.ts"], first=0)
     assert relay.window.n_waiting == 4
-    relay.time(51, "b.ts", generation=1)
+    relay.time(100, "b.ts", generation=1)
     assert relay.window.n_waiting == 2
-    assert [opened.key for opened in relay.mark(51, generation=1)] == [SegmentKey(1, 51)]
-    assert relay.names() == ["0-50.ts", "1-51.ts"]
-    relay.time(52, "c.ts", generation=1)
-    relay.mark(52, generation=1)
-    assert relay.names() == ["0-50.ts", "1-51.ts", "1-52.ts"]
+    assert [opened.key for opened in relay.mark(100, generation=1)] == [SegmentKey(1, 100)]
+    assert relay.names() == ["0-99.ts", "1-100.ts"]
+    relay.time(101, "c.ts", generation=1)
+    relay.mark(101, generation=1)
+    assert relay.names() == ["0-99.ts", "1-100.ts", "1-101.ts"]
     assert relay.window.next_deadline() is None
 
 
