@@ -73,7 +73,9 @@ class Backlog:
         if entry.o <= self.head:
             return False
         self.head = entry.o
-        self.through = max(self.through, entry.o)
+        if entry.o > self.through:
+            self.through = entry.o
+            self._pass_safety()
         if price_market_of(entry.cue) is not None:
             self._prices.append(entry, now)
             return True
@@ -82,6 +84,17 @@ class Backlog:
             self._revisions.setdefault(entry.cue.id, []).append(entry)
         self._trim(now)
         return True
+
+    def through_at(self, cursor: Cursor) -> int:
+        """Return up to where a cursor counts all but safety that is due before it; -1: that is not known."""
+        return self.through if cursor.seen >= self.head else -1
+
+    def _pass_safety(self) -> None:
+        """Count the safety that follows on the log: it may have overtaken it, as in a restart."""
+        if self._safety and self._safety[-1].o > self.through:
+            for entry in self._safety[bisect_right(self._safety, self.through, key=_offset) :]:
+                if entry.o == self.through + 1:
+                    self.through = entry.o
 
     def owed(self, since: Cursor, frontier: MediaTime) -> list[Entry]:
         """Return what may be seen before `frontier` and does not count as sent, in the order of (due, o).

@@ -352,7 +352,7 @@ class Stream:
             told = subscriber.behind if subscriber.based else None
         else:
             told = cohort.told if cohort is not None else None
-        return subscriber.tell(told) if told is not None else None
+        return subscriber.tell(told, self._backlog.through_at(told)) if told is not None else None
 
     def frontier_of(self, subscriber: Subscriber) -> MediaTime:
         """Return how far what a subscriber is sent may reach."""

@@ -245,12 +245,16 @@ class Subscriber:
         self.frames_at = now
         return self.frames_left >= 0
 
-    def tell(self, cursor: Cursor) -> Cursor:
+    def tell(self, cursor: Cursor, through: int = -1) -> Cursor:
         """Return what to tell it to have been sent: `cursor`, or what it was told before if that leaves less owed.
 
         Those it stands with may hold a price that came late, or have come less far: what it has had is no less sent.
+        Nor do they count safety that it had before a restart: `through` is up to where nothing lies before the cursor's
+        `upto` but what its `o` counts, and safety.
         """
         told = self.told
+        if told is not None and cursor.o < told.o <= through:
+            cursor = cursor._replace(o=told.o)
         if told is None or (cursor.o >= told.o and cursor.upto >= told.upto):
             self.told = cursor
             return cursor

@@ -88,8 +88,10 @@ def test_safety_overtakes_the_log_without_hiding_what_it_overtook() -> None:
     assert (backlog.head, backlog.through) == (0, 0)
     assert not backlog.append(entry(3, None), 0)
     assert backlog.append(entry(1, at(1)), 0)
+    assert backlog.through == 1
     assert backlog.append(entry(2, at(2)), 0)
-    assert backlog.through == 2
+    # The log has come up to it.
+    assert backlog.through == 3
     assert backlog.append(entry(4, at(3)), 0)
     assert backlog.through == 4
     # It follows on: nothing can be on its way below it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -310,6 +311,23 @@ def test_a_late_price_that_waits_takes_no_cursor_back() -> None:
     stage.flush()
     assert stage.got[again.number][-1] == 2
     assert [stage.stream.cursor_of(one) for one in (fresh, again)] == [(2, at(4), 2)] * 2
+
+
+@pytest.mark.parametrize("safety_first", [True, False])
+def test_who_has_had_the_last_safety_goes_on_after_a_restart(*, safety_first: bool) -> None:
+    """Nothing of the new process's log is as new: no cohort counts that safety, and nothing else may ever come."""
+    stage = live()
+    stage.stream.set_epoch("e")
+    safety, fact = entry(1, None), entry(0, at(1))
+    for one in (safety, fact) if safety_first else (fact, safety):
+        stage.add(one)
+    stage.open(0, 0)
+    told = Cursor(1, at(1), 1)
+    again = stage.join(cur=cursor_text("e", told, wish_mark("edge", stage.join().filter)))
+    assert stage.why is None
+    stage.catch_up(again, 0)
+    stage.open(1, 2)
+    assert stage.stream.cursor_of(again) == (1, at(4), 0)
 
 
 def test_what_waits_is_due_at_the_end() -> None:

@@ -64,6 +64,16 @@ def test_it_is_never_told_less_than_before() -> None:
     assert one.tell(held) == held
 
 
+def test_safety_that_it_had_before_a_restart_holds_no_cursor_up() -> None:
+    one = Subscriber(1, "game", SETTINGS, 0)
+    had, later = Cursor(4, at(6), 4), Cursor(3, at(7), 3)
+    assert one.tell(had) == had
+    # 4 may be on its way here yet, and something below it.
+    assert one.tell(later, 3) == had
+    assert one.tell(later, 4) == (4, at(7), 3)
+    assert one.tell(Cursor(3, at(5), 3), 4) == (4, at(7), 3)
+
+
 def test_it_is_dark_for_those_only_who_wait_for_a_picture() -> None:
     one = Subscriber(1, "game", SETTINGS, 0)
     zones: ZoneSet = (Veil("b", Window(), None, 0.0),)
