@@ -213,10 +213,9 @@ class Judge:
         walls = self._walls.setdefault((record.event_id, timing.timeline), [])
         if timing.wall is not None and known is None:
             for start, wall in walls[-8:]:
-                if (start < timing.start) is not (wall < timing.wall):
-                    self.fail(
-                        "I16", f"{timing.wall} at {timing.start}, {wall} at {start} on timeline {timing.timeline}"
-                    )
+                passed, rises_s = timing.start - start, timing.wall - wall
+                if (rises_s if passed > 0 else -rises_s) < abs(passed) / (8 * TICKS_PER_S) - 1e-6:
+                    self.fail("I16", f"UTC rises by {rises_s} s in {passed} ticks to {timing}")
             walls.append((timing.start, timing.wall))
 
     def _on_timeline(self, event_id: str, timing: SegmentTiming, made: Made) -> None:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 FRAME_TICKS = TICKS_PER_S // 12
 _HEAD = struct.Struct(">BQHH")
 _KEY = TrackKey("video", "h264", 256, TICKS_PER_S)
-_LISTED = 8
 _PRELUDE = 6
 
 
@@ -71,6 +70,8 @@ class EncoderPlan:
     is_live: bool = True
     """Else everything is there from the start, with an end."""
     body_bytes: int = 6 * PACKET_BYTES
+    n_listed: int = 8
+    """How many segments a live list holds."""
 
 
 def encode(plan: EncoderPlan, dice: random.Random) -> list[Made]:
@@ -158,6 +159,10 @@ class SimOrigin(HttpOrigin):
         self.dark_until = 0.0
         self.lags_s = 0.0
         """How old what a cache in between answers is, to one in three."""
+        self.stale_s, self.fresh_from = 0.0, 0.0
+        """How old its answers are to everybody, and from when on (in bus time) they are no more."""
+        self.dropouts: list[tuple[float, float]] = []
+        """From when until when (in wall time) what encoders upload is lost: it is listed, and not there."""
         self.streams: dict[str, tuple[EncoderPlan, list[Made]]] = {}
         self.by_uri: dict[str, Made] = {}
         self.spoilt = 0
@@ -168,6 +173,14 @@ class SimOrigin(HttpOrigin):
         """Serve one more stream, at `http://origin/{name}/index.m3u8`."""
         self.streams[name] = (plan, made)
         self.by_uri.update((f"http://origin/{name}/{one.uri}", one) for one in made)
+
+    def break_down(self, lasts_s: float) -> None:
+        """Be dark, and lose what encoders upload meanwhile."""
+        self.dark_until = self._loop.time() + lasts_s
+        self.dropouts.append((self._wall(), self._wall() + lasts_s))
+
+    def _is_lost(self, made: Made) -> bool:
+        return any(since <= made.listed_at < until for since, until in self.dropouts)
 
     async def read(
         self,
@@ -188,13 +201,15 @@ class SimOrigin(HttpOrigin):
         name, _, file = url.removeprefix("http://origin/").partition("/")
         if file != "index.m3u8":
             made = self.by_uri.get(url)
-            if made is None or (troubled and dice.random() < 0.5):
+            if made is None or (troubled and dice.random() < 0.5) or self._is_lost(made):
                 raise OriginMissing(f"{url}: 404")
             return Answer(url, made.body, "video/mp2t")
         # A cache in between may answer with what was true some time ago.
         age_s = dice.uniform(0.0, 3.0) if troubled else 0.0
         if self.lags_s and dice.random() < 1 / 3:
             age_s = self.lags_s
+        if self._loop.time() < self.fresh_from:
+            age_s = max(age_s, self.stale_s)
         body = self.playlist(name, self._wall() - age_s).encode()
         return known if known is not None and known.body == body else Answer(url, body, "application/x-mpegurl")
 
@@ -207,7 +222,7 @@ class SimOrigin(HttpOrigin):
         there = [one for one in every if one.listed_at <= wall]
         # What lies before the last rewind is gone.
         rewound = max((n for n in range(1, len(there)) if there[n].origin_msn <= there[n - 1].origin_msn), default=0)
-        listed = there[rewound:][-_LISTED if plan.is_live else 0 :]
+        listed = there[rewound:][-plan.n_listed if plan.is_live else 0 :]
         if not listed:
             raise OriginError("nothing is there yet")
         lines = [

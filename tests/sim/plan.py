@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from kernel.pts import TICKS_PER_S, WRAP
@@ -85,6 +85,10 @@ class Plan:
     trouble: float
     disk_s: float
     lags_s: float
+    stale: tuple[float, float] = (0.0, 0.0)
+    """How old lists are to everybody, in seconds, and until when (seconds from the start)."""
+    dropouts: list[tuple[float, float]] = field(default_factory=list)
+    """From when until when (seconds from the start) what encoders upload is lost."""
     hub: dict[str, Any] = field(default_factory=dict)
     showings: dict[str, Showing] = field(default_factory=dict)
     encoders: dict[str, EncoderPlan] = field(default_factory=dict)
@@ -102,8 +106,8 @@ class Plan:
         return HOME_INSIDE if name in self.inside else HOME_OUTSIDE
 
 
-def make_plan(dice: random.Random) -> Plan:
-    """Draw a plan."""
+def make_plan(dice: random.Random, origins: random.Random) -> Plan:
+    """Draw a plan; what origins are like has dice of its own."""
     plan = Plan(
         hesitation=dice.choice([0.0, 0.05, 0.25]),
         lateness=dice.choice([0.0, 0.2, 0.8]),
@@ -127,7 +131,24 @@ def make_plan(dice: random.Random) -> Plan:
     plan.troubles.sort(key=lambda one: one.at)
     if dice.random() < 0.25:
         _add_blackouts(plan, dice)
+    _vary_origins(plan, origins)
     return plan
+
+
+def _vary_origins(plan: Plan, dice: random.Random) -> None:
+    """Let live lists be short or bear no dates, a cache be stale for a while, and an origin lose what it was sent."""
+    for event_id, encoder in plan.encoders.items():
+        if encoder.is_live:
+            n_listed, dated = dice.choice([8, 8, 5, 4, 3]), encoder.dated and dice.random() < 0.7
+            plan.encoders[event_id] = replace(encoder, n_listed=n_listed, dated=dated)
+    if dice.random() < 0.4:
+        plan.stale = dice.uniform(2.0, 6.0), dice.uniform(2.0, GAME_S)
+    if dice.random() < 0.35:
+        begins = [dice.uniform(1.0, GAME_S) for _ in range(dice.choice([1, 2, 3]))]
+        plan.dropouts = [(at, at + dice.uniform(1.0, 4.0)) for at in begins]
+    plan.troubles = [
+        replace(one, what="outage") if one.what == "dark" and dice.random() < 0.6 else one for one in plan.troubles
+    ]
 
 
 def _add_showing(plan: Plan, dice: random.Random, event_id: str) -> None:

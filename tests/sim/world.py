@@ -86,6 +86,8 @@ class World:
         self.disk = Disk(loop, folder, random.Random(f"{seed}/disk"), usual_s=plan.disk_s)
         self.origin = SimOrigin(loop, random.Random(f"{seed}/origin"), wall=self.wall, trouble=plan.trouble)
         self.origin.lags_s = plan.lags_s
+        self.origin.stale_s, self.origin.fresh_from = plan.stale[0], BEGINS_AT + plan.stale[1]
+        self.origin.dropouts = [(T0 + since, T0 + until) for since, until in plan.dropouts]
         self.judge = Judge(loop, self.trace, self.origin.by_uri)
         self.judge.disk_may_take_s = 0.5 + 6 * plan.disk_s
         for event_id, encoder in plan.encoders.items():
@@ -238,6 +240,8 @@ class World:
         match trouble.what:
             case "dark":
                 self.origin.dark_until = self.loop.time() + trouble.lasts_s
+            case "outage":
+                self.origin.break_down(trouble.lasts_s)
             case "jump":
                 self.loop.pass_time(trouble.lasts_s)
                 self.judge.busy_until = self.loop.time() + 0.5
@@ -381,7 +385,7 @@ class World:
 
 def simulate(seed: int) -> Result:
     """Run one seed."""
-    plan = make_plan(random.Random(f"{seed}/plan"))
+    plan = make_plan(random.Random(f"{seed}/plan"), random.Random(f"{seed}/plan of origins"))
     loop = SimLoop(random.Random(f"{seed}/loop"), hesitation=plan.hesitation, lateness=plan.lateness)
     folder = Path(tempfile.mkdtemp(prefix="lockstep-sim-", dir=_SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None))
     asyncio.set_event_loop(loop)
