@@ -27,7 +27,7 @@ from kernel.revocation import RevocationIndex
 from kernel.showings import Showing
 from kernel.timeline import SegmentKey
 from relay.gate import Gate
-from relay.io.leak_watch import LeakWatch
+from relay.io.leak_watch import Fetch, LeakWatch
 from relay.io.session_keeper import SessionKeeper
 from relay.leaks.detector import FIRST
 from relay.leaks.model import LeakLimits
@@ -110,8 +110,11 @@ class Segments:
             about=lambda claims, _: about(claims),
         )  # fmt: skip
         self._watch = LeakWatch(LeakLimits(), now=self._clock.now, wall=time_of_day)
-        self._gate = Gate(
-            TokenCache(TokenVerifier({"k": bytes(32)})), RevocationIndex(), endings=self.keeper.endings
+        tokens = TokenCache(TokenVerifier({"k": bytes(32)}))
+        self._gate = Gate(tokens, RevocationIndex(), endings=self.keeper.endings)
+        # Who has a seat need not be remembered by the gate as well.
+        self._counting = Gate(
+            tokens, RevocationIndex(), endings=self.keeper.endings, seated=self.keeper.is_seated
         )  # fmt: skip
         self._addresses = [f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" for n in range(len(said))]
         # They are not all at the same place: a page is looked at with every fourth segment.
@@ -196,7 +199,9 @@ class Segments:
         for one in asked:
             self._failed += not self.keeper.touch(one.claims)
             if ask not in (self._watched, self._both):
-                self._watch.sent(SCOPE, one.address, one.claims, SHOWING, "v3", one.segment, told, 0, 2, 2)
+                Fetch(self._watch, SCOPE, one.address, one.claims, SHOWING, "v3", one.segment, told, WHOSE).sent(
+                    0, 2, 2
+                )
 
     async def _others(self) -> None:
         """Do what a relay does beside serving: tell the book, and let the detector sweep."""
@@ -213,29 +218,29 @@ class Segments:
 
     def _decided(self, asked: Asked) -> None:
         self._gate.decide(asked.claims, "final", Scope.WATCH, now=self._wall, whence=Whence(asked.address))
-        told(0, SEGMENT_BYTES, SEGMENT_BYTES)
+        partial(told, WHOSE)(0, SEGMENT_BYTES, SEGMENT_BYTES)
 
     def _counted(self, asked: Asked) -> None:
         claims = asked.claims
-        self._gate.decide(claims, "final", Scope.WATCH, now=self._wall, whence=Whence(asked.address))
+        self._counting.decide(claims, "final", Scope.WATCH, now=self._wall, whence=Whence(asked.address))
         if not self.keeper.touch(claims):
             self._failed += 1
-        told(0, SEGMENT_BYTES, SEGMENT_BYTES)
+        partial(told, WHOSE)(0, SEGMENT_BYTES, SEGMENT_BYTES)
 
     def _watched(self, asked: Asked) -> None:
         claims, address, one = asked
         self._gate.decide(claims, "final", Scope.WATCH, now=self._wall, whence=Whence(asked.address))
-        sent = partial(self._watch.sent, SCOPE, address, claims, SHOWING, "v3", one, told)
+        sent = Fetch(self._watch, SCOPE, address, claims, SHOWING, "v3", one, told, WHOSE).sent
         if self._watch.told_of:
             self._watch.marked(ANSWER, claims, one)
         sent(0, SEGMENT_BYTES, SEGMENT_BYTES)
 
     def _both(self, asked: Asked) -> None:
         claims, address, one = asked
-        self._gate.decide(claims, "final", Scope.WATCH, now=self._wall, whence=Whence(asked.address))
+        self._counting.decide(claims, "final", Scope.WATCH, now=self._wall, whence=Whence(asked.address))
         if not self.keeper.touch(claims):
             self._failed += 1
-        sent = partial(self._watch.sent, SCOPE, address, claims, SHOWING, "v3", one, told)
+        sent = Fetch(self._watch, SCOPE, address, claims, SHOWING, "v3", one, told, WHOSE).sent
         if self._watch.told_of:
             self._watch.marked(ANSWER, claims, one)
         sent(0, SEGMENT_BYTES, SEGMENT_BYTES)
@@ -244,8 +249,11 @@ class Segments:
 ANSWER: Any = object()
 
 
-def told(start: int, stop: int, length: int) -> None:
-    """Be who else is told of what went out."""
+WHOSE = ("", "v3", SegmentKey(0, 0))
+
+
+def told(whose: object, start: int, stop: int, length: int) -> None:
+    """Be who is told of what went out, with a watch for leaks or without."""
 
 
 def _resident() -> int:

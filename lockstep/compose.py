@@ -173,7 +173,7 @@ class Deployment:
             self._admission.tokens, self._index, entitlements=self._admission.entitlements, lag_s=self.bus.lag_s,
             limits=limits, clock=monotonic, whereabouts=whereabouts, notes=self.audit,
             blackouts=Blackouts(self.locator, self.blackouts, fixes),
-            endings=self._seating.keeper.endings,
+            endings=self._seating.keeper.endings, seated=self._seating.keeper.is_seated,
         )  # fmt: skip
 
     def _make_showing_desk(self, settings: Settings, origins: AllowedOrigins) -> ShowingDesk | None:

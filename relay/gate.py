@@ -70,6 +70,8 @@ class Gate:
         notes: keeps the record; None: there is none.
         blackouts: who is inside of which; None: there are none.
         endings: the sessions that have to go, or had to, looked into each time.
+        seated: tells whether claims' session has a seat, and so runs; None: nobody counts sessions. Who has none runs
+            for a while after it was admitted.
     """
 
     def __init__(
@@ -85,7 +87,9 @@ class Gate:
         notes: Notes | None = None,
         blackouts: Blackouts | None = None,
         endings: Mapping[str, Ending] | None = None,
+        seated: Callable[[Claims], bool] | None = None,
     ) -> None:
+        self._seated = seated
         self._endings = endings if endings is not None else {}
         self._whereabouts = whereabouts
         self._blackouts = blackouts
@@ -225,11 +229,15 @@ class Gate:
 
     def _is_stale(self, claims: Claims, now: float) -> bool:
         """Tell whether we know too little of what was revoked to admit, and note who runs while we do know."""
-        lag_s = self._lag_s()
+        lag_s, seated = self._lag_s(), self._seated
         if lag_s <= self._limits.admission_s:
-            self._running.note(claims.session, now)
+            # Whoever has a seat is remembered there.
+            if seated is None or claims.seat is None or claims.seat.plain_in is None:
+                self._running.note(claims.session, now)
             return False
-        return lag_s > self._limits.running_s or claims.session not in self._running
+        if lag_s > self._limits.running_s:
+            return True
+        return claims.session not in self._running and (seated is None or not seated(claims))
 
 
 def _admitted(claims: Claims, standing: Standing, concern: Concern) -> Decision:

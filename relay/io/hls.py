@@ -34,7 +34,7 @@ from relay.io.body import GrantedBody
 from relay.io.driver import StreamRelay
 from relay.io.flights import Flights
 from relay.io.headers import head_fields, playlist_response
-from relay.io.leak_watch import LeakWatch
+from relay.io.leak_watch import Fetch, LeakWatch
 from relay.io.session_keeper import Denial, SessionKeeper
 from relay.io.turns import Turns
 from relay.playlist import Asset, Listed, extension
@@ -212,11 +212,12 @@ class Hls:
             return _refusal(replace(decision, verdict=Verdict.REFUSE, reason=Reason.BLACKOUT))
         asset = Asset(listed.ref, listed.segment.byte_range)
         whose = (claims.session or claims.jti, rendition, listed.key)
-        sent: Callable[[int, int, int], None] = partial(relay.sent, whose)
         if self._leaks is None:
-            return await self._media(request, asset, listed.key.generation, granted, sent)
-        sent = partial(self._leaks.sent, request.scope, whence.address, claims, relay.showing, rendition, listed, sent)
-        response = await self._media(request, asset, listed.key.generation, granted, sent)
+            return await self._media(request, asset, listed.key.generation, granted, partial(relay.sent, whose))
+        fetch = Fetch(
+            self._leaks, request.scope, whence.address, claims, relay.showing, rendition, listed, relay.sent, whose
+        )
+        response = await self._media(request, asset, listed.key.generation, granted, fetch.sent)
         return self._leaks.marked(response, claims, listed) if self._leaks.told_of else response
 
     async def _redirected(

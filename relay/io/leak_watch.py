@@ -16,7 +16,7 @@ import structlog
 
 from kernel.io.http import problem
 from kernel.revocation import Subject, SubjectKind
-from kernel.value import set_aside
+from kernel.value import Record, set_aside
 from relay.binding import network_of
 from relay.io.body import GrantedBody
 from relay.leaks.detector import SELDOM, Detector
@@ -44,7 +44,10 @@ WARNING_WORD = "leak_suspected"
 _WITHOUT_PICTURE = frozenset("asic")
 """Renditions' names that begin so are sound, text and I-frames (`relay/variants.py`)."""
 
-Sent = Callable[[int, int, int], None]
+_MARK = 0xFF
+"""By so many bits of an address it is told from others without working out its network. They make a small number, one
+object for all: each session's own would lie somewhere else in memory. One change of network in 256 is not noticed by
+it. It is salted, and nothing of an address is kept with a session."""
 
 
 class _Suspect:
@@ -77,8 +80,9 @@ class LeakWatch:
         revoke: Callable[[Suspect], None] | None = None,
     ) -> None:
         self._detector = Detector(limits, _page)
-        self._note, self._follows = self._detector.note, self._detector.follows
-        self._now = now
+        self.follows, self.goes_with = self._detector.follows, self._detector.goes_with
+        """What is asked first of each segment."""
+        self.now = now
         self._wall = wall
         self._revoke = revoke
         self.told_of: dict[str, _Suspect] = {}
@@ -98,49 +102,16 @@ class LeakWatch:
             counts[suspect.level] += 1
         return counts
 
-    def sent(
-        self, scope: Scope, address: str, claims: Claims, showing: Showing, rendition: str, listed: Listed, then: Sent,
-        start: int, stop: int, length: int,
-    ) -> None:  # fmt: skip
-        """Take note of how much of a segment went out; a `functools.partial` of it all but the last three is `Sent`.
-
-        Args:
-            scope: the request's.
-            address: the client's.
-            claims: whose.
-            showing: of which showing.
-            rendition: which one.
-            listed: the segment.
-            then: who else is told, and first.
-            start: the first byte.
-            stop: the one behind the last.
-            length: of the whole segment.
-        """
-        then(start, stop, length)
-        if not start and 2 * stop < length:
-            # Given up at the beginning is not fetched; by pieces it counts as often as pieces are large.
-            return
-        record, msn, allowed = claims.fetches, listed.key.msn, showing.allowed_origins
-        # A small number, which is one object for all: each session's own would lie somewhere else in memory. One change
-        # of network in 256 is not noticed by it. It is salted, and nothing of an address is kept with a session.
-        mark = hash(address) & 0xFF
-        if (
-            record is not None
-            and record.mark == mark
-            and (not allowed or (msn >= record.sure and msn & SELDOM) or _page((scope, allowed)) is None)
-            and (
-                self._follows(record, self._now(), rendition, msn, listed.segment.duration_s)
-                or (rendition[0] in _WITHOUT_PICTURE and self._detector.goes_with(record))
-            )
-        ):
-            return
-        picture, clue = rendition[0] not in _WITHOUT_PICTURE, (scope, allowed) if allowed else None
-        session, event_id = claims.session or claims.jti, showing.event_id
-        record = self._detector.find(session, event_id)
-        network = record.network if record is not None and record.mark == mark else _network(address)
-        finding = self._note(
-            session, self._now(), event_id, rendition, msn, listed.segment.duration_s, length, network, clue,
-            picture=picture,
+    def look(self, fetch: Fetch, length: int) -> None:
+        """Take note of a segment that is not simply the next of an ordinary viewer. `length` is the whole segment's."""
+        claims, listed, allowed = fetch.claims, fetch.listed, fetch.showing.allowed_origins
+        picture, clue = fetch.rendition[0] not in _WITHOUT_PICTURE, (fetch.scope, allowed) if allowed else None
+        session, event_id = claims.session or claims.jti, fetch.showing.event_id
+        record, mark = self._detector.find(session, event_id), hash(fetch.address) & _MARK
+        network = record.network if record is not None and record.mark == mark else _network(fetch.address)
+        finding = self._detector.note(
+            session, self.now(), event_id, fetch.rendition, listed.key.msn, listed.segment.duration_s, length, network,
+            clue, picture=picture,
         )  # fmt: skip
         if record is None:
             record = self._detector.find(session, event_id)
@@ -157,7 +128,7 @@ class LeakWatch:
         if suspect is None or not isinstance(response, GrantedBody):
             return response
         if suspect.level >= Level.THROTTLE:
-            if suspect.pace.backlog_s(now=self._now()) > MAX_BACKLOG_S:
+            if suspect.pace.backlog_s(now=self.now()) > MAX_BACKLOG_S:
                 response = problem(
                     429, "Too Many Requests", detail="this session is paced to the speed at which it is watched",
                     headers={"Retry-After": str(int(MAX_BACKLOG_S))},
@@ -172,12 +143,12 @@ class LeakWatch:
         """Let what is long ago count less, until cancelled."""
         while True:
             due = self._detector.next_deadline()
-            await asyncio.sleep(IDLE_S if due is None else max(0.0, due - self._now()))
+            await asyncio.sleep(IDLE_S if due is None else max(0.0, due - self.now()))
             self.tick()
 
     def tick(self) -> None:
         """Do what is due."""
-        for finding in self._detector.handle_timer(now=self._now()):
+        for finding in self._detector.handle_timer(now=self.now()):
             self._tell(finding, None)
         for session, suspect in list(self.told_of.items()):
             if self._detector.level(session, suspect.event_id) is Level.NONE:
@@ -185,7 +156,7 @@ class LeakWatch:
                 del self.told_of[session]
 
     def _wait_s(self, pace: Pace, seconds_a_byte: float, n_bytes: int) -> float:
-        return pace.wait_s(n_bytes * seconds_a_byte, now=self._now())
+        return pace.wait_s(n_bytes * seconds_a_byte, now=self.now())
 
     def _tell(self, finding: Finding, claims: Claims | None) -> None:
         """Tell of a level that has changed; `claims` are the session's where it has risen."""
@@ -212,6 +183,51 @@ class LeakWatch:
             kind, value = (SubjectKind.SESSION, claims.session) if claims.session else (SubjectKind.TOKEN, claims.jti)
             words = "; ".join(finding.reasons)[:MAX_WORDS_CHARS]
             self._revoke(Suspect(Subject(kind, value), words, self._wall(), claims.ends))
+
+
+class Fetch(Record):
+    """A segment that is on its way to somebody; one is made for each that is sent.
+
+    Args:
+        watch: what takes note of it.
+        scope: the request's.
+        address: the client's.
+        claims: whose.
+        showing: of which showing.
+        rendition: which one.
+        listed: the segment.
+        then: who else is told how much of it went out, and first; its first argument is `whose`.
+        whose: what they are told it by.
+    """
+
+    watch: LeakWatch
+    scope: Scope
+    address: str
+    claims: Claims
+    showing: Showing
+    rendition: str
+    listed: Listed
+    then: Callable[[Any, int, int, int], None]
+    whose: Any
+
+    def sent(self, start: int, stop: int, length: int) -> None:
+        """Take note of how much of it went out: from byte `start` to `stop`, of `length` bytes."""
+        self.then(self.whose, start, stop, length)
+        if not start and 2 * stop < length:
+            # Given up at the beginning is not fetched; by pieces it counts as often as pieces are large.
+            return
+        watch, rendition, listed, record = self.watch, self.rendition, self.listed, self.claims.fetches
+        msn, allowed = listed.key.msn, self.showing.allowed_origins
+        if (
+            record is None
+            or record.mark != hash(self.address) & _MARK
+            or (allowed and (msn < record.sure or not msn & SELDOM) and _page((self.scope, allowed)) is not None)
+            or not (
+                watch.follows(record, watch.now(), rendition, msn, listed.segment.duration_s)
+                or (rendition[0] in _WITHOUT_PICTURE and watch.goes_with(record))
+            )
+        ):
+            watch.look(self, length)
 
 
 @lru_cache(maxsize=4_096)

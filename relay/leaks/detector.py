@@ -42,6 +42,9 @@ MIN_CROWD = 50
 MAX_COUNT = 255
 """Counts beyond are one: no median is there."""
 
+GRAIN_S = 0.1
+"""So exactly it is known until when somebody has fetched who fetches in time."""
+
 _A_SECOND = 1 / PLAY_RATE
 
 
@@ -91,7 +94,8 @@ class Detector:
         self._began = 0.0
         # Thousands fetch one segment at one time: they share the numbers of it, which lie near by then, whereas each
         # session's own would lie somewhere else in memory.
-        self._until = 0.0
+        self._until = self._seconds = 0.0
+        self._until_ends = float("-inf")
         self._sure = 0
         self.n_sessions = 0
         """How many sessions are remembered."""
@@ -160,11 +164,10 @@ class Detector:
             if until - now >= SUSPECT_UNTIL_S:
                 return False
         else:
-            until = now + seconds * _A_SECOND
-            if until == self._until:
-                until = self._until
-            else:
-                self._until = until
+            if now >= self._until_ends or seconds != self._seconds:
+                self._until, self._until_ends = now + seconds * _A_SECOND, now + GRAIN_S
+                self._seconds = seconds
+            until = self._until
         record.front, record.until = msn, until
         return True
 

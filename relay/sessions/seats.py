@@ -35,6 +35,10 @@ MAX_DEPARTURES = 100_000
 STALE_MS = 10_000
 """What is over for longer is no news: a word that was kept for whoever comes later."""
 
+GRAIN_S = 0.1
+"""So exactly it is known when somebody was served last, never later than it was: thousands share one number then, which
+lies near by, whereas each one's own would lie somewhere else in memory."""
+
 MAX_QUIET = 100_000
 """Sessions that had a seat here, fell silent and only look at playlists."""
 
@@ -167,8 +171,8 @@ class Seats:
         self._n_left = 0
         self._lap = 1
         self._round: deque[Seat] = deque()
-        # Thousands are seen at one time: they share one number, or each would have one somewhere else in memory.
-        self._seen = float("-inf")
+        # When those were seen who are seen now, and until when they are.
+        self._seen = self._seen_until = float("-inf")
         self._untils: dict[float, float] = {}
         # Their oldest are let go of one by one, which in a dict would take longer and longer.
         self._quiet: OrderedDict[str, None] = OrderedDict()
@@ -210,11 +214,9 @@ class Seats:
             if seat is None or (seat.more and seat.served):
                 return False
             seat.served = True
-        if now == self._seen:
-            now = self._seen
-        else:
-            self._seen = now
-        seat.seen = now
+        if now >= self._seen_until:
+            self._seen, self._seen_until = now, now + GRAIN_S
+        seat.seen = self._seen
         if not seat.owed and seat.counted:
             seat.owed = self._lap
             self._owed.append(seat)

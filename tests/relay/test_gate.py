@@ -18,6 +18,8 @@ from relay.fixes import FixBook
 from relay.gate import Gate, StaleLimits
 from relay.place.model import Fix, IpPlace, NetworkClass, PlaceVerdict
 from relay.policies import PolicyIndex
+from relay.sessions.model import Wish
+from relay.sessions.seats import Seats
 from relay.token_cache import TokenCache
 from relay.token_verifier import TokenVerifier
 from relay.whereabouts import Whereabouts
@@ -162,6 +164,38 @@ def test_who_comes_first_when_the_bus_is_away_comes_too_late() -> None:
     assert gate(token(), "game", Scope.WATCH, now=NOW).admitted
     lag.s = 0
     assert gate(token(session="session-2"), "game", Scope.WATCH, now=NOW).admitted
+
+
+def test_who_has_a_seat_runs_for_as_long_as_it_counts() -> None:
+    lag, seats, time = Lag(), Seats(), Lag()
+    gate = Gate(cache(), RevocationIndex(), lag_s=lag, seated=lambda who: seats.has(who, time()))
+    mine, other = token(), token(session="session-2")
+
+    def admitted() -> tuple[bool, bool]:
+        first, second = (gate(one, "game", Scope.WATCH, now=NOW + time()) for one in (mine, other))
+        for one in (first, second):
+            # As behind the gate: who watches takes a seat, and each request for media is a sign of life.
+            if one.admitted and one.claims is not None and not seats.touch(one.claims, time()) and one is first:
+                wish = Wish("ann", "session-1", "game", (), 10**13, 30_000, {})
+                seats.take(wish, 0, one.claims.expires, now=time())
+                assert seats.touch(one.claims, time())
+        return first.admitted, second.admitted
+
+    # The other one has no seat, as who is only at a socket: it is remembered that it was admitted.
+    for time.s in range(0, 300, 20):
+        assert admitted() == (True, True)
+        seats.begin_round()
+        for owed in seats.take_owed(10):
+            seats.confirm(owed)
+    lag.s = 6
+    assert admitted() == (True, True)
+    time.s += 31
+    assert admitted() == (False, True)
+    # While nobody can be asked whether it still counts, it does.
+    seats.hold_on(400.0)
+    assert admitted() == (True, True)
+    lag.s = 61
+    assert admitted() == (False, False)
 
 
 def test_before_the_bus_has_been_heard_nobody_is_admitted() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from kernel.playlist import parse_media_playlist
 from kernel.revocation import Subject, SubjectKind
 from kernel.showings import Showing
 from kernel.timeline import SegmentKey
+from kernel.tokens import Claims
 from relay.io import leak_watch
 from relay.io.body import GrantedBody
-from relay.io.leak_watch import WARNING_WORD, LeakWatch
+from relay.io.leak_watch import WARNING_WORD, Fetch, LeakWatch
 from relay.io.turns import Turns
 from relay.leaks.detector import FORGET_SUSPECT_S
 from relay.leaks.model import LeakLimits, Level
@@ -42,9 +44,17 @@ def body() -> GrantedBody:
     return GrantedBody(memoryview(bytes(1_000)), granted=lambda: True, turns=Turns(), status_code=200, headers={})
 
 
+def fetch(
+    watch: LeakWatch, whose: Claims, msn: int, *, address: str = "203.0.113.9", rendition: str = "v0",
+    scope: Any = PLAIN, then: Callable[..., None] = lambda *_: None,
+) -> Fetch:  # fmt: skip
+    """Return a segment that is on its way."""
+    return Fetch(watch, scope, address, whose, SHOWING, rendition, segment(msn), then, "whose")
+
+
 def send_whole(watch: LeakWatch, msn: int) -> None:
     """Send a segment of a megabyte."""
-    watch.sent(PLAIN, "203.0.113.9", claims(), SHOWING, "v0", segment(msn), lambda *_: None, 0, 10**6, 10**6)
+    fetch(watch, claims(), msn).sent(0, 10**6, 10**6)
 
 
 class Watched:
@@ -53,16 +63,17 @@ class Watched:
     def __init__(self, most: Level = Level.REVOKE, **limits: Any) -> None:
         self.now = 1_000.0
         self.revoked: list[Suspect] = []
-        self.heard: list[tuple[int, int, int]] = []
+        self.heard: list[tuple[int, ...]] = []
         self.watch = LeakWatch(
             LeakLimits(most, **limits), now=lambda: self.now, wall=lambda: float(NOW), revoke=self.revoked.append
         )
 
     def send(self, msn: int, *, scope: Any = PLAIN, stop: int = 1_000_000, start: int = 0, **who: Any) -> None:
-        self.watch.sent(
-            scope, "203.0.113.9", claims(**who), SHOWING, "v0", segment(msn), lambda *told: self.heard.append(told),
-            start, stop, 1_000_000,
-        )  # fmt: skip
+        def then(whose: str, *told: int) -> None:
+            assert whose == "whose"
+            self.heard.append(told)
+
+        fetch(self.watch, claims(**who), msn, scope=scope, then=then).sent(start, stop, 1_000_000)
 
     def download(self, count: int = 200, **who: Any) -> None:
         for msn in range(count):
@@ -184,9 +195,8 @@ def test_a_session_that_its_claims_know_is_told_of_as_any_other() -> None:
                 watched.now += 2.0 if msn < 50 else 0.1
                 address = "203.0.113.9" if msn < 190 else f"198.51.{msn}.9"
                 for rendition in ("v0", "a0"):
-                    watched.watch.sent(
-                        PLAIN, address, whose, SHOWING, rendition, segment(msn), lambda *_: None, 0, 10**6, 10**6
-                    )
+                    one_of = fetch(watched.watch, whose, msn, address=address, rendition=rendition)
+                    one_of.sent(0, 10**6, 10**6)
     assert logs[::2] == logs[1::2]
     assert [line["action"] for line in logs[::2]][-1] == "revoke"
     assert known.revoked == looked_for.revoked
@@ -200,7 +210,7 @@ def test_another_network_is_noticed_of_a_session_that_its_claims_know() -> None:
         watch.now += 2.0
         # Of one network there may be several addresses.
         address = f"203.0.113.{msn}" if msn < 20 else f"198.51.{msn}.9"
-        watch.watch.sent(PLAIN, address, one, SHOWING, "v0", segment(msn), lambda *_: None, 0, 10**6, 10**6)
+        fetch(watch.watch, one, msn, address=address).sent(0, 10**6, 10**6)
         found.append(watch.watch.suspects()[Level.WARN])
     assert found[:20] == [0] * 20
     assert found[-1] == 1
@@ -208,7 +218,7 @@ def test_another_network_is_noticed_of_a_session_that_its_claims_know() -> None:
 
 def test_what_claims_know_is_one_showings() -> None:
     watched, one = Watched(), claims(event_id="other")
-    watched.watch.sent(PLAIN, "203.0.113.9", one, SHOWING, "v0", segment(1), lambda *_: None, 0, 9, 9)
+    fetch(watched.watch, one, 1).sent(0, 9, 9)
     assert watched.watch.n_sessions == 1
     assert one.fetches is None
 
@@ -220,7 +230,7 @@ async def test_it_runs_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     watch = LeakWatch(LeakLimits(), now=lambda: float(next(later)), wall=lambda: float(NOW))
     running = asyncio.create_task(watch.run())
     await asyncio.sleep(0)
-    watch.sent(PLAIN, "203.0.113.9", claims(), SHOWING, "v0", segment(1), lambda *_: None, 0, 9, 9)
+    fetch(watch, claims(), 1).sent(0, 9, 9)
     assert watch.n_sessions == 1
     for _ in range(100):
         await asyncio.sleep(0)
