@@ -210,7 +210,10 @@ BUGS = (
     Bug(
         "put-back-and-not-found-out", "feeds/io/journal.py", " or seen.ver > known.ver", "",
     ),
-    Bug("dark-segment-served", "relay/io/hls.py", "if decision.zones and dark(decision.zones):", "if False:"),
+    Bug(
+        "dark-segment-served", "relay/io/hls.py",
+        "return named.key is not None and relay.is_dark(rendition, SegmentKey(*named.key), zones)", "return False",
+    ),
     Bug("cues-go-on-in-the-dark", "hub/cohort.py", "return frontier if begins is None else begins", "return frontier"),
     Bug(
         "blackout-lost-in-a-restart", "relay/io/blackout_desk.py",

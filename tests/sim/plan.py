@@ -75,6 +75,16 @@ class Darkness:
     redirect: str | None = None
 
 
+@dataclass(frozen=True)
+class Cheating:
+    """Who asks for what is dark to it, of which showing, from when on, and how fast it reads."""
+
+    name: str
+    event_id: str
+    comes_at: float
+    bytes_per_s: float | None
+
+
 @dataclass
 class Plan:
     """Everything that a seed decides before anything happens."""
@@ -96,6 +106,7 @@ class Plan:
     subscriptions: list[Subscription] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     blackouts: list[Darkness] = field(default_factory=list)
+    cheats: list[Cheating] = field(default_factory=list)
     inside: frozenset[str] = frozenset()
     """The names of those who are at home inside of the blackouts."""
 
@@ -106,8 +117,8 @@ class Plan:
         return HOME_INSIDE if name in self.inside else HOME_OUTSIDE
 
 
-def make_plan(dice: random.Random, origins: random.Random) -> Plan:
-    """Draw a plan; what origins are like has dice of its own."""
+def make_plan(dice: random.Random, origins: random.Random, mischief: random.Random) -> Plan:
+    """Draw a plan; what origins are like, and who means harm or has bad luck, have dice of their own."""
     plan = Plan(
         hesitation=dice.choice([0.0, 0.05, 0.25]),
         lateness=dice.choice([0.0, 0.2, 0.8]),
@@ -132,6 +143,8 @@ def make_plan(dice: random.Random, origins: random.Random) -> Plan:
     if dice.random() < 0.25:
         _add_blackouts(plan, dice)
     _vary_origins(plan, origins)
+    if plan.blackouts:
+        _add_cheats(plan, mischief)
     return plan
 
 
@@ -279,6 +292,16 @@ def _add_blackouts(plan: Plan, dice: random.Random) -> None:
         plan.blackouts.append(Darkness(at, event_id, lasts_s, starts_in_s, ends_in_s, redirect))
     viewers = [one for one in plan.subscriptions if one.event_id == event_id and one.wish["mode"] == "viewer"]
     plan.inside = frozenset(one.name for one in viewers if dice.random() < 0.6)
+
+
+def _add_cheats(plan: Plan, dice: random.Random) -> None:
+    """Let people come who live inside, and know what segments are called."""
+    event_id, begins = plan.blackouts[0].event_id, min(one.at for one in plan.blackouts)
+    for number in range(dice.choice([1, 1, 2])):
+        comes_at = max(0.0, begins - dice.uniform(0.2, 2.0))
+        cheat = Cheating(f"cheat{number}", event_id, comes_at, dice.choice([None, 300_000.0]))
+        plan.cheats.append(cheat)
+        plan.inside |= {cheat.name}
 
 
 def _add_troubles(plan: Plan, dice: random.Random) -> None:

@@ -187,8 +187,13 @@ class Player:
         self._base = f"/hls/{token}/{event_id}"
         self._have: set[tuple[int, int]] = set()
         self.segments = 0
-        self.newest = (-1, -1)
-        """What the list ended with when it was read last."""
+        self.listed: list[tuple[int, int]] = []
+        """What the list named when it was read last."""
+
+    @property
+    def newest(self) -> tuple[int, int]:
+        """Return what the list ended with when it was read last."""
+        return self.listed[-1] if self.listed else (-1, -1)
 
     async def run(self) -> None:
         """Play for ever."""
@@ -213,7 +218,7 @@ class Player:
             range(listed[0][1], listed[0][1] + len(listed))
         ):
             judge.fail("video", f"the list runs {listed}")
-        self.newest = listed[-1]
+        self.listed = listed
         for key in listed[-2:]:
             if key not in self._have:
                 await self._fetch(key)

@@ -23,6 +23,7 @@ from kernel.errors import JournalError
 from kernel.pts import TICKS_PER_S
 from kernel.revocation import SubjectKind
 from tests.sim import final
+from tests.sim.cheats import Cheat
 from tests.sim.couch import Couch
 from tests.sim.dark import Blackouts
 from tests.sim.disk import Disk
@@ -78,6 +79,7 @@ class World:
     """Everything of one simulation."""
 
     def __init__(self, seed: int, loop: SimLoop, plan: Plan, folder: Path) -> None:
+        self.seed = seed
         self.loop = loop
         self.plan = plan
         self.dice = random.Random(f"{seed}/world")
@@ -100,6 +102,7 @@ class World:
         self.operator = Operator(self)
         self.blackouts = Blackouts(self)
         self.players = {event_id: Player(self, event_id) for event_id in plan.showings}
+        self.cheats = [Cheat(self, one) for one in plan.cheats]
         self.process: Process | None = None
         self.was_put_back = False
         self.healed_at = float("inf")
@@ -148,6 +151,8 @@ class World:
             self._begin(self._arrive(one))
         for player in self.players.values():
             self._begin(player.run())
+        for cheat in self.cheats:
+            self._begin(cheat.run())
         for darkness in self.plan.blackouts:
             self._begin(self._darken(darkness))
         for trouble in self.plan.troubles:
@@ -363,6 +368,7 @@ class World:
         counts["connections"] = self.net.opened
         counts["reports of playheads"] = sum(one.reports for one in self.viewers.values() if isinstance(one, Couch))
         counts["revocations acknowledged"] = self.operator.revocations
+        counts["segments asked for by cheats"] = sum(one.attempts for one in self.cheats)
         counts["blackouts made"] = self.blackouts.made
         counts["bodies under way when revoked"] = self.judge.answers.bodies_cut
         counts["segments had by players"] = sum(one.segments for one in self.players.values())
@@ -385,7 +391,7 @@ class World:
 
 def simulate(seed: int) -> Result:
     """Run one seed."""
-    plan = make_plan(random.Random(f"{seed}/plan"), random.Random(f"{seed}/plan of origins"))
+    plan = make_plan(*[random.Random(f"{seed}/plan{whose}") for whose in ("", " of origins", " of mischief")])
     loop = SimLoop(random.Random(f"{seed}/loop"), hesitation=plan.hesitation, lateness=plan.lateness)
     folder = Path(tempfile.mkdtemp(prefix="lockstep-sim-", dir=_SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None))
     asyncio.set_event_loop(loop)
