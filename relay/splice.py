@@ -33,6 +33,7 @@ from kernel.blackouts import Veil, ZoneSet
 from kernel.timeline import SegmentKey
 from relay.playlist import Listed
 
+_DATES = ("#EXT-X-PROGRAM-DATE-TIME:", "#EXT-X-DATERANGE:")
 _msn = attrgetter("key.msn")
 
 
@@ -80,6 +81,7 @@ class Piece(NamedTuple):
     The segment `anchor` stands under `number` in the variant, all others as far from it as in their own stream.
     `shift` is what is added to their discontinuity sequence numbers, `least` what those are at least, and `before` that
     of the segment before the first, None if none is. `spliced` says that something else stands before the first.
+    `undated`: without its dates, and what needs them (RFC 8216, 4.3.2.6 and 4.3.2.7).
     """
 
     stream: str
@@ -91,6 +93,7 @@ class Piece(NamedTuple):
     least: float = -inf
     before: int | None = None
     spliced: bool = False
+    undated: bool = False
 
     def number_of(self, msn: int) -> int:
         """Return under which number a segment stands in the variant."""
@@ -108,6 +111,8 @@ class Piece(NamedTuple):
         if before is None:
             before = self.sequence_of(item.discontinuity_sequence - item.discontinuities)
         broken = item.broken and not (is_first and self.spliced)
+        if self.undated and any(line.startswith(_DATES) for line in item.lines):
+            item = replace(item, lines=tuple(line for line in item.lines if not line.startswith(_DATES)))
         if (sequence, sequence - before, broken) == (item.discontinuity_sequence, item.discontinuities, item.broken):
             return item
         return replace(item, discontinuity_sequence=sequence, discontinuities=sequence - before, broken=broken)
@@ -198,7 +203,9 @@ def plan(stream: str, cuts: Iterable[Cut], zones: ZoneSet, ground: Ground, lead:
             count.begin_anew(source, leads_begin)
         else:
             count.open(source, leads_begin, lead.own(source, leads_begin.msn))
-            draft.open(source, begin, count)
+            # What stands in for what is out begins with what its own stream has shown already, so that players have
+            # enough to begin with. By its dates they would look for it where they have been, and pass over it.
+            draft.open(source, begin, count, undated=late)
     return draft.plan()
 
 
@@ -282,12 +289,12 @@ class _Draft:
         self._open = Piece(source, begin.msn)
         self.source = source
 
-    def open(self, source: str, begin: Place, count: _Count) -> None:
+    def open(self, source: str, begin: Place, count: _Count, *, undated: bool) -> None:
         """Begin a piece; `count` says how its discontinuities are counted."""
         spliced = self._last != (source, begin.msn)
         least = count.least if self._before is None else max(count.least, self._before + spliced)
         self._open = Piece(
-            source, begin.msn, inf, begin.msn, self._number, count.shift, least, self._before, spliced
+            source, begin.msn, inf, begin.msn, self._number, count.shift, least, self._before, spliced, undated
         )  # fmt: skip
         self.source = source
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import inf
 
 from kernel.blackouts import Veil, Window, ZoneSet
@@ -193,8 +194,20 @@ def test_a_block_ends_the_list_and_behind_it_the_usual_one_begins() -> None:
 
 def test_late_the_list_begins_anew_under_numbers_that_go_on() -> None:
     made_of = plan("game", [cut(10, "a", late="a")], zones(a="local"), GROUND)
-    assert made_of.pieces == (Piece("local", 100, inf, 100, 10, -5, 3, 2, spliced=True),)
+    assert made_of.pieces == (Piece("local", 100, inf, 100, 10, -5, 3, 2, spliced=True, undated=True),)
     assert darkness("game", [cut(10, "a", late="a"), cut(20)], zones(a="local"), GROUND) == [(0, 20)]
+
+
+def test_late_what_stands_in_bears_no_dates_but_as_from_its_beginning_it_does() -> None:
+    dates = (
+        "#EXT-X-PROGRAM-DATE-TIME:2026-11-07T19:00:00Z",
+        '#EXT-X-DATERANGE:ID="a",START-DATE="2026-11-07T19:00:00Z"',
+    )
+    (item,) = items(100, 1)
+    item = replace(item, lines=(dates[0], "#EXTINF:2.000,", dates[1], "#EXT-X-BITRATE:900"))
+    for late, lines in (("a", ("#EXTINF:2.000,", "#EXT-X-BITRATE:900")), ("", item.lines)):
+        made_of = plan("game", [cut(10, "a", late=late)], zones(a="local"), GROUND)
+        assert splice(made_of, {"local": [item]})[-1].item.lines == lines
 
 
 def test_what_is_dark_begins_and_ends_with_cuts() -> None:
