@@ -110,16 +110,16 @@ class Markets:
     def distrust(self, *, at: float) -> list[Change]:
         """Suspend everything: what was said last may be lost, so every source has to say it again."""
         book = self.book
-        if not book.markets:
-            return []
+        sources = list({source: None for market in book.markets.values() for source in market.quotes})
+        if not sources:
+            return []  # Of prices alone nothing is open.
         ver = book.take()
         book.floor, book.stopped_at = ver, at
         kept = [book.keep_floor(ver)]
-        for source in {source: None for market in book.markets.values() for source in market.quotes}:
+        for source in sources:
             book.stops[source] = Stop(ver, None)
             kept.append(book.keep_stop(source))
-        source = next(iter(book.stops))
-        return [_safety(source, "~lost", ver, {"scope": "event", "ver": ver}, kept)]
+        return [_safety(next(iter(book.stops)), "~lost", ver, {"scope": "event", "ver": ver}, kept)]
 
     def take_loose(self) -> list[Kept]:
         """Return what changed without a cue, to be put on disk with the next ones, and forget it."""

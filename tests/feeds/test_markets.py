@@ -311,6 +311,13 @@ def test_after_a_lost_log_everything_is_to_be_said_again(desk: Desk) -> None:
     assert Desk().markets.distrust(at=1.0) == []
 
 
+def test_after_a_lost_log_that_held_prices_only_there_is_nothing_to_suspend() -> None:
+    desk = Desk()
+    desk.price("a", 1850)
+    assert desk.markets.distrust(at=50.0) == []
+    assert told(desk.market("a", "open")) == [(REOPEN, "a", "open")]
+
+
 # Restarts
 
 

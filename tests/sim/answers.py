@@ -18,6 +18,8 @@ from tests.sim import sights
 from tests.sim.dark import Dark
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kernel.bus import Bus
     from kernel.revocation import RevocationChange
     from tests.sim.judge import Judge
@@ -62,6 +64,8 @@ class Answers:
     lifted: dict[Subject, float] = field(default_factory=dict)
     """What was taken back, and when."""
     bodies_cut: int = 0
+    on_flooded: Callable[[str], None] | None = None
+    """Is told who has been sent away for a flood."""
     dark: Dark = field(init=False)
     _halves: dict[tuple[str, str, int], list[tuple[int, int]]] = field(default_factory=dict)
 
@@ -116,6 +120,8 @@ class Answers:
         if code == 4504 and not self.dark.is_inside(conn):
             self.judge.fail("I11", f"{conn.who} is told that it is inside of a blackout, and is not")
         self.judge.counts["sockets closed by blackouts"] += code == 4504
+        if code == 4429 and self.on_flooded is not None:
+            self.on_flooded(conn.who)
 
     def cue(self, conn: Conn, record: Record, fact: Fact, *, late: bool) -> None:
         """Judge a cue that is written: none goes to the revoked (I9), none of what is dark to those inside (I11)."""

@@ -236,6 +236,7 @@ BUGS = (
         "if subscriber.behind is not None:",
     ),
     Bug("unseen-copy-taken-for-a-rewind", "kernel/follow.py", "below_s > FORMER_S", "below_s >= 0"),
+    Bug("put-back-with-prices-only", "feeds/markets.py", "if not sources:", "if not book.markets:"),
     Bug("safety-holds-a-cursor-up", "hub/subscriber.py", "cursor.o < told.o <= through:", "False:"),
 )  # fmt: skip
 """Those at the end were real: the simulator found them."""

@@ -137,7 +137,8 @@ class Couch(Viewer):
         first, frames = head_of(reply.body) if reply.status == 200 and reply.whole else (0, 0)
         if frames:
             self._have[key[1]] = first, frames * FRAME_TICKS
-        else:
+        elif reply.status != 403:
+            # Who is refused for a while has it afterwards; what is missing is passed over.
             self._lost[key[1]] = self._lost.get(key[1], 0) + 1
             if self._msn == key[1] and self._lost[key[1]] >= 2:
                 self._msn = self._next(key[1])

@@ -72,7 +72,7 @@ def _served(world: World, viewer: Viewer) -> None:
             ("I5", invariants.dishonest(wire)),
             # A client ignores what lies below its own floor (PROTOCOL): a crash may have left no trace of that one.
             ("I6", [] if lost_safety else invariants.below_floor(wire)),
-            ("I6", _backwards(wire, begins_anew=is_recorded or isinstance(viewer, Couch))),
+            ("I6", _backwards(wire)),
             ("I13", invariants.foreign(wire, event_id=seen.event_id, hidden=seen.hidden)),
         ):
             if found:
@@ -124,9 +124,12 @@ def _listed(world: World, record: Record) -> None:
     """I15, of the picture: what was open some time ago is listed."""
     was_open = record.open_before(world.loop.time() - LISTED_S)
     key = max((one.key for one, _ in record.timings.values() if (one.timeline, one.end) == was_open), default=None)
-    newest = world.players[record.event_id].newest
-    if key is not None and newest < key:
-        world.judge.fail("I15", f"the list of {record.event_id} ends with {newest}, long ago {key} was open")
+    lists = {"everybody": world.players[record.event_id].newest}
+    lists |= {cheat.name: cheat.newest for cheat in world.cheats if cheat.event_id == record.event_id}
+    for whose, newest in lists.items():
+        if key is not None and newest < key:
+            said = f"the list of {record.event_id} for {whose} ends with {newest}, long ago {key} was open"
+            world.judge.fail("I15", said)
 
 
 def _played(world: World, viewer: Viewer) -> Place:
@@ -146,17 +149,16 @@ def _slack_s(world: World, seen: Seen, wish: dict[str, Any]) -> float:
     return 4.5 + (8 * segment_s if wish["mode"] == "viewer" else 0) + waits_s
 
 
-def _backwards(wire: Wire, *, begins_anew: bool) -> list[str]:
-    """I6: of one fact nothing older comes after something newer, and what was retracted stays so.
+def _backwards(wire: Wire) -> list[str]:
+    """I6: of one fact nothing older is shown after something newer, and what was retracted stays so.
 
-    Who is not resumed is told so, and begins anew from a snapshot. `begins_anew`: whoever subscribes is further back
-    than it was, as with a recording, or before a player's first report: it is sent once more what it may know from a
-    snapshot only.
+    Who is not resumed is told so, and begins anew from a snapshot. Who is, and stands further back than it was, is sent
+    again what lies between; what it knows from a snapshot only may be shown once more.
     """
     last: dict[str, tuple[int, str]] = {}
     found = []
     for frame in wire.shown:
-        if frame["op"] == "sub" and (begins_anew or not frame["resumed"]):
+        if frame["op"] == "sub" and not frame["resumed"]:
             last.clear()
         if frame["op"] != "cue" or frame["cls"] == "safety" or ":~" in frame["id"]:
             continue  # names of our own bear a market's states, which `ver` orders

@@ -48,6 +48,8 @@ SAFETY_S = 0.02
 """How long safety may take from the bus into every socket: it is written within the call that published it."""
 PROMPT_S = 0.5
 """How long a cue may take from its opening into the socket of a healthy server."""
+WRITTEN_S = 1.0
+"""How long after a full disk has had room again, and a moment, all that it had refused may be missing on it."""
 STALE_S = 1.0
 """I7: within one second everybody knows that all is suspended."""
 
@@ -83,6 +85,7 @@ class Judge:
         self._lost: set[tuple[str, int]] = set()
         self.full: list[tuple[float, float]] = []
         """When the disk was full."""
+        self.fell_at = 0.0
         self._walls: dict[tuple[str, int], list[tuple[int, float]]] = {}
         self.disk_may_take_s = 0.5
         """From when a message is acknowledged until what it says is on disk and on the bus."""
@@ -159,8 +162,8 @@ class Judge:
         n_known = len(record.timings)
         for key in [key for key in record.timings if key not in record.told_timings]:
             timing, at = record.timings.pop(key)
-            if not any(since <= at <= until for since, until in self.full):
-                self.fail("I4", f"{timing} was on the bus at {at} and is on no disk")
+            if not any(since <= at <= until and self.fell_at <= until + WRITTEN_S for since, until in self.full):
+                self.fail("I4", f"{timing} was on the bus at {at}, on no disk when the process fell at {self.fell_at}")
             record.course.drop(key)
             record.silence = Silence(record.course, record.silence.reached)
         has_lost = len(record.timings) < n_known

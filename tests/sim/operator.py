@@ -36,10 +36,11 @@ class Operator:
         self._busy = 0
         self.revocations = 0
 
-    async def revoke(self, subject: Subject, lasts_s: float) -> None:
-        """Revoke, and undo it after a while."""
+    async def revoke(self, subject: Subject, lasts_s: float, *, after_s: float = 0.0) -> None:
+        """Revoke, after a moment, and undo it after a while."""
         WHO.set("operator")
         self._busy += 1
+        await asyncio.sleep(after_s)
         self._undone.discard(subject)
         body = {"kind": subject.kind.value, "value": subject.value, "reason": "simulated"}
         if subject.event_id is not None:

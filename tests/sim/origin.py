@@ -72,12 +72,18 @@ class EncoderPlan:
     body_bytes: int = 6 * PACKET_BYTES
     n_listed: int = 8
     """How many segments a live list holds."""
+    first_msn: int | None = None
+    """The origin's first number; None: any."""
+    stuck: tuple[float, float] = (0.0, 0.0)
+    """From when until when nothing is added to its list; then all is that was made meanwhile."""
 
 
 def encode(plan: EncoderPlan, dice: random.Random) -> list[Made]:
     """Return all segments that there will ever be, in the order in which they are made."""
     made: list[Made] = []
     wall, run, counter, msn, tagged = plan.begins, 0, plan.base, dice.randrange(1_000), False
+    if plan.first_msn is not None:
+        msn = plan.first_msn
     restarts = list(plan.restarts)
     listed_at = 0.0
     while wall < plan.ends:
@@ -219,6 +225,8 @@ class SimOrigin(HttpOrigin):
     def playlist(self, name: str, wall: float) -> str:
         """Return a stream's media playlist as it stood at a time."""
         plan, every = self.streams[name]
+        if plan.stuck[0] <= wall < plan.stuck[1]:
+            wall = plan.stuck[0]
         there = [one for one in every if one.listed_at <= wall]
         # What lies before the last rewind is gone.
         rewound = max((n for n in range(1, len(there)) if there[n].origin_msn <= there[n - 1].origin_msn), default=0)

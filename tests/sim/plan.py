@@ -85,6 +85,15 @@ class Cheating:
     bytes_per_s: float | None
 
 
+@dataclass(frozen=True)
+class Ban:
+    """What becomes of somebody that is sent away for a flood: what is revoked, how soon, and for how long."""
+
+    kind: str
+    after_s: float
+    lasts_s: float
+
+
 @dataclass
 class Plan:
     """Everything that a seed decides before anything happens."""
@@ -107,6 +116,7 @@ class Plan:
     troubles: list[Trouble] = field(default_factory=list)
     blackouts: list[Darkness] = field(default_factory=list)
     cheats: list[Cheating] = field(default_factory=list)
+    bans: dict[str, Ban] = field(default_factory=dict)
     inside: frozenset[str] = frozenset()
     """The names of those who are at home inside of the blackouts."""
 
@@ -145,6 +155,12 @@ def make_plan(dice: random.Random, origins: random.Random, mischief: random.Rand
     _vary_origins(plan, origins)
     if plan.blackouts:
         _add_cheats(plan, mischief)
+        if mischief.random() < 0.5:
+            _drop_edge(plan, mischief)
+    if mischief.random() < 0.3:
+        _add_bots(plan, mischief)
+    _add_calamity(plan, mischief)
+    plan.troubles.sort(key=lambda one: one.at)
     return plan
 
 
@@ -302,6 +318,98 @@ def _add_cheats(plan: Plan, dice: random.Random) -> None:
         cheat = Cheating(f"cheat{number}", event_id, comes_at, dice.choice([None, 300_000.0]))
         plan.cheats.append(cheat)
         plan.inside |= {cheat.name}
+
+
+def _add_calamity(plan: Plan, dice: random.Random) -> None:
+    """Let two things go wrong at once, in half of the games, that seldom do."""
+    kind, known = dice.random(), {one.what for one in plan.troubles}
+    if kind < 0.15:
+        _crash_on_the_news(plan, dice)
+    elif kind < 0.25 and not known & {"full", "copy", "put back"}:
+        _fill_by_backup(plan, dice)
+    elif kind < 0.4 and not known & {"copy", "put back"}:
+        _fill_at_restart(plan, dice)
+    elif kind < 0.5:
+        _begin_twice(plan, dice)
+    elif kind < 0.58 and not known & {"copy", "put back"}:
+        _fall_after_a_full_disk(plan, dice)
+
+
+def _fall_after_a_full_disk(plan: Plan, dice: random.Random) -> None:
+    """Let a full disk have room again, and the server fall when all that was refused should be on it."""
+    at, lasts_s = dice.uniform(1.5, 4.0), dice.uniform(1.5, 3.0)
+    plan.troubles.append(Trouble(at, "full", lasts_s=lasts_s))
+    plan.troubles.append(Trouble(at + lasts_s + dice.uniform(3.2, 5.0), "kill", lasts_s=0.5))
+
+
+def _crash_on_the_news(plan: Plan, dice: random.Random) -> None:
+    """Cut the venue off: no picture comes and nothing is told. What was missed is told at once, and the server falls.
+
+    Players have seen everything by then; those of the next process stand further back.
+    """
+    begins = dice.uniform(2.5, 4.0)
+    back = begins + dice.uniform(3.5, 5.0)
+    plan.scripts["game"] = write(
+        dice, T0 - 8, T0 + GAME_S - 3, lag_s=0.3, skew_s=0.0, silence=(T0 - 8, T0 + back), corrected=0.7
+    )  # fmt: skip
+    plan.troubles = [one for one in plan.troubles if one.what not in ("kill", "power", "drain", "dark", "outage")]
+    plan.encoders["game"] = replace(plan.encoders["game"], stuck=(T0 + begins, T0 + back + 6))
+    plan.troubles.append(Trouble(back + dice.uniform(0.15, 0.6), "kill", lasts_s=dice.uniform(0.1, 1.0)))
+
+
+def _fill_by_backup(plan: Plan, dice: random.Random) -> None:
+    """Stop the server for a backup that fills the disk; with a larger disk the backup is put back."""
+    at = dice.uniform(2.0, 6.0)
+    # On a full disk no process starts: nothing else ends this one.
+    plan.troubles = [one for one in plan.troubles if one.what not in ("kill", "power", "drain")]
+    plan.troubles.append(Trouble(at, "back up", lasts_s=dice.uniform(0.1, 1.0)))
+    plan.troubles.append(Trouble(at + dice.uniform(3.0, 5.0), "put back", lasts_s=dice.uniform(0.1, 1.0)))
+
+
+def _fill_at_restart(plan: Plan, dice: random.Random) -> None:
+    """Let the encoder begin anew while the disk is full, and once more, from number 0, while the server is away."""
+    at, encoder = dice.uniform(1.5, 3.0), plan.encoders["game"]
+    falls = at + dice.uniform(2.0, 3.0) * encoder.segment_s + 2.0
+    restarts = [(T0 + at, dice.random() < 0.5, False), (T0 + falls - 1.0, False, True)]
+    plan.encoders["game"] = replace(encoder, restarts=restarts, latency_s=0.3, n_listed=3)
+    plan.troubles = [one for one in plan.troubles if one.what not in ("kill", "power", "drain", "full")]
+    plan.troubles.append(Trouble(at, "full", lasts_s=falls + 1.0 - at))
+    plan.troubles.append(Trouble(falls, "kill", lasts_s=dice.uniform(3.0, 6.0)))
+
+
+def _begin_twice(plan: Plan, dice: random.Random) -> None:
+    """Let an encoder start from number 0 just before we come, and once more while the server is away."""
+    encoder = plan.encoders["game"]
+    falls = dice.uniform(1.5, 3.0)
+    plan.encoders["game"] = replace(
+        encoder, begins=T0 - 2 * encoder.segment_s, first_msn=0, latency_s=0.3, restarts=[(T0 + falls, False, True)]
+    )
+    plan.troubles.append(Trouble(falls, "kill", lasts_s=dice.uniform(4.0, 8.0)))
+
+
+def _drop_edge(plan: Plan, dice: random.Random) -> None:
+    """Let the server be away when another showing takes over, until a short list names that segment no more."""
+    one = plan.blackouts[0]
+    if one.redirect is None:
+        others = [name for name, encoder in plan.encoders.items() if encoder.is_live and name != one.event_id]
+        other = others[0] if others else "other"
+        if not others:
+            _add_showing(plan, dice, other)
+        one = plan.blackouts[0] = replace(one, redirect=other)
+    plan.encoders[one.event_id] = replace(plan.encoders[one.event_id], n_listed=3)
+    at = one.at + dice.uniform(0.1, 1.5)
+    plan.troubles.append(Trouble(at, dice.choice(["kill", "power"]), lasts_s=dice.uniform(3.0, 8.0)))
+
+
+def _add_bots(plan: Plan, dice: random.Random) -> None:
+    """Let some flood the server and hardly read, while an operator revokes whoever is sent away for that."""
+    names = [one.name for one in plan.subscriptions if not one.healthy and one.manner is None]
+    for name in dice.sample(names, min(len(names), 5)):
+        at = dice.uniform(2.0, GAME_S - 2)
+        plan.troubles.append(Trouble(at - 1.5, "slow", name, dice.uniform(0.3, 5.0)))
+        plan.troubles.append(Trouble(at, "flood", name))
+        kind = dice.choice(["token", "account", "session"])
+        plan.bans[name] = Ban(kind, dice.uniform(0.02, 0.5), dice.uniform(0.5, 4.0))
 
 
 def _add_troubles(plan: Plan, dice: random.Random) -> None:

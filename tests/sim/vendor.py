@@ -54,7 +54,10 @@ class Script:
     skew_s: float = 0.0
 
 
-def write(dice: random.Random, begins: float, ends: float, *, lag_s: float, skew_s: float, quiet: bool) -> Script:
+def write(
+    dice: random.Random, begins: float, ends: float, *, lag_s: float, skew_s: float, quiet: bool = False,
+    silence: tuple[float, float] | None = None, corrected: float = 0.35,
+) -> Script:  # fmt: skip
     """Invent a game between two wall times.
 
     Args:
@@ -64,13 +67,17 @@ def write(dice: random.Random, begins: float, ends: float, *, lag_s: float, skew
         lag_s: how long the vendors take in general.
         skew_s: how far their clocks are ahead.
         quiet: whether one of them falls silent for a while.
+        silence: from when until when the one who tells plays and goals says nothing.
+        corrected: how likely what was told is corrected, and corrected again.
     """
     script = Script(skew_s=skew_s)
     if quiet:
         source = dice.choice(["stats", "odds"])
         since = dice.uniform(begins + 2, max(begins + 3, ends - 4))
         script.silences[source] = (since, since + dice.uniform(5, 9))
-    writer = _Writer(script, dice, lag_s, ends)
+    if silence is not None:
+        script.silences["stats"] = silence
+    writer = _Writer(script, dice, lag_s, ends, corrected)
     at, goals, number = begins, [0, 0], 0
     while at < ends:
         number += 1
@@ -117,11 +124,12 @@ def write_afterwards(dice: random.Random, begins: float, ends: float, *, told_fr
 
 
 class _Writer:
-    def __init__(self, script: Script, dice: random.Random, lag_s: float, ends: float) -> None:
+    def __init__(self, script: Script, dice: random.Random, lag_s: float, ends: float, corrected: float = 0.35) -> None:
         self._script = script
         self._dice = dice
         self._lag_s = lag_s
         self._ends = ends
+        self._corrected = corrected
 
     def play(self, number: int, at: float) -> None:
         """Tell a play, perhaps corrected, taken back or confirmed."""
@@ -183,7 +191,7 @@ class _Writer:
     def _aftermath(self, source: str, id_: str, type_: str, at: float, body: dict[str, Any]) -> None:
         dice = self._dice
         rev, later = 1, at
-        while dice.random() < 0.35:
+        while dice.random() < self._corrected:
             rev, later = rev + 1, later + dice.uniform(0.3, 4.0)
             if later > self._ends:
                 return

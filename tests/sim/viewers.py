@@ -33,6 +33,11 @@ AGAIN_S = 0.4
 _SEGMENT = re.compile(r"^main/([0-9]+)-([0-9]+)\.ts$", re.MULTILINE)
 
 
+def listed_in(body: bytes) -> list[tuple[int, int]]:
+    """Return the segments that a list names, by generation and number; those of another showing are not among them."""
+    return [(int(one[0]), int(one[1])) for one in _SEGMENT.findall(body.decode())]
+
+
 class TappedSession(Session):
     """The client's own session; what comes in and what its application is shown is noted."""
 
@@ -208,7 +213,7 @@ class Player:
         reply = await request("GET", f"{self._base}/index.m3u8")
         if reply.status != 200 or not reply.whole:
             return
-        listed = [(int(one[0]), int(one[1])) for one in _SEGMENT.findall(reply.body.decode())]
+        listed = listed_in(reply.body)
         if not listed:
             judge.fail("video", f"a playlist without segments: {reply.body!r}")
             return

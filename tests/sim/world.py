@@ -131,8 +131,9 @@ class World:
         script = asyncio.ensure_future(self._story())
         try:
             await asyncio.wait([script, self.judge.failed], return_when=asyncio.FIRST_COMPLETED)
-            if self.judge.violation is None:
-                script.result()
+            if self.judge.violation is None and (error := script.exception()) is not None:
+                # As where a server does not start.
+                self.judge.fail("simulation", repr(error.__cause__ or error))
             for text in self.loop.faults:
                 self.judge.fail("exception", text)
         finally:
@@ -151,6 +152,7 @@ class World:
             self._begin(self._arrive(one))
         for player in self.players.values():
             self._begin(player.run())
+        self.judge.answers.on_flooded = lambda who: self._begin(self._ban(who))
         for cheat in self.cheats:
             self._begin(cheat.run())
         for darkness in self.plan.blackouts:
@@ -216,6 +218,13 @@ class World:
         await asyncio.sleep(one.at)
         await self.blackouts.make(one)
 
+    async def _ban(self, who: str) -> None:
+        """Revoke somebody who has been sent away for a flood, where an operator does."""
+        ban = self.plan.bans.get(who)
+        if ban is not None and self.wall() < self.healed_at:
+            subject = subject_of(SubjectKind(ban.kind), who, self.viewers[who].seen.event_id)
+            await self.operator.revoke(subject, ban.lasts_s, after_s=ban.after_s)
+
     async def _arrive(self, one: Subscription) -> None:
         await asyncio.sleep(one.comes_at)
         await self.join(one)
@@ -251,12 +260,11 @@ class World:
                 self.loop.pass_time(trouble.lasts_s)
                 self.judge.busy_until = self.loop.time() + 0.5
             case "full":
-                self.disk.is_full = True
-                self.judge.full.append((self.loop.time(), float("inf")))
+                self._fill()
                 self.loop.call_later(trouble.lasts_s, self._make_room)
             case "copy":
                 self.disk.take_copy()
-            case "kill" | "power" | "drain" | "put back":
+            case "kill" | "power" | "drain" | "put back" | "back up":
                 await self._restart(trouble)
 
     def _hinder(self, trouble: Trouble) -> None:
@@ -288,6 +296,10 @@ class World:
             case "flood" if viewer is not None:
                 viewer.session.to_say += [{"op": "ping", "t": n} for n in range(80)]
 
+    def _fill(self) -> None:
+        self.disk.is_full = True
+        self.judge.full.append((self.loop.time(), float("inf")))
+
     def _make_room(self) -> None:
         self.disk.is_full = False
         # What was under way fails yet, and is written again in a second.
@@ -308,12 +320,19 @@ class World:
         if trouble.what == "drain":
             await process.hub.drain()
         self.judge.excused_until = float("inf")
+        self.judge.fell_at = self.loop.time()
         process.kill(silent=trouble.what == "power")
+        if trouble.what == "back up":
+            self.disk.take_copy()
+        if trouble.what == "put back" and self.disk.is_full:
+            self._make_room()
         if trouble.what == "put back" and self.disk.put_back():
             self.judge.put_back()
             self.was_put_back = True
         await asyncio.sleep(trouble.lasts_s)
         await self.start_process()
+        if trouble.what == "back up":
+            self._fill()
 
     def _heal(self) -> None:
         self.trace("heals")
