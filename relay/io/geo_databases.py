@@ -111,7 +111,10 @@ class GeoDatabase:
         self._layout = (metadata.node_count, metadata.record_size, int(self._holds_ipv6))
         self._table: RecordTable | None = None
         self._is_indexed = False
+        # What was made of records, found by their numbers in the tree, and by their places in the table.
         self._facts: dict[int, Any] = {}
+        self._by_place: list[Any] = []
+        self._n_learnt = 0
         readers: Mapping[DatabaseKind, Callable[[object], Any]] = {
             DatabaseKind.CITY: partial(city_facts, with_districts=self.with_districts),
             DatabaseKind.ASN: asn_of,
@@ -140,12 +143,12 @@ class GeoDatabase:
 
         Guaranteed: it is made once of each record, and remembered within bounds.
         """
-        table = self._table
+        if self._table is not None and address.is_ipv4:
+            place = self._table.place(address.number)
+            facts = self._by_place[place]
+            return facts if facts is not _NEW else self._learnt(place, address)
         try:
-            if table is not None and address.is_ipv4:
-                record = table.record(address.number) or None
-            else:
-                record = self._tree.record(address)
+            record = self._tree.record(address)
         except (struct.error, ValueError):
             # The tree is corrupt there, or all is closed: let `get` say so.
             return self._read(self.get(address.text))
@@ -158,6 +161,19 @@ class GeoDatabase:
                 self._facts.clear()
             self._facts[record] = facts
         return facts
+
+    def _learnt(self, place: int, address: Address) -> Any:
+        if self._n_learnt >= MAX_FACTS:
+            self._forget()
+        self._n_learnt += 1
+        facts = self._by_place[place] = self._read(self.get(address.text))
+        return facts
+
+    def _forget(self) -> None:
+        """Begin anew with what is remembered by the table's places; there is nothing at the first."""
+        self._n_learnt = 0
+        self._by_place = [_NEW] * (0 if self._table is None else self._table.n_records)
+        self._by_place[:1] = [self._nothing]
 
     def agrees(self, address: Address) -> bool:
         """Return whether our search finds a record where the library's does."""
@@ -185,12 +201,14 @@ class GeoDatabase:
             return
         if self._copy >= 0:
             self._table = table
+            self._forget()
 
     def close(self) -> None:
         """Let go of the memory: from now on every address is unknown."""
         self._table = None
         self._reader.close()
         self._facts.clear()
+        self._by_place.clear()
         self._body.release()
         self._mapped.close()
         if self._copy >= 0:

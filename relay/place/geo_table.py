@@ -19,8 +19,8 @@ MAX_ROWS = 1 << 24
 MAX_STEPS = 1 << 26
 """Nodes that are looked at: a tree that leads in circles has no end."""
 
-PACKED = "III"
-"""Types of the arrays: first addresses, records, pages."""
+PACKED = "IIII"
+"""Types of the arrays: first addresses, records, pages, the tree's numbers of the records."""
 
 _PAGES = 1 << 16
 
@@ -30,36 +30,49 @@ class RecordTable:
 
     Args:
         starts: the first address of each row as a number, ascending; the first one is 0.
-        records: the number that stands for each row's record, as `SearchTree.record` has it; 0 for none.
+        records: which record each row has, counted from 1; 0 for none.
         pages: for each first half of an address, and behind the last, how many rows begin before it.
+        numbers: by which number `SearchTree.record` knows each record; 0 for none.
 
     Raises:
         DecodeError: they do not belong together.
     """
 
-    __slots__ = ("_pages", "_records", "_starts")
+    __slots__ = ("_numbers", "_pages", "_records", "_starts")
 
-    def __init__(self, starts: array[int], records: array[int], pages: array[int]) -> None:
-        codes = "".join(part.typecode for part in (starts, records, pages))
+    def __init__(self, starts: array[int], records: array[int], pages: array[int], numbers: array[int]) -> None:
+        codes = "".join(part.typecode for part in (starts, records, pages, numbers))
         if codes != PACKED or len(starts) != len(records) or len(pages) != _PAGES + 1 or not starts or starts[0]:
             raise DecodeError("a table of records: the parts do not belong together")
+        if not numbers or numbers[0] or len(numbers) > len(starts) + 1:
+            raise DecodeError("a table of records: its numbers do not belong there")
         self._starts = starts
         self._records = records
         self._pages = pages
+        self._numbers = numbers
 
     def __len__(self) -> int:
         """Return how many rows there are."""
         return len(self._starts)
 
+    @property
+    def n_records(self) -> int:
+        """Return how many records there are, with that which stands for none."""
+        return len(self._numbers)
+
     def record(self, number: int) -> int:
-        """Return what stands for the record of an address, given as a number of 32 bits; 0: it has none."""
+        """Return what the tree has for the record of an address, given as a number of 32 bits; 0: it has none."""
+        return self._numbers[self.place(number)]
+
+    def place(self, number: int) -> int:
+        """Return which record an address has, from 1 to below `n_records`; 0: it has none."""
         pages, page = self._pages, number >> 16
         # The row before them all began on an earlier page, and goes on.
         return self._records[bisect_right(self._starts, number, pages[page], pages[page + 1]) - 1]
 
     def pack(self) -> list[bytes]:
         """Return the contents of the arrays of which `unpack` makes the same again, on a machine of the same kind."""
-        return [part.tobytes() for part in (self._starts, self._records, self._pages)]
+        return [part.tobytes() for part in (self._starts, self._records, self._pages, self._numbers)]
 
     @classmethod
     def unpack(cls, parts: Sequence[array[int]]) -> RecordTable:
@@ -82,6 +95,8 @@ def table_of(tree: SearchTree) -> RecordTable:
     """
     n_nodes, children = tree.n_nodes, tree.children
     starts, records, last = array("I"), array("I"), -1
+    # Counted as they come: what is remembered of a record is found by its place then, and not by its number.
+    numbers, places = array("I", [0]), {0: 0}
     steps = 0
     # What is to the right of the way down: node, its first address, how many bits are below it.
     waiting = [(tree.ipv4, 0, 32)]
@@ -94,8 +109,12 @@ def table_of(tree: SearchTree) -> RecordTable:
             steps += 1
         record = node if node > n_nodes else 0
         if record != last:
+            place = places.get(record)
+            if place is None:
+                place = places[record] = len(numbers)
+                numbers.append(record)
             starts.append(start)
-            records.append(record)
+            records.append(place)
             last = record
         if len(starts) > MAX_ROWS or steps > MAX_STEPS:
             raise DecodeError(f"its IPv4 networks are more than {MAX_ROWS}, or go in circles")
@@ -104,4 +123,4 @@ def table_of(tree: SearchTree) -> RecordTable:
     for page in range(1, _PAGES):
         pages.append(bisect_left(starts, page << 16, pages[-1]))
     pages.append(len(starts))
-    return RecordTable(starts, records, pages)
+    return RecordTable(starts, records, pages, numbers)

@@ -76,13 +76,15 @@ def test_it_goes_over_as_its_arrays(tmp_path: Path) -> None:
     parts = [array(code, piece) for code, piece in zip(PACKED, table.pack(), strict=True)]
     again = RecordTable.unpack(parts)
     assert all(again.record(at << 16 | 5) == table.record(at << 16 | 5) for at in range(0, 65_536, 3))
-    starts, records, pages = parts
+    starts, records, pages, numbers = parts
+    assert (again.n_records, again.place(200 << 24), again.place(1)) == (2, 1, 0)
     for wrong in (
-        [], [starts, records], [starts, records[1:], pages], [starts, records, pages[1:]],
-        [array("I"), array("I"), pages], [array("I", [1]), array("I", [0]), pages],
-        [starts, array("Q", records), pages],
+        [], [starts, records, pages], [starts, records[1:], pages, numbers], [starts, records, pages[1:], numbers],
+        [array("I"), array("I"), pages, numbers], [array("I", [1]), array("I", [0]), pages, numbers],
+        [starts, array("Q", records), pages, numbers], [starts, records, pages, numbers[1:]],
+        [starts, records, pages, array("I")], [starts, records, pages, array("I", [0] * 99)],
     ):  # fmt: skip
-        with pytest.raises(DecodeError, match=r"do not belong together|a part is missing"):
+        with pytest.raises(DecodeError, match=r"do not belong|a part is missing"):
             RecordTable.unpack(wrong)
 
 
