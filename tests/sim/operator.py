@@ -33,14 +33,22 @@ class Operator:
         self._acknowledged: dict[Subject, str] = {}
         """What the server has said to be revoked, and nobody has asked it to undo."""
         self._undone: set[Subject] = set()
+        self._at_it: set[Subject] = set()
         self._busy = 0
         self.revocations = 0
 
     async def revoke(self, subject: Subject, lasts_s: float, *, after_s: float = 0.0) -> None:
-        """Revoke, after a moment, and undo it after a while."""
+        """Revoke, after a moment, and undo it after a while; unless that is being done: one undoes the other's else."""
         WHO.set("operator")
         self._busy += 1
         await asyncio.sleep(after_s)
+        if subject not in self._at_it:
+            self._at_it.add(subject)
+            await self._revoke(subject, lasts_s)
+            self._at_it.remove(subject)
+        self._busy -= 1
+
+    async def _revoke(self, subject: Subject, lasts_s: float) -> None:
         self._undone.discard(subject)
         body = {"kind": subject.kind.value, "value": subject.value, "reason": "simulated"}
         if subject.event_id is not None:
@@ -57,7 +65,6 @@ class Operator:
             if subject not in self._acknowledged:
                 self._undone.add(subject)
                 self._judge()
-        self._busy -= 1
 
     def restarted(self) -> None:
         """Judge what a new process knows, before anybody can ask it."""
