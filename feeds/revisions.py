@@ -123,6 +123,10 @@ class Revisions:
     def restore(self, entry: Entry, source: str, fact_id: str, note: Mapping[str, Any]) -> None:
         """Take in an entry sealed before a restart, in the order of offsets; `note` is what `Known` said of it."""
         cue = entry.cue
+        last = self._known.get((source, fact_id))
+        if last is not None and cue.rev < last.rev:
+            # Its picture was known later than a newer word's: of a recording the last pictures are timed first.
+            return
         known = Known(
             rev=cue.rev,
             stamp=note["stamp"],

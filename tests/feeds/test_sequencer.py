@@ -232,6 +232,29 @@ def test_a_restored_sequencer_goes_on(desk: Desk) -> None:
     assert (sealed.entry.o, cue.rev, cue.op, cue.at) == (1_000, 2, Op.AMEND, MediaTime(0, Ticks(13 * FRAME)))
 
 
+@pytest.mark.parametrize("op", [Op.AMEND, Op.RETRACT])
+def test_a_word_whose_picture_was_known_late_is_not_the_last_one_after_a_restart(desk: Desk, op: Op) -> None:
+    # Of a recording the last pictures are timed first: what was said last may be sealed before what it corrects.
+    newer = fact("a", 1.0, op=op, rev=2, body={} if op is Op.RETRACT else {"n": 2})
+    desk.offer(fact("a", -1.0, rev=1, body={"n": 1}))
+    desk.offer(newer)
+    first = desk.sealed()
+    desk.time(-1)
+    sealed = [*first, *desk.sealed()]
+    assert [item.entry.cue.rev for item in sealed] == [2, 1]
+    later = Desk()
+    later.time(0)
+    for item in sealed:
+        assert item.source is not None
+        assert item.fact_id is not None
+        later.sequencer.restore(item.entry, item.source, item.fact_id, item.note)
+    # Said again, both are known.
+    assert later.offer(newer, fact("a", -1.0, rev=1, body={"n": 1})).settled
+    assert later.seal() == []
+    later.offer(fact("a", 1.0, op=Op.AMEND, rev=3, body={"n": 3}))
+    assert [(cue.rev, cue.before) for cue in later.seal()] == ([] if op is Op.RETRACT else [(3, {"n": 2})])
+
+
 def test_memory_of_facts_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(revisions, "MAX_KNOWN_FACTS", 3)
     for index in range(10):
