@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from hub.cursor import read_cursor
 from kernel.cues import Op
 from kernel.pts import TICKS_PER_S
+from tests.sim import sights
 from tests.sim.couch import Couch
-from tests.sim.course import NOWHERE, vod_upto
+from tests.sim.course import EVERYWHERE, NOWHERE, vod_upto
 from tests.support import invariants
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from kernel.cues import Entry
     from tests.sim.judge import Judge
-    from tests.sim.record import Record, Seen
+    from tests.sim.record import Conn, Record, Seen
     from tests.sim.vendor import Script
     from tests.sim.viewers import Viewer
     from tests.sim.world import World
@@ -91,11 +92,13 @@ def _served(world: World, viewer: Viewer) -> None:
     until = world.loop.time() - 1.0
     log = {o: fact for o, fact in record.log.facts.items() if o in record.log.told}
     wish = viewer.session.wish
+    wants, stands = wanted_by(seen, wish), _stands(world, viewer) if is_recorded else EVERYWHERE
+    covered = told.cursor.o
     if wish.get("teams") is None:
         missing = invariants.lost(
             seen.wire,
             log,
-            wanted_by(seen, wish),
+            lambda fact: wants(fact) and (fact.o <= covered or fact.due is None or fact.due < stands),
             upto,
             based=seen.based,
             conflates=seen.conflates,
@@ -134,12 +137,27 @@ def _listed(world: World, record: Record) -> None:
 
 def _played(world: World, viewer: Viewer) -> Place:
     """Return up to where somebody must have what belongs to a recording: as far as rate 1 has brought it (I15)."""
-    record, name = world.judge.records[viewer.seen.event_id], viewer.name
-    conn = next((one for one in world.judge.conns.values() if one.who == name and one.subscribed is not None), None)
+    record, conn = world.judge.records[viewer.seen.event_id], _conn(world, viewer)
     if conn is None or record.begun_at is None or isinstance(viewer, Couch):
         return NOWHERE
     since = max(conn.watches_since, record.begun_at)
     return vod_upto(record.course, since, world.loop.time() - 1.0, record.end_x())
+
+
+def _stands(world: World, viewer: Viewer) -> Place:
+    """Return up to where somebody with a player must have of a recording what its cursor does not count.
+
+    An earlier process may have told it a cursor that is further ahead. What was sealed since is due when its player is
+    there by what it says in this one: a player that waits for data on the last picture is not at the end.
+    """
+    record, conn = world.judge.records[viewer.seen.event_id], _conn(world, viewer)
+    return sights.stands_at(conn, record) if conn is not None and isinstance(viewer, Couch) else EVERYWHERE
+
+
+def _conn(world: World, viewer: Viewer) -> Conn | None:
+    """Return the connection over which somebody is subscribed."""
+    conns = world.judge.conns.values()
+    return next((one for one in conns if one.who == viewer.name and one.subscribed is not None), None)
 
 
 def _slack_s(world: World, seen: Seen, wish: dict[str, Any]) -> float:

@@ -80,6 +80,20 @@ def upto(conn: Conn, record: Record, now: float) -> Place:
     return conn.reached
 
 
+def stands_at(conn: Conn, record: Record) -> Place:
+    """Return before which media time a player shows all that stands still, by its last report, before the end of all.
+
+    Of one that plays on, has said nothing, or is at the end, nothing is known that would bound it.
+    """
+    last, end_x = conn.reports[-1] if conn.reports else None, record.end_x()
+    place = _claimed(last, record) if last is not None and not last.rate else None
+    x = record.course.x_of(place) if place is not None else None
+    if last is None or x is None or end_x is None or x >= end_x:
+        return EVERYWHERE
+    # A lead does not reach the end of all: that comes when the player is there.
+    return record.course.shown_at(min(x + last.lead_ms * TICKS_PER_MS, end_x - 1))
+
+
 def frontier(conn: Conn, record: Record, now: float) -> Place:
     """Return before which media time a subscriber may see (I1)."""
     if conn.mode == "realtime":
