@@ -10,8 +10,9 @@ Rules:
   be old. A URI is the same if its path is, as the playlist writes it: hosts, tokens and folders change with every
   redirect.
 * Who began after a rewind knows nothing of what was before. A copy that runs ahead of the last one by more than can
-  have been made since is from there, too, and is passed over until it alone comes. Where that cannot be told, the
-  origin shows it: it is back at what we took for old when nothing else comes and that grows.
+  have been made since is from there, too, and is passed over until it alone comes. So is, for a while after we came,
+  one that names other URIs only under known numbers: both lives may have begun from the same. Where that cannot be
+  told, the origin shows it: it is back at what we took for old when nothing else comes and that grows.
 * At start-up the newest segment that may go out at once comes first, so that everything before it opens with it. Then
   come those behind it, in order, then the older ones, newest first. After that segments come in the order of the list.
 """
@@ -77,7 +78,8 @@ class PlaylistFollower:
         self._former: dict[int, str] = {}
         self._former_offset = 0
         self._former_until: float | None = None
-        self._present_at = self._newest_at = float("-inf")
+        self._began_at = self._present_at = self._newest_at = float("-inf")
+        self._confirmed = ""
         self.passed_over = False
         """Whether the last copy was from another life of the origin's: what it says of the whole list is void."""
 
@@ -111,6 +113,10 @@ class PlaylistFollower:
         self._offset = timing.msn - origin_msn
         self._remember(timing.msn, timing.uri)
 
+    def confirm(self, uri: str) -> None:
+        """Learn from who follows the same origin, and is to be believed, that its present life has a segment there."""
+        self._confirmed = uri
+
     def observe(self, playlist: MediaPlaylist, refs: list[str], now: float) -> list[Found]:
         """Return the segments of a copy that were not known, in the order in which they are to be worked on.
 
@@ -124,15 +130,17 @@ class PlaylistFollower:
         if not listed:
             return []
         if self._last is None:
-            self._present_at = self._newest_at = now
+            self._began_at = self._present_at = self._newest_at = now
             return self._start(listed, refs, now, hold_s=0.0 if playlist.ended else self._hold_s)
-        self.passed_over = (bool(self._former) and self._is_former(playlist, refs, now)) or self._leaps(playlist, now)
+        is_old = (bool(self._former) and self._is_former(playlist, refs, now)) or self._leaps(playlist, now)
+        is_rewound = not is_old and self._is_rewound(listed, refs)
+        self.passed_over = is_old or (is_rewound and self._may_precede_us(playlist, refs, now))
         if self.passed_over:
             return []
         self._present_at = now
         if self._newest_at == float("-inf"):
             self._newest_at = now  # what is known comes from before a restart
-        if self._is_rewound(listed, refs) or self._is_back(playlist, now):
+        if is_rewound or self._is_back(playlist, now):
             self._retire(until=now + FORMER_S)
             self.generation += 1
             self._offset = self._last + 1 - listed[0].msn
@@ -198,6 +206,22 @@ class PlaylistFollower:
         # The last copy may have been as old as caches give.
         return missed * sum(segment.duration_s for segment in listed) / len(listed) > elapsed_s + FORMER_S
 
+    def _may_precede_us(self, playlist: MediaPlaylist, refs: list[str], now: float) -> bool:
+        """Return whether a copy may be from a life before the one that we began with, while that is the present one."""
+        is_present = now - self._present_at <= PRESENT_TARGET_DURATIONS * playlist.target_duration_s
+        if now - self._began_at > FORMER_S or not is_present:
+            return False
+        has_others = False
+        for segment, ref in zip(playlist.segments, refs, strict=True):
+            if is_same_segment(self._confirmed, ref, segment.uri):
+                return False
+            known = self._uris.get(segment.msn + self._offset)
+            if known is not None:
+                if is_same_segment(known, ref, segment.uri):
+                    return False
+                has_others = True
+        return has_others
+
     def _is_back(self, playlist: MediaPlaylist, now: float) -> bool:
         """Return whether a copy grows among what was never listed to us, before the newest, of which no more comes."""
         assert self._last is not None
@@ -221,7 +245,9 @@ class PlaylistFollower:
         n_known = 0
         for segment, ref in zip(playlist.segments, refs, strict=True):
             known = self._former.get(segment.msn + self._former_offset)
-            if segment.msn + self._offset in self._uris:
+            present = self._uris.get(segment.msn + self._offset)
+            # Both lives may count from the same number: then the URI tells which one it is.
+            if present is not None and is_same_segment(present, ref, segment.uri):
                 return False
             if known is not None and not is_same_segment(known, ref, segment.uri):
                 return False

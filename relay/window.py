@@ -8,6 +8,8 @@ Rules:
 * Numbers rise along the list. What waits before a segment that feeds names, with a number beyond that segment's, feeds
   has never counted: a copy from before a rewind, of which only feeds knew, or a life of the origin's that only we saw.
   It never opens.
+* Where feeds gives a number that we have counted to another URI, we have begun with another life of the origin's than
+  feeds: no mark is for any of ours from it, and what feeds names is the present one.
 """
 
 from __future__ import annotations
@@ -73,6 +75,7 @@ class Window:
         self._shifts: dict[int, tuple[int, int]] = {}
         self._timelines: dict[SegmentKey, int] = {}
         self._named: dict[SegmentKey, str] = {}
+        self._foreign: set[int] = set()
         self._unmatched: list[SegmentTiming] = []
         self._marks: list[ReleaseMark] = []
         self.late = Histogram(LATE_BOUNDS_S)
@@ -150,6 +153,7 @@ class Window:
         self._unmatched.clear()
         self._timelines.clear()
         self._named.clear()
+        self._foreign.clear()
 
     def on_timing(self, timing: SegmentTiming) -> None:
         """Learn from feeds which number a segment has, and on which timeline it lies."""
@@ -181,9 +185,13 @@ class Window:
         last = self.listing.last
         if newest is not None:
             own = newest.own
+            self._foreign.discard(own.generation)
             self._shifts[own.generation] = (timing.generation - own.generation, timing.msn - own.msn)
             self._drop_uncounted(newest)
         elif last is None or timing.key > last.key:
+            if known is not None and self._key_of(known) == timing.key:
+                self._foreign.add(known.own.generation)
+                self._follower.confirm(timing.uri)
             self._unmatched = [*self._unmatched[1 - MAX_REMEMBERED_TIMINGS :], timing]
 
     def on_mark(self, mark: ReleaseMark) -> None:
@@ -244,11 +252,15 @@ class Window:
         return SegmentKey(block.own.generation + generation, block.own.msn + msn)
 
     def _drop_uncounted(self, named: Block) -> None:
-        """Forget what waits before a segment that feeds has named, with a number that is not below its."""
+        """Forget what waits before a segment that feeds has named, of a foreign life or with a number not below its."""
         if next(iter(self._waiting)).generation == named.own.generation:
             return  # Of one life of the origin's the numbers rise.
         key = self._key_of(named)
-        for own in [own for own, block in self._waiting.items() if own < named.own and self._key_of(block) >= key]:
+        for own in [
+            own
+            for own, block in self._waiting.items()
+            if own < named.own and (own.generation in self._foreign or self._key_of(block) >= key)
+        ]:
             del self._waiting[own]
 
     def _covers(self, mark: ReleaseMark) -> bool:
@@ -290,7 +302,9 @@ class Window:
 
     def _is_another(self, block: Block, key: SegmentKey) -> bool:
         uri = self._named.get(key)
-        return uri is not None and not is_same_segment(uri, block.ref, block.segment.uri)
+        if uri is None:
+            return block.own.generation in self._foreign
+        return not is_same_segment(uri, block.ref, block.segment.uri)
 
     def _list(self, block: Block, key: SegmentKey) -> None:
         discontinuity = block.segment.discontinuity

@@ -133,7 +133,44 @@ def test_an_origin_that_goes_back_for_good_is_followed() -> None:
 def test_other_uris_under_known_numbers_are_a_rewind() -> None:
     follower = PlaylistFollower()
     observe(follower, ["a", "b", "c"])
-    assert observe(follower, ["x", "y"], first=1) == [SegmentKey(1, 3), SegmentKey(1, 4)]
+    assert observe(follower, ["x", "y"], first=1, now=FORMER_S + 0.1) == [SegmentKey(1, 3), SegmentKey(1, 4)]
+
+
+def test_both_lives_of_an_origin_may_begin_from_the_same_number() -> None:
+    """A cache answers with what was listed before we came: which of the two is old, only time tells."""
+    limit_s = PRESENT_TARGET_DURATIONS * 2
+    follower = PlaylistFollower()
+    observe(follower, ["x", "y"], now=10.0)
+    former = ["a", "b", "c"]
+    assert observe(follower, former, now=11.0) == []
+    assert follower.passed_over
+    assert observe(follower, ["x", "y", "z"], now=12.0) == [SegmentKey(0, 2)]
+    assert observe(follower, former, now=12.0 + limit_s) == []
+    # One that names anything of the present life is of that one.
+    assert len(observe(follower, ["x", "q"], now=12.0 + limit_s)) == 2
+    # It alone comes.
+    late = PlaylistFollower()
+    observe(late, ["a", "b"], now=10.0)
+    assert observe(late, ["x", "y"], now=10.0 + limit_s) == []
+    assert observe(late, ["x", "y"], now=10.1 + limit_s) == [SegmentKey(1, 2), SegmentKey(1, 3)]
+    # Who is to be believed has told that it is the present one.
+    told = PlaylistFollower()
+    observe(told, ["a", "b"], now=10.0)
+    told.confirm(f"{BASE}y")
+    assert observe(told, ["x", "y"], now=11.0) == [SegmentKey(1, 2), SegmentKey(1, 3)]
+
+
+def test_a_copy_from_before_a_rewind_to_the_same_numbers_is_passed_over() -> None:
+    follower = PlaylistFollower()
+    follower.resume(timing(0, "a"), origin_msn=0)
+    assert observe(follower, ["x", "y"], now=10.0) == [SegmentKey(1, 1), SegmentKey(1, 2)]
+    assert observe(follower, ["a", "b"], now=11.0) == []
+    assert observe(follower, ["x", "y", "z"], now=12.0) == [SegmentKey(1, 3)]
+    # Segments that are named by their numbers have the same names in both.
+    named = PlaylistFollower()
+    named.resume(timing(0, "a"), origin_msn=0)
+    observe(named, ["x", "b"], now=10.0)
+    assert observe(named, ["a", "b"], now=11.0) == [SegmentKey(2, 3), SegmentKey(2, 4)]
 
 
 def test_after_a_hole_the_numbers_are_the_origins() -> None:
@@ -205,14 +242,14 @@ def test_it_forgets_the_oldest_uris() -> None:
 def test_numbers_never_fall_and_never_repeat(moves: list[tuple[int, bool]]) -> None:
     follower = PlaylistFollower()
     life, head, seen = 0, 3, []
-    for advance, rewinds in moves:
+    for step, (advance, rewinds) in enumerate(moves):
         if rewinds:
             life, head = life + 1, 3
         head += advance
         first = max(0, head - 4)
         names = [f"{life}-{msn}" for msn in range(first, head)]
         copy = playlist(names, first=first)
-        found = follower.observe(copy, refs(copy), 0.0)
+        found = follower.observe(copy, refs(copy), 10.0 * step)
         seen += sorted(item.key for item in found)
         assert all(item.ref.startswith(BASE) for item in found)
     assert seen == sorted(set(seen))
@@ -230,7 +267,7 @@ def test_a_list_that_moves_is_the_same_list() -> None:
     assert follower.generation == 0
     # As it is written, it is another.
     moved = playlist(["w/a.ts", "w/b.ts"])
-    assert len(follower.observe(moved, ["https://one/x/w/a.ts", "https://one/x/w/b.ts"], 2.0)) == 2
+    assert len(follower.observe(moved, ["https://one/x/w/a.ts", "https://one/x/w/b.ts"], 8.0)) == 2
     assert follower.generation == 1
 
 

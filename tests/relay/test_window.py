@@ -233,6 +233,25 @@ def test_a_mark_opens_nothing_that_feeds_calls_otherwise() -> None:
     assert relay.names() == ["2-53.ts"]
 
 
+def test_who_began_with_another_life_than_feeds_shows_that_of_feeds() -> None:
+    """Both count from the same number: a cache answered us, and nobody else, with what was listed before a restart."""
+    relay = Relay(max_hold_s=15.0)
+    relay.copy(["a.ts", "b.ts"])
+    relay.time(1, "y.ts")
+    relay.mark(1)
+    assert relay.names() == []
+    assert relay.window.wants_playlist
+    relay.copy(["x.ts", "y.ts", "z.ts"])
+    relay.time(0, "x.ts")
+    relay.time(2, "z.ts")
+    relay.mark(2)
+    assert relay.names() == ["0-0.ts", "0-1.ts", "0-2.ts"]
+    segment = relay.window.listing.find(SegmentKey(0, 0))
+    assert segment is not None
+    assert segment.ref == f"{BASE}x.ts"
+    assert relay.window.n_waiting == 0
+
+
 def test_what_feeds_never_counted_does_not_open() -> None:
     """Two lives of the origin's: feeds knows only the second, and gives it the numbers that we gave the first."""
     relay = Relay(max_hold_s=15.0)
