@@ -89,6 +89,16 @@ class Dark:
         found = [max(told_at, one.since) for one in over if one.covers(timing)]
         return min(found, default=None)
 
+    def is_replaced(self, timing: SegmentTiming) -> bool:
+        """Return whether those inside are listed another showing in a segment's place, by when its pictures were made.
+
+        A redirect that is ended ends with what was on then: its last pictures are out, and listed to nobody inside, as
+        much later as the encoder and the hold make them.
+        """
+        return timing.wall is not None and any(
+            one.redirects and one.event_id == timing.stream and one.covers(timing) for one in self.known.values()
+        )
+
     def is_inside(self, conn: Conn) -> bool:
         """Return whether whoever is behind a connection is inside of a blackout, or was a moment ago."""
         if conn.asks is None or conn.asks.claims.get("hzp") != HOME_INSIDE:

@@ -133,12 +133,19 @@ def _counts_lost(record: Record, o: int) -> bool:
 def _listed(world: World, record: Record) -> None:
     """I15, of the picture: what was open some time ago is listed."""
     was_open = record.open_before(world.loop.time() - LISTED_S)
-    key = max((one.key for one, _ in record.timings.values() if (one.timeline, one.end) == was_open), default=None)
+    timing = max(
+        (one for one, _ in record.timings.values() if (one.timeline, one.end) == was_open),
+        key=lambda one: one.key,
+        default=None,
+    )
+    if timing is None:
+        return
     lists = {"everybody": world.players[record.event_id].newest}
-    lists |= {cheat.name: cheat.newest for cheat in world.cheats if cheat.event_id == record.event_id}
+    if not world.judge.answers.dark.is_replaced(timing):
+        lists |= {cheat.name: cheat.newest for cheat in world.cheats if cheat.event_id == record.event_id}
     for whose, newest in lists.items():
-        if key is not None and newest < key:
-            said = f"the list of {record.event_id} for {whose} ends with {newest}, long ago {key} was open"
+        if newest < timing.key:
+            said = f"the list of {record.event_id} for {whose} ends with {newest}, long ago {timing.key} was open"
             world.judge.fail("I15", said)
 
 
