@@ -192,10 +192,6 @@ BUGS = (
         "                pass\n",
     ),
     Bug(
-        "missed-segments-hide-an-old-copy", "kernel/follow.py", "return n_known > 0 and now - self",
-        "return False and now - self",
-    ),
-    Bug(
         "mark-opens-another-segment", "relay/window.py", "if self._is_another(block, real) and not whatever:",
         "if False:",
     ),
@@ -221,7 +217,6 @@ BUGS = (
     ),
     Bug("ended-blackout-goes-on", "relay/blackouts.py", "if self._known.pop(name, None) is not None:", "if False:"),
     Bug("dark-cues-are-owed", "hub/arrears.py", "elif cohort.hides(subscriber.behind.upto):", "elif False:"),
-    Bug("lapsed-body-left-open", "relay/io/hls.py", "is_here=is_here, cut=cut,", "is_here=is_here,"),
     Bug(
         "edge-dropped-by-the-origin", "relay/presentation.py", " or place_lost(listing.items, number)", "",
     ),
@@ -230,14 +225,8 @@ BUGS = (
         "            if False:\n                hasten",
     ),
     Bug("outdated-revision-shown", "hub/client.py", "if rev < corrected.get(id_, 0):", "if False:"),
-    Bug(
-        "late-cue-passed-over", "hub/stream.py",
-        "if subscriber.behind is not None and subscriber.behind.seen >= self._backlog.head:",
-        "if subscriber.behind is not None:",
-    ),
     Bug("unseen-copy-taken-for-a-rewind", "kernel/follow.py", "below_s > FORMER_S", "below_s >= 0"),
     Bug("put-back-with-prices-only", "feeds/markets.py", "if not sources:", "if not book.markets:"),
-    Bug("safety-holds-a-cursor-up", "hub/subscriber.py", "cursor.o < told.o <= through:", "False:"),
 )  # fmt: skip
 """Those at the end were real: the simulator found them."""
 

@@ -312,6 +312,27 @@ async def test_a_connection_belongs_to_whom_it_answered_last(site: Site) -> None
     assert line.cuts == 2
 
 
+async def test_a_body_whose_grant_ends_is_cut_with_its_connection(site: Site) -> None:
+    line, said = Line(), list[str]()
+    heard = iter(["http.request", "http.disconnect"])
+
+    async def receive() -> Any:
+        return {"type": next(heard), "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        said.append(message["type"])
+        # Its token ends before the first byte is out.
+        site.wall = float(claims().expires)
+
+    path = f"{MAIN}/main/0-0.ts"
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "path": path, "query_string": b"",
+        "raw_path": path.encode(), "headers": [], "client": ("127.0.0.1", 1), "extensions": {EXTENSION: line},
+    }  # fmt: skip
+    await site.app(scope, receive, send)
+    assert (said, line.cuts) == (["http.response.start"], 1)
+
+
 async def test_a_fault_of_ours_has_the_shape_of_all_errors(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def fault(*_: object) -> None:
         raise RuntimeError("secret")
