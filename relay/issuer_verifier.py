@@ -127,7 +127,7 @@ class IssuerVerifier:
         claims = None if said is None else entitled(said, self.issuer, key.kid)
         if claims is None:
             return Flaw.BAD_CLAIMS
-        return claims if isinstance(claims, Flaw) else Verified(claims, key, min(claims.expires, claims.window[1]))
+        return claims if isinstance(claims, Flaw) else Verified(claims, key, claims.ends)
 
     def _key_of(self, text: bytes) -> IssuerKey | Flaw:
         header = readable(text)

@@ -1,4 +1,4 @@
-"""Which sessions run: those that were admitted a moment ago.
+"""Which sessions run: those that were admitted a moment ago. Those that have a seat run as long as that counts.
 
 HLS knows no sessions, only requests, so a session runs for as long as it asks. Kept are two generations of ids; the
 older one is dropped when the younger has lasted its time or is full. That costs one set entry a request, no more.

@@ -274,7 +274,7 @@ class TokenVerifier:
         )  # fmt: skip
         is_usual = binding is None and not streams and len(said.scp) <= USUAL_SCOPES
         is_usual = is_usual and plain.isascii() and _BACKSLASH not in plain
-        return Verified(claims, key, min(said.exp, said.win[1]), is_usual)
+        return Verified(claims, key, claims.ends, is_usual)
 
 
 def _binding(said: _Payload) -> Binding | None:

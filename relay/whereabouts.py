@@ -154,10 +154,9 @@ class Whereabouts:
     ) -> Standing:
         # Before they are asked: what changes meanwhile is asked about again.
         revision, version, sessions = self._policies.revision, self._locator.version, self._sessions.revision
-        place = None
         if kept is not None and kept[0] == address and kept[4] is version and kept[6].judged is not None:
             place = kept[6].judged.place
-        if place is None:
+        else:
             place = self._locator.locate(address)
         fix, previous = self._fixes.of(key)
         mismatch = self._sessions.mismatch(claims) if self._sessions.rules_place else None
